@@ -1,0 +1,112 @@
+/* One event, one line, one write(2): lines of several threads never mix. */
+#include "common/log.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const level_names[] = {
+	[LOG_ERROR] = "error", [LOG_WARN] = "warn",
+	[LOG_INFO] = "info", [LOG_DEBUG] = "debug",
+};
+
+static const char *log_program = "kafka-pixy";
+static enum log_level log_max = LOG_INFO;
+
+void
+log_init(const char *program, enum log_level level)
+{
+	log_program = program;
+	log_max = level;
+}
+
+bool
+log_enabled(enum log_level level)
+{
+	return level <= log_max;
+}
+
+/* Length of the valid UTF-8 sequence at s, 0 when it is none. */
+static size_t
+utf8_len(const unsigned char *s)
+{
+	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 :
+	    (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+/* Copies `in` to `out` with everything escaped that could end or fake a line. */
+static size_t
+escape(char *out, size_t cap, const char *in)
+{
+	const unsigned char *s = (const unsigned char *)in;
+	size_t used = 0;
+
+	while (*s) {
+		size_t n = utf8_len(s);
+
+		if (used + 4 >= cap)
+			break;
+		if (n == 0 || *s < 0x20 || *s == 0x7f) {
+			used += (size_t)snprintf(out + used, cap - used, "\\x%02x", *s);
+			s++;
+			continue;
+		}
+		memcpy(out + used, s, n);
+		used += n;
+		s += n;
+	}
+	return used;
+}
+
+void
+log_line(enum log_level level, const char *fmt, ...)
+{
+	char text[LOG_LINE_MAX], line[LOG_LINE_MAX + 128];
+	struct timespec now;
+	struct tm tm;
+	size_t n;
+	va_list ap;
+
+	if (!log_enabled(level))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
+	n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ %s %s[%d]: ",
+	    now.tv_nsec / 1000000, level_names[level], log_program, (int)getpid());
+	n += escape(line + n, sizeof(line) - n - 1, text);
+	line[n++] = '\n';
+	if (write(STDERR_FILENO, line, n) < 0) {
+		/* Nowhere left to tell. */
+	}
+}
+
+bool
+log_rate_ok(struct log_rate *r, unsigned *dropped)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	*dropped = 0;
+	if (now.tv_sec != r->second) {
+		*dropped = r->dropped;
+		*r = (struct log_rate){ .second = now.tv_sec };
+	}
+	if (r->count >= LOG_RATE_MAX) {
+		r->dropped++;
+		return false;
+	}
+	r->count++;
+	return true;
+}

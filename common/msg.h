@@ -1,0 +1,147 @@
+/*
+ * Every message between responder and helper: its struct, its encoder, its
+ * decoder. This list is all that the two sides know of each other.
+ *
+ * An encoder puts the body only; the frame around it is wire.h's. It returns
+ * KP_ETOOBIG when the buffer's limit was passed. A decoder rejects truncation,
+ * unknown flags, names over their limit and leftover bytes with KP_EBADMSG.
+ * Slices of a decoded message point into the bytes that were decoded; arrays
+ * are allocated and freed by the message's own free function, which every
+ * decoder's caller calls, also after an error.
+ */
+#ifndef KP_MSG_H
+#define KP_MSG_H
+
+#include "common/wire.h"
+
+#define TOPIC_MAX 249
+#define GROUP_MAX 249
+#define MEMBER_MAX 1024
+#define KEY_MAX (64u * 1024)
+#define METADATA_MAX 4096
+#define TEXT_MAX 1024
+#define PARTITIONS_MAX 10000
+#define CONSUMERS_MAX 10000
+
+/* Requests are below 64, replies above. */
+enum msg_type {
+	MSG_PING = 1,
+	MSG_PRODUCE,
+	MSG_CONSUME,
+	MSG_CONFIRM,		/* has no reply */
+	MSG_ACK,
+	MSG_GET_OFFSETS,
+	MSG_SET_OFFSETS,
+	MSG_GET_CONSUMERS,
+
+	MSG_DONE = 64,		/* empty body */
+	MSG_PRODUCED,
+	MSG_MESSAGE,
+	MSG_OFFSETS,
+	MSG_CONSUMERS,
+	MSG_ERROR,
+};
+
+const char *msg_type_name(uint8_t type);
+
+/* [A-Za-z0-9._-]{1,249}, not "." or ".." (Kafka's own rule for topics). */
+bool msg_topic_ok(struct kp_slice topic);
+/* 1 to 249 printable ASCII characters without '/', not ".", "..", "zookeeper":
+ * a group becomes a path in ZooKeeper. */
+bool msg_group_ok(struct kp_slice group);
+
+/* An error reply. */
+struct msg_error {
+	enum kp_err err;
+	uint32_t retry_after_s;		/* 0: no advice */
+	struct kp_slice text;		/* empty: kp_err_text(err) says it */
+};
+enum kp_err msg_error_encode(struct kp_buf *out, const struct msg_error *m);
+enum kp_err msg_error_decode(struct kp_slice in, struct msg_error *m);
+
+struct msg_produce {
+	struct kp_slice topic;
+	struct kp_slice key;		/* p == NULL: no key */
+	struct kp_slice value;
+	bool sync;
+};
+enum kp_err msg_produce_encode(struct kp_buf *out, const struct msg_produce *m);
+enum kp_err msg_produce_decode(struct kp_slice in, struct msg_produce *m);
+
+/* Sync: where Kafka put it. Async: partition -1, and the store's id. */
+struct msg_produced {
+	int32_t partition;
+	int64_t offset;
+	int64_t id;
+};
+enum kp_err msg_produced_encode(struct kp_buf *out, const struct msg_produced *m);
+enum kp_err msg_produced_decode(struct kp_slice in, struct msg_produced *m);
+
+struct msg_consume {
+	struct kp_slice topic;
+	struct kp_slice group;
+};
+enum kp_err msg_consume_encode(struct kp_buf *out, const struct msg_consume *m);
+enum kp_err msg_consume_decode(struct kp_slice in, struct msg_consume *m);
+
+/* The offer of one message: it counts as consumed after CONFIRM of its id. */
+struct msg_message {
+	uint64_t offer;
+	int32_t partition;
+	int64_t offset;
+	struct kp_slice key;		/* p == NULL: null */
+	struct kp_slice value;		/* p == NULL: null */
+};
+enum kp_err msg_message_encode(struct kp_buf *out, const struct msg_message *m);
+enum kp_err msg_message_decode(struct kp_slice in, struct msg_message *m);
+
+/* What became of the response that carried the offer. */
+struct msg_confirm {
+	uint64_t offer;
+	bool delivered;			/* false: put it back at the front */
+};
+enum kp_err msg_confirm_encode(struct kp_buf *out, const struct msg_confirm *m);
+enum kp_err msg_confirm_decode(struct kp_slice in, struct msg_confirm *m);
+
+/* GET_OFFSETS, and GET_CONSUMERS, where an empty group means all. */
+struct msg_topic_group {
+	struct kp_slice topic;
+	struct kp_slice group;
+};
+enum kp_err msg_topic_group_encode(struct kp_buf *out, const struct msg_topic_group *m);
+enum kp_err msg_topic_group_decode(struct kp_slice in, struct msg_topic_group *m);
+
+struct msg_offset {
+	int32_t partition;
+	int64_t begin;			/* begin and end: only in MSG_OFFSETS */
+	int64_t end;
+	int64_t offset;			/* -1: never committed */
+	struct kp_slice metadata;
+};
+/* SET_OFFSETS, and the reply to GET_OFFSETS, where topic and group are empty. */
+struct msg_offsets {
+	struct kp_slice topic;
+	struct kp_slice group;
+	struct msg_offset *v;
+	size_t n;
+};
+enum kp_err msg_offsets_encode(struct kp_buf *out, const struct msg_offsets *m);
+enum kp_err msg_offsets_decode(struct kp_slice in, struct msg_offsets *m);
+void msg_offsets_free(struct msg_offsets *m);
+
+/* One row a member that owns partitions of the topic. */
+struct msg_consumer {
+	struct kp_slice group;
+	struct kp_slice member;
+	int32_t *partitions;
+	size_t n;
+};
+struct msg_consumers {
+	struct msg_consumer *v;
+	size_t n;
+};
+enum kp_err msg_consumers_encode(struct kp_buf *out, const struct msg_consumers *m);
+enum kp_err msg_consumers_decode(struct kp_slice in, struct msg_consumers *m);
+void msg_consumers_free(struct msg_consumers *m);
+
+#endif

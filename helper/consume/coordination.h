@@ -1,0 +1,75 @@
+/*
+ * Who divides the partitions of a group among hosts: the interface that
+ * group.c uses, and that group_zookeeper.c and group_local.c implement.
+ *
+ * A coordination decides which partitions this host may read and holds the
+ * claim on them; group.c reads, offers and commits. The life of a partition:
+ *
+ *	claimed() -> group.c fetches the start offset, offers messages
+ *	revoke()  -> group.c stops offering, commits, then calls ops->released()
+ *	lost()    -> the claim is gone already: group.c stops, commits nothing
+ *
+ * All calls, in both directions, are on the loop's thread.
+ */
+#ifndef KP_COORDINATION_H
+#define KP_COORDINATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/msg.h"
+#include "helper/loop.h"
+
+struct zk;
+struct coordination;		/* of one group; opaque */
+
+/* What every coordination may use. Owned by main, outlives all groups. */
+struct coordination_env {
+	struct loop *loop;
+	struct zk *zk;			/* NULL unless --coordination zookeeper */
+	const char *member;		/* pixy_<host>_<pid>_<UTC time> */
+};
+
+/* Called by the coordination; never from inside one of the ops below. */
+struct coordination_events {
+	void (*claimed)(void *arg, const char *topic, int32_t partition);
+	void (*revoke)(void *arg, const char *topic, int32_t partition);
+	void (*lost)(void *arg, const char *topic, int32_t partition);
+};
+
+/* The answer to consumers(): borrowed during the call. err != KP_OK: `text`
+ * tells the cause. KP_ENOTFOUND: ZooKeeper does not know the group or topic. */
+typedef void coordination_consumers_fn(void *arg, enum kp_err err, const char *text,
+    const struct msg_consumers *found);
+
+struct coordination_ops {
+	const char *name;
+	/* Joins no group yet: that is the first subscribe(). The strings of env,
+	 * `events` and `arg` outlive the coordination; `group` is copied. */
+	enum kp_err (*open)(const struct coordination_env *env, const char *group,
+	    const struct coordination_events *events, void *arg, struct coordination **out);
+	/* Take part in dividing the topic's partitions 0..n-1. Again with another
+	 * n when the topic has grown. */
+	enum kp_err (*subscribe)(struct coordination *c, const char *topic, int32_t n);
+	/* Give all of the topic's partitions back; each is revoked first. */
+	void (*unsubscribe)(struct coordination *c, const char *topic);
+	/* After revoke(): stopped and committed, others may have it. */
+	void (*released)(struct coordination *c, const char *topic, int32_t partition);
+	/* NULL when this host's share of the topic is settled (it may be empty);
+	 * else why not, in words for the user, valid until the next call. */
+	const char *(*trouble)(struct coordination *c, const char *topic);
+	/* Nothing is subscribed or held any more: leaves the group in order and
+	 * frees it; then done(arg), within 5 s even without a server. */
+	void (*close)(struct coordination *c, void (*done)(void *arg), void *arg);
+	/* Who owns what of the topic, in this group or (group NULL) in all. The
+	 * answer comes within deadline_ms. NULL: ask group.c about itself. */
+	void (*consumers)(const struct coordination_env *env, const char *topic,
+	    const char *group, int64_t deadline_ms, coordination_consumers_fn *answer, void *arg);
+};
+
+extern const struct coordination_ops coordination_zookeeper;
+extern const struct coordination_ops coordination_local;
+
+#endif

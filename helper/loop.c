@@ -1,0 +1,227 @@
+/* Thin over libuv: posting, workers, timers and descriptors, with handles that
+ * outlive their owners just as long as libuv needs them. */
+#include "helper/loop.h"
+
+#include <stdlib.h>
+
+struct loop {
+	uv_loop_t uv;
+	uv_async_t wake;
+	uv_mutex_t lock;		/* guards first and last */
+	struct loop_task *first;
+	struct loop_task *last;
+	unsigned jobs;
+};
+
+struct loop_timer_impl {
+	uv_timer_t uv;
+	void (*fire)(void *arg);
+	void *arg;
+};
+
+struct loop_watch {
+	uv_poll_t uv;
+	void (*fire)(void *arg);
+	void *arg;
+};
+
+/* Runs what was posted until now; what these post waits for the next turn. */
+static void
+run_posted(uv_async_t *wake)
+{
+	struct loop *l = wake->data;
+	struct loop_task *t, *next;
+
+	uv_mutex_lock(&l->lock);
+	t = l->first;
+	l->first = l->last = NULL;
+	uv_mutex_unlock(&l->lock);
+	for (; t; t = next) {
+		next = t->next;
+		t->run(t);
+	}
+}
+
+struct loop *
+loop_new(void)
+{
+	struct loop *l = calloc(1, sizeof(*l));
+
+	if (l == NULL || uv_loop_init(&l->uv) != 0) {
+		free(l);
+		return NULL;
+	}
+	uv_mutex_init(&l->lock);
+	uv_async_init(&l->uv, &l->wake, run_posted);
+	l->wake.data = l;
+	l->uv.data = l;
+	return l;
+}
+
+void
+loop_run(struct loop *l)
+{
+	uv_run(&l->uv, UV_RUN_DEFAULT);
+}
+
+void
+loop_stop(struct loop *l)
+{
+	uv_stop(&l->uv);
+}
+
+static void
+close_leftover(uv_handle_t *h, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+void
+loop_free(struct loop *l)
+{
+	uv_walk(&l->uv, close_leftover, NULL);
+	uv_run(&l->uv, UV_RUN_DEFAULT);
+	uv_loop_close(&l->uv);
+	uv_mutex_destroy(&l->lock);
+	free(l);
+}
+
+uv_loop_t *
+loop_uv(struct loop *l)
+{
+	return &l->uv;
+}
+
+int64_t
+loop_now_ms(struct loop *l)
+{
+	return (int64_t)uv_now(&l->uv);
+}
+
+void
+loop_post(struct loop *l, struct loop_task *t)
+{
+	bool first;
+
+	t->next = NULL;
+	uv_mutex_lock(&l->lock);
+	first = l->first == NULL;
+	if (first)
+		l->first = t;
+	else
+		l->last->next = t;
+	l->last = t;
+	uv_mutex_unlock(&l->lock);
+	if (first)
+		uv_async_send(&l->wake);
+}
+
+static void
+job_work(uv_work_t *req)
+{
+	struct loop_job *j = req->data;
+
+	j->work(j);
+}
+
+static void
+job_done(uv_work_t *req, int status)
+{
+	struct loop_job *j = req->data;
+
+	(void)status;			/* jobs are never cancelled */
+	j->loop->jobs--;
+	j->done(j);
+}
+
+bool
+loop_work(struct loop *l, struct loop_job *j)
+{
+	if (l->jobs >= LOOP_JOBS_MAX)
+		return false;
+	j->loop = l;
+	j->req.data = j;
+	if (uv_queue_work(&l->uv, &j->req, job_work, job_done) != 0)
+		return false;
+	l->jobs++;
+	return true;
+}
+
+static void
+timer_fired(uv_timer_t *uv)
+{
+	struct loop_timer_impl *impl = uv->data;
+
+	impl->fire(impl->arg);
+}
+
+static void
+free_data(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+void
+loop_timer_set(struct loop *l, struct loop_timer *t, int64_t after_ms, int64_t repeat_ms,
+    void (*fire)(void *arg), void *arg)
+{
+	if (t->impl == NULL) {
+		t->impl = calloc(1, sizeof(*t->impl));
+		if (t->impl == NULL)
+			abort();	/* a wait without a deadline is worse */
+		uv_timer_init(&l->uv, &t->impl->uv);
+		t->impl->uv.data = t->impl;
+	}
+	t->impl->fire = fire;
+	t->impl->arg = arg;
+	uv_timer_start(&t->impl->uv, timer_fired, (uint64_t)(after_ms > 0 ? after_ms : 0),
+	    (uint64_t)repeat_ms);
+}
+
+void
+loop_timer_end(struct loop_timer *t)
+{
+	if (t->impl == NULL)
+		return;
+	uv_close((uv_handle_t *)&t->impl->uv, free_data);
+	t->impl = NULL;
+}
+
+static void
+watch_fired(uv_poll_t *uv, int status, int events)
+{
+	struct loop_watch *w = uv->data;
+
+	(void)status;
+	(void)events;
+	w->fire(w->arg);
+}
+
+struct loop_watch *
+loop_watch_fd(struct loop *l, int fd, void (*fire)(void *arg), void *arg)
+{
+	struct loop_watch *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return NULL;
+	w->fire = fire;
+	w->arg = arg;
+	if (uv_poll_init(&l->uv, &w->uv, fd) != 0) {
+		free(w);
+		return NULL;
+	}
+	w->uv.data = w;
+	uv_poll_start(&w->uv, UV_READABLE, watch_fired);
+	return w;
+}
+
+void
+loop_watch_end(struct loop_watch *w)
+{
+	if (w) {
+		uv_poll_stop(&w->uv);
+		uv_close((uv_handle_t *)&w->uv, free_data);
+	}
+}

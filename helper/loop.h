@@ -1,0 +1,68 @@
+/*
+ * The event loop: one libuv loop whose thread owns all of the helper's state.
+ *
+ * Other threads (store, ZooKeeper client, workers) only post to it. Everything
+ * here but loop_post() is for the loop's own thread.
+ */
+#ifndef KP_LOOP_H
+#define KP_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct loop;
+
+struct loop *loop_new(void);
+/* Runs until loop_stop(). */
+void loop_run(struct loop *l);
+void loop_stop(struct loop *l);
+/* Closes what is left and frees it. No thread may post any more. */
+void loop_free(struct loop *l);
+uv_loop_t *loop_uv(struct loop *l);
+
+/* Monotonic milliseconds, as of the start of this turn of the loop. */
+int64_t loop_now_ms(struct loop *l);
+
+/*
+ * One call on the loop's thread, from any thread, in the order posted. The task
+ * lives inside the poster's own object, must stay alive until run() is called,
+ * and may be freed or posted again from there.
+ */
+struct loop_task {
+	struct loop_task *next;
+	void (*run)(struct loop_task *t);
+};
+void loop_post(struct loop *l, struct loop_task *t);
+
+/*
+ * A blocking call on a worker thread: work() there, then done() on the loop.
+ * Whatever both touch belongs to the job until done(). At most LOOP_JOBS_MAX wait
+ * or run; past that false, and nothing happens.
+ */
+#define LOOP_JOBS_MAX 256
+struct loop_job {
+	uv_work_t req;
+	struct loop *loop;
+	void (*work)(struct loop_job *j);
+	void (*done)(struct loop_job *j);
+};
+bool loop_work(struct loop *l, struct loop_job *j) __attribute__((warn_unused_result));
+
+/*
+ * A timer inside the owner's object. Stopping or ending one that is not set is
+ * fine. An ended timer's memory may be freed at once: libuv's part lives apart.
+ */
+struct loop_timer {
+	struct loop_timer_impl *impl;
+};
+void loop_timer_set(struct loop *l, struct loop_timer *t, int64_t after_ms, int64_t repeat_ms,
+    void (*fire)(void *arg), void *arg);
+void loop_timer_end(struct loop_timer *t);
+
+/* Calls fire(arg) whenever fd becomes readable, for the life of the loop. */
+struct loop_watch;
+struct loop_watch *loop_watch_fd(struct loop *l, int fd, void (*fire)(void *arg), void *arg);
+void loop_watch_end(struct loop_watch *w);
+
+#endif
