@@ -9,7 +9,7 @@
 
 static const char *const type_names[] = {
 	[MSG_PING] = "ping", [MSG_PRODUCE] = "produce", [MSG_CONSUME] = "consume",
-	[MSG_CONFIRM] = "confirm", [MSG_ACK] = "ack", [MSG_GET_OFFSETS] = "get_offsets",
+	[MSG_CONFIRM_OFFER] = "confirm", [MSG_ACK] = "ack", [MSG_GET_OFFSETS] = "get_offsets",
 	[MSG_SET_OFFSETS] = "set_offsets", [MSG_GET_CONSUMERS] = "get_consumers",
 	[MSG_DONE] = "done", [MSG_PRODUCED] = "produced", [MSG_MESSAGE] = "message",
 	[MSG_OFFSETS] = "offsets", [MSG_CONSUMERS] = "consumers", [MSG_ERROR] = "error",

@@ -28,7 +28,7 @@ enum msg_type {
 	MSG_PING = 1,
 	MSG_PRODUCE,
 	MSG_CONSUME,
-	MSG_CONFIRM,		/* has no reply */
+	MSG_CONFIRM_OFFER,	/* has no reply; <sys/socket.h> has the short name */
 	MSG_ACK,
 	MSG_GET_OFFSETS,
 	MSG_SET_OFFSETS,

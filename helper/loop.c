@@ -189,6 +189,12 @@ loop_timer_end(struct loop_timer *t)
 	t->impl = NULL;
 }
 
+int64_t
+loop_timer_left_ms(const struct loop_timer *t)
+{
+	return t->impl ? (int64_t)uv_timer_get_due_in(&t->impl->uv) : 0;
+}
+
 static void
 watch_fired(uv_poll_t *uv, int status, int events)
 {

@@ -59,6 +59,8 @@ struct loop_timer {
 void loop_timer_set(struct loop *l, struct loop_timer *t, int64_t after_ms, int64_t repeat_ms,
     void (*fire)(void *arg), void *arg);
 void loop_timer_end(struct loop_timer *t);
+/* Until it fires; 0 when it is not set. */
+int64_t loop_timer_left_ms(const struct loop_timer *t);
 
 /* Calls fire(arg) whenever fd becomes readable, for the life of the loop. */
 struct loop_watch;

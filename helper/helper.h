@@ -1,0 +1,26 @@
+/*
+ * The helper's parts, as main.c puts them together. Each part owns its own
+ * state; this struct only says where they are.
+ */
+#ifndef KP_HELPER_H
+#define KP_HELPER_H
+
+#include <stdbool.h>
+
+#include "common/conf.h"
+
+struct helper {
+	struct conf conf;
+	struct loop *loop;
+	struct ipc *ipc;
+	struct kafka *kafka;		/* settings for every librdkafka handle */
+	struct kafka_admin *admin;
+	struct topics *topics;
+	struct producer *sync;
+	struct sender *sender;
+	struct groups *groups;
+	struct zk *zk;			/* NULL unless --coordination zookeeper */
+	bool stopping;			/* new requests get 503 */
+};
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * The life of one request in the helper.
+ *
+ *	ipc reads a frame -> op_new() -> dispatch -> op_* handler ... op_done()
+ *
+ * The handler owns the op from dispatch until it calls one of op_done(),
+ * op_fail() or op_reply(), exactly once; after that the op is gone. A handler
+ * may answer in the same call or much later. Meanwhile
+ *
+ * - the asker's connection may go: then the answer is dropped in silence;
+ * - its deadline may pass: then ipc answers for it, and the handler's answer is
+ *   dropped. A handler that has to act on either sets `interrupted`.
+ *
+ * Loop thread only.
+ */
+#ifndef KP_OP_H
+#define KP_OP_H
+
+#include "common/buf.h"
+#include "common/err.h"
+#include "helper/loop.h"
+
+struct conn;
+
+struct op {
+	struct conn *conn;		/* NULL: nobody waits for the answer */
+	struct op *prev, *next;		/* of the connection's ops */
+	uint32_t id;
+	uint8_t type;
+	uint8_t *body;			/* owned; see op_take_body() */
+	size_t body_bytes;
+	int64_t arrived_ms;
+	struct loop_timer deadline;
+	/*
+	 * Set by the handler, or NULL: called once when the connection has gone
+	 * (KP_EGONE) or the deadline has passed (KP_ETIMEDOUT). The handler may
+	 * finish the op from there, or later.
+	 */
+	void (*interrupted)(struct op *op, enum kp_err why);
+	/* The handler's own. */
+	void *state;
+	struct op *link;		/* of the handler's queue */
+};
+
+struct kp_slice op_body(const struct op *op);
+/* The body becomes the caller's, to be freed with free(). */
+uint8_t *op_take_body(struct op *op);
+/* How long the asker still waits. */
+int64_t op_left_ms(const struct op *op);
+
+/* Each answers and frees the op. */
+void op_done(struct op *op);			/* MSG_DONE */
+void op_fail(struct op *op, enum kp_err err, uint32_t retry_after_s, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* A reply with a body: begin, put the body with an encoder of msg.h, send. */
+struct kp_buf *op_reply_begin(struct op *op, uint8_t type);
+void op_reply_send(struct op *op);
+/* No answer at all: CONFIRM, and ops whose connection has gone. */
+void op_end(struct op *op);
+
+#endif
