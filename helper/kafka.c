@@ -1,0 +1,339 @@
+/* Settings shared by all librdkafka handles, and the embedded broker. */
+#include "helper/kafka.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+#define SECRET_MAX 8192
+
+struct kafka {
+	const struct conf *conf;
+	char client_id[256];
+	rd_kafka_t *mock_handle;		/* NULL unless embedded */
+	rd_kafka_mock_cluster_t *mock;
+};
+
+/* From librdkafka's threads. Its levels are syslog's. */
+static void
+log_cb(const rd_kafka_t *rk, int level, const char *fac, const char *text)
+{
+	(void)rk;
+	log_line(level <= 3 ? LOG_WARN : level <= 6 ? LOG_INFO : LOG_DEBUG, "kafka %s: %s", fac,
+	    text);
+}
+
+/* Reads "@/path" into `out`, which the caller wipes. The file must be ours alone. */
+static bool
+read_secret(const char *path, char *out, size_t cap)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	ssize_t n = -1;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		log_error("-X: cannot read secret file %s: %s", path, strerror(errno));
+	else if (!S_ISREG(st.st_mode) || (st.st_mode & 077))
+		log_error("-X: secret file %s must be a regular file of mode 0600", path);
+	else
+		n = read(fd, out, cap - 1);
+	if (fd >= 0)
+		close(fd);
+	if (n < 0)
+		return false;
+	out[n] = '\0';
+	out[strcspn(out, "\r\n")] = '\0';
+	return true;
+}
+
+/* Sets one -X property. The value never reaches the log: it may be a secret. */
+static bool
+set_x(rd_kafka_conf_t *rc, rd_kafka_type_t type, const char *x)
+{
+	char name[256], secret[SECRET_MAX], why[512];
+	const char *eq = strchr(x, '='), *key = name, *value = eq + 1;
+	rd_kafka_conf_res_t res;
+
+	snprintf(name, sizeof(name), "%.*s", (int)(eq - x), x);
+	if (strncmp(name, "producer.", 9) == 0 || strncmp(name, "consumer.", 9) == 0) {
+		if ((name[0] == 'p') != (type == RD_KAFKA_PRODUCER))
+			return true;
+		key += 9;
+	}
+	if (value[0] == '@') {
+		if (!read_secret(value + 1, secret, sizeof(secret)))
+			return false;
+		value = secret;
+	}
+	res = rd_kafka_conf_set(rc, key, value, why, sizeof(why));
+	explicit_bzero(secret, sizeof(secret));
+	if (res != RD_KAFKA_CONF_OK)
+		log_error("-X %s: librdkafka %s", name, res == RD_KAFKA_CONF_UNKNOWN ?
+		    "does not know this property" : "does not take this value");
+	return res == RD_KAFKA_CONF_OK;
+}
+
+/* Brokers older than 0.10 hang up when they are asked for their version. */
+static const struct kafka_property *
+old_broker_properties(const char *version)
+{
+	static struct kafka_property props[] = {
+		{ "api.version.request", "false" },
+		{ "broker.version.fallback", NULL },
+		{ NULL, NULL },
+	};
+
+	props[1].value = version;
+	return props;
+}
+
+static bool
+set_all(rd_kafka_conf_t *rc, const struct kafka_property *p)
+{
+	char why[512];
+
+	for (; p && p->name; p++)
+		if (rd_kafka_conf_set(rc, p->name, p->value, why, sizeof(why)) !=
+		    RD_KAFKA_CONF_OK) {
+			log_error("kafka property %s: %s", p->name, why);
+			return false;
+		}
+	return true;
+}
+
+static rd_kafka_conf_t *
+make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props)
+{
+	const struct kafka_property common[] = {
+		{ "bootstrap.servers", k->mock ? rd_kafka_mock_cluster_bootstraps(k->mock) :
+		    k->conf->kafka_peers },
+		{ "client.id", k->client_id },
+		{ "log.connection.close", "false" },
+		{ "socket.nagle.disable", "true" },
+		{ "reconnect.backoff.max.ms", "2000" },
+		{ NULL, NULL },
+	};
+	rd_kafka_conf_t *rc = rd_kafka_conf_new();
+	bool ok = set_all(rc, common);
+
+	if (ok && k->conf->kafka_version[0])
+		ok = set_all(rc, old_broker_properties(k->conf->kafka_version));
+	ok = ok && set_all(rc, props);
+	for (size_t i = 0; ok && i < k->conf->n_x; i++)
+		ok = set_x(rc, type, k->conf->x[i]);
+	rd_kafka_conf_set_log_cb(rc, log_cb);
+	if (ok)
+		return rc;
+	rd_kafka_conf_destroy(rc);
+	return NULL;
+}
+
+bool
+kafka_check(struct kafka *k)
+{
+	static const rd_kafka_type_t types[] = { RD_KAFKA_PRODUCER, RD_KAFKA_CONSUMER };
+
+	for (size_t i = 0; i < 2; i++) {
+		rd_kafka_conf_t *rc = make_conf(k, types[i], NULL);
+
+		if (rc == NULL)
+			return false;
+		rd_kafka_conf_destroy(rc);
+	}
+	return true;
+}
+
+rd_kafka_t *
+kafka_new(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props, int events)
+{
+	rd_kafka_conf_t *rc = make_conf(k, type, props);
+	char why[512];
+	rd_kafka_t *rk;
+
+	if (rc == NULL)
+		return NULL;
+	rd_kafka_conf_set_events(rc, events);
+	rk = rd_kafka_new(type, rc, why, sizeof(why));
+	if (rk == NULL) {
+		log_error("kafka client: %s", why);
+		rd_kafka_conf_destroy(rc);
+	}
+	return rk;
+}
+
+/* The broker lives in a handle of its own, which talks to nobody. */
+static enum kp_err
+start_mock(struct kafka *k)
+{
+	rd_kafka_conf_t *rc = rd_kafka_conf_new();
+	char why[512];
+
+	rd_kafka_conf_set_log_cb(rc, log_cb);
+	k->mock_handle = rd_kafka_new(RD_KAFKA_PRODUCER, rc, why, sizeof(why));
+	if (k->mock_handle == NULL) {
+		log_error("embedded broker: %s", why);
+		rd_kafka_conf_destroy(rc);
+		return KP_ENOMEM;
+	}
+	k->mock = rd_kafka_mock_cluster_new(k->mock_handle, 1);
+	if (k->mock == NULL) {
+		log_error("embedded broker: cannot be started");
+		return KP_EIO;
+	}
+	log_warn("kafka embedded broker at=%s: its messages live in memory only, "
+	    "and end with this process", rd_kafka_mock_cluster_bootstraps(k->mock));
+	return KP_OK;
+}
+
+enum kp_err
+kafka_open(const struct conf *conf, const char *client_id, struct kafka **out)
+{
+	struct kafka *k = calloc(1, sizeof(*k));
+	enum kp_err err = KP_OK;
+
+	*out = NULL;
+	if (k == NULL)
+		return KP_ENOMEM;
+	k->conf = conf;
+	snprintf(k->client_id, sizeof(k->client_id), "%s", client_id);
+	if (conf_embedded(conf))
+		err = start_mock(k);
+	if (err == KP_OK && !kafka_check(k))
+		err = KP_EBADREQ;
+	if (err) {
+		kafka_close(k);
+		return err;
+	}
+	*out = k;
+	return KP_OK;
+}
+
+void
+kafka_close(struct kafka *k)
+{
+	if (k == NULL)
+		return;
+	if (k->mock)
+		rd_kafka_mock_cluster_destroy(k->mock);
+	if (k->mock_handle)
+		rd_kafka_destroy(k->mock_handle);
+	free(k);
+}
+
+static const struct {
+	rd_kafka_resp_err_t kafka;
+	enum kp_err err;
+	bool permanent;
+} errors[] = {
+	{ RD_KAFKA_RESP_ERR_NO_ERROR, KP_OK, false },
+	{ RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, KP_ETOOBIG, true },
+	{ RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, KP_ETOOBIG, true },
+	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, KP_EDENIED, true },
+	{ RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, KP_EDENIED, true },
+	{ RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, KP_EDENIED, true },
+	{ RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, KP_ENOTFOUND, true },
+	{ RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, KP_ENOTFOUND, true },
+	{ RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, KP_ENOTFOUND, true },
+	{ RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, KP_EKAFKA, true },
+	{ RD_KAFKA_RESP_ERR_INVALID_MSG, KP_EKAFKA, true },
+	{ RD_KAFKA_RESP_ERR_INVALID_RECORD, KP_EKAFKA, true },
+	{ RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, KP_EKAFKA, true },
+	{ RD_KAFKA_RESP_ERR_POLICY_VIOLATION, KP_EKAFKA, true },
+	{ RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT, KP_EKAFKA, true },
+	{ RD_KAFKA_RESP_ERR__MSG_TIMED_OUT, KP_ETIMEDOUT, false },
+	{ RD_KAFKA_RESP_ERR__TIMED_OUT, KP_EUNAVAIL, false },
+	{ RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE, KP_EUNAVAIL, false },
+	{ RD_KAFKA_RESP_ERR__TRANSPORT, KP_EUNAVAIL, false },
+	{ RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, KP_EUNAVAIL, false },
+	{ RD_KAFKA_RESP_ERR__RESOLVE, KP_EUNAVAIL, false },
+	{ RD_KAFKA_RESP_ERR__DESTROY, KP_EUNAVAIL, false },
+	{ RD_KAFKA_RESP_ERR__WAIT_COORD, KP_EUNAVAIL, false },
+	{ RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, KP_EUNAVAIL, false },
+	{ RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, KP_EUNAVAIL, false },
+	{ RD_KAFKA_RESP_ERR_NOT_COORDINATOR, KP_EUNAVAIL, false },
+	{ RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, KP_EUNAVAIL, false },
+	{ RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, KP_EUNAVAIL, false },
+	{ RD_KAFKA_RESP_ERR__QUEUE_FULL, KP_EBUSY, false },
+};
+
+enum kp_err
+kafka_err(rd_kafka_resp_err_t err)
+{
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		if (errors[i].kafka == err)
+			return errors[i].err;
+	return KP_EKAFKA;
+}
+
+bool
+kafka_err_permanent(rd_kafka_resp_err_t err)
+{
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		if (errors[i].kafka == err)
+			return errors[i].permanent;
+	return false;
+}
+
+struct kafka_wake {
+	int fd;
+	struct loop_watch *watch;
+	void (*fire)(void *arg);
+	void *arg;
+};
+
+static void
+woken(void *arg)
+{
+	struct kafka_wake *w = arg;
+	uint64_t n;
+
+	/* Emptied first: what comes while the queue is polled wakes us again. */
+	if (read(w->fd, &n, sizeof(n)) == sizeof(n))
+		w->fire(w->arg);
+}
+
+struct kafka_wake *
+kafka_wake_new(struct loop *l, void (*fire)(void *arg), void *arg)
+{
+	struct kafka_wake *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return NULL;
+	w->fire = fire;
+	w->arg = arg;
+	w->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->fd >= 0)
+		w->watch = loop_watch_fd(l, w->fd, woken, w);
+	if (w->watch == NULL) {
+		kafka_wake_free(w);
+		return NULL;
+	}
+	return w;
+}
+
+void
+kafka_wake_add(struct kafka_wake *w, rd_kafka_queue_t *q)
+{
+	static const uint64_t one = 1;
+
+	rd_kafka_queue_io_event_enable(q, w->fd, &one, sizeof(one));
+}
+
+void
+kafka_wake_free(struct kafka_wake *w)
+{
+	if (w == NULL)
+		return;
+	loop_watch_end(w->watch);
+	if (w->fd >= 0)
+		close(w->fd);
+	free(w);
+}

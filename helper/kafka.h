@@ -1,0 +1,55 @@
+/*
+ * What every librdkafka handle of the helper has in common: brokers, -X
+ * properties, logging, the meaning of its errors; and the embedded broker.
+ */
+#ifndef KP_KAFKA_H
+#define KP_KAFKA_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "common/conf.h"
+#include "helper/loop.h"
+
+struct kafka;
+
+/* With --kafkaPeers embedded it starts the broker. `conf` must outlive it. On
+ * error a line has been logged. */
+enum kp_err kafka_open(const struct conf *conf, const char *client_id, struct kafka **out);
+/* After every handle has been destroyed. */
+void kafka_close(struct kafka *k);
+
+/* One property that the handle needs and that -X may override. */
+struct kafka_property {
+	const char *name;
+	const char *value;
+};
+
+/*
+ * A new handle. `props` ends with a NULL name. -X properties come after them:
+ * "producer.x=y" goes to producers, "consumer.x=y" to consumers, "x=y" to all
+ * that know x. `events` are RD_KAFKA_EVENT_…, to be polled from its main queue.
+ * NULL on error; a line has been logged. Any thread.
+ */
+rd_kafka_t *kafka_new(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props,
+    int events);
+
+/* True when all -X properties are known to librdkafka; else a line was logged. */
+bool kafka_check(struct kafka *k);
+
+/* What an error of librdkafka or of a broker means to us. */
+enum kp_err kafka_err(rd_kafka_resp_err_t err);
+/* True when trying again with the same message can never help. */
+bool kafka_err_permanent(rd_kafka_resp_err_t err);
+
+/*
+ * Calls fire(arg) on the loop whenever something comes into the queue, which
+ * the callee then polls until it is empty. It does not own the queue. NULL
+ * without memory or descriptors. Several queues may wake the same watch.
+ */
+struct kafka_wake;
+struct kafka_wake *kafka_wake_new(struct loop *l, void (*fire)(void *arg), void *arg);
+void kafka_wake_add(struct kafka_wake *w, rd_kafka_queue_t *q);
+/* After the queues were destroyed, or told to wake nobody. */
+void kafka_wake_free(struct kafka_wake *w);
+
+#endif

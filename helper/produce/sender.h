@@ -1,0 +1,44 @@
+/*
+ * From accepted to delivered: the way of an async message.
+ *
+ *	accept -> store.append --------------+-> answered once kept
+ *	       -> producer.send -> report ---+-> store.remove
+ *
+ * Both ways start at once; the answer goes out when the row is committed or
+ * Kafka has acknowledged, whichever is first. At most a window of messages is in
+ * librdkafka; what does not fit stays on disk, and its topic then sends from the
+ * disk, in order, until it has caught up. Order is kept per topic.
+ *
+ * With durability `memory` there is no store: the window is all there is.
+ *
+ * Loop thread only.
+ */
+#ifndef KP_SENDER_H
+#define KP_SENDER_H
+
+#include "common/conf.h"
+#include "common/msg.h"
+#include "helper/kafka.h"
+#include "helper/op.h"
+
+struct sender;
+
+/* Opens store and producer and starts to send what the store holds. On error a
+ * line has been logged. */
+enum kp_err sender_open(struct loop *l, struct kafka *k, const struct conf *conf,
+    struct sender **out);
+
+/* Takes the op and its body; `m` points into that body. Answers PRODUCED once
+ * the message is kept, or an error when it cannot be. */
+void sender_accept(struct sender *s, struct op *op, const struct msg_produce *m);
+
+/*
+ * Lets Kafka take what it takes: done(arg) when nothing is left, when Kafka has
+ * taken nothing for 3 s, or after max_ms.
+ */
+void sender_drain(struct sender *s, int64_t max_ms, void (*done)(void *arg), void *arg);
+
+/* Commits what waits, tells the log how many messages stay in the store. */
+void sender_close(struct sender *s);
+
+#endif
