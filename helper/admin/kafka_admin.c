@@ -1,0 +1,317 @@
+/*
+ * Topic metadata, watermarks and committed offsets, through one handle that
+ * belongs to no group. Offsets are committed as a "simple consumer" does:
+ * generation -1 and no member, which brokers accept while the group has no
+ * members of its own.
+ */
+#include "helper/admin/kafka_admin.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/sock.h"
+
+#define CREATE_PAUSE_MS 50
+
+struct kafka_admin {
+	rd_kafka_t *rk;
+	rd_kafka_t *creator;
+};
+
+static enum kp_err __attribute__((format(printf, 3, 4)))
+fail(char *why, enum kp_err err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, WHY_MAX, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+static enum kp_err
+fail_kafka(char *why, rd_kafka_resp_err_t err)
+{
+	switch (err) {
+	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+		return fail(why, KP_ENOTFOUND, "Unknown topic");
+	case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+		return fail(why, KP_ENOTFOUND, "Unknown partition");
+	case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
+	case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
+	case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
+		return fail(why, KP_ECONFLICT, "the group is managed by the broker protocol and "
+		    "has members; stop them first");
+	case RD_KAFKA_RESP_ERR__TRANSPORT:
+	case RD_KAFKA_RESP_ERR__TIMED_OUT:
+	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+		return fail(why, KP_EUNAVAIL, "Kafka cannot be reached");
+	default:
+		return fail(why, kafka_err(err), "Kafka: %s", rd_kafka_err2str(err));
+	}
+}
+
+struct kafka_admin *
+kafka_admin_new(struct kafka *k, rd_kafka_t *creator)
+{
+	static const struct kafka_property props[] = {
+		/* The end of a partition is its high watermark. */
+		{ "isolation.level", "read_uncommitted" },
+		{ "allow.auto.create.topics", "false" },
+		{ "enable.auto.commit", "false" },
+		{ NULL, NULL },
+	};
+	struct kafka_admin *a = calloc(1, sizeof(*a));
+
+	if (a == NULL)
+		return NULL;
+	a->creator = creator;
+	a->rk = kafka_new(k, RD_KAFKA_CONSUMER, props, 0);
+	if (a->rk == NULL) {
+		free(a);
+		return NULL;
+	}
+	return a;
+}
+
+void
+kafka_admin_free(struct kafka_admin *a)
+{
+	if (a == NULL)
+		return;
+	rd_kafka_destroy_flags(a->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	free(a);
+}
+
+/* ---- topics ---- */
+
+static rd_kafka_resp_err_t
+ask_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms, int32_t *n)
+{
+	const struct rd_kafka_metadata *md;
+	rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, topic, NULL);
+	rd_kafka_resp_err_t err;
+
+	if (rkt == NULL)
+		return rd_kafka_last_error();
+	err = rd_kafka_metadata(rk, 0, rkt, &md, timeout_ms);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		err = md->topic_cnt ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+		*n = md->topic_cnt ? md->topics[0].partition_cnt : 0;
+		if (err == RD_KAFKA_RESP_ERR_NO_ERROR && *n == 0)
+			err = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+		rd_kafka_metadata_destroy(md);
+	}
+	rd_kafka_topic_destroy(rkt);
+	return err;
+}
+
+/* A topic that is being created is unknown, or has no leaders, for a while. */
+enum kp_err
+kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create, int timeout_ms,
+    int32_t *n, char *why)
+{
+	int64_t until = sock_now_ms() + timeout_ms;
+	int64_t created_until = sock_now_ms() + (create ? TOPIC_CREATE_MS : 0);
+	rd_kafka_resp_err_t err;
+
+	for (;;) {
+		int64_t left = until - sock_now_ms();
+
+		err = ask_partitions(create ? a->creator : a->rk, topic,
+		    left > 1 ? (int)left : 1, n);
+		if (err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART &&
+		    err != RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC &&
+		    err != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+			break;
+		if (sock_now_ms() + CREATE_PAUSE_MS >= (created_until < until ? created_until :
+		    until))
+			break;
+		struct timespec pause = { 0, CREATE_PAUSE_MS * 1000000L };
+		nanosleep(&pause, NULL);
+	}
+	return err ? fail_kafka(why, err) : KP_OK;
+}
+
+/* ---- offsets ---- */
+
+void
+partition_offsets_free(struct partition_offsets *v, size_t n)
+{
+	for (size_t i = 0; v && i < n; i++)
+		free(v[i].metadata);
+	free(v);
+}
+
+static rd_kafka_topic_partition_list_t *
+make_list(const char *topic, const struct partition_offsets *v, size_t n, int64_t offset)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
+
+	for (size_t i = 0; i < n; i++)
+		rd_kafka_topic_partition_list_add(list, topic, v[i].partition)->offset = offset;
+	return list;
+}
+
+/* In a ListOffsets request -2 and -1 in place of a time ask for begin and end, of
+ * all partitions in one request a leader. */
+static enum kp_err
+ask_edge(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
+    int64_t edge, int timeout_ms, char *why)
+{
+	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, edge);
+	rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(a->rk, list, timeout_ms);
+
+	for (size_t i = 0; i < n && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+		const rd_kafka_topic_partition_t *p =
+		    rd_kafka_topic_partition_list_find(list, topic, v[i].partition);
+
+		err = p->err;
+		if (edge == RD_KAFKA_OFFSET_BEGINNING)
+			v[i].begin = p->offset;
+		else
+			v[i].end = p->offset;
+	}
+	rd_kafka_topic_partition_list_destroy(list);
+	return err ? fail_kafka(why, err) : KP_OK;
+}
+
+/* Waits for an admin result on `q`; NULL with *err set after a failure. */
+static rd_kafka_event_t *
+await(rd_kafka_queue_t *q, int timeout_ms, rd_kafka_resp_err_t *err)
+{
+	rd_kafka_event_t *ev = rd_kafka_queue_poll(q, timeout_ms);
+
+	*err = ev ? rd_kafka_event_error(ev) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+	if (*err && ev) {
+		rd_kafka_event_destroy(ev);
+		ev = NULL;
+	}
+	return ev;
+}
+
+static rd_kafka_AdminOptions_t *
+make_options(struct kafka_admin *a, rd_kafka_admin_op_t op, int timeout_ms)
+{
+	rd_kafka_AdminOptions_t *o = rd_kafka_AdminOptions_new(a->rk, op);
+	char why[WHY_MAX];
+
+	rd_kafka_AdminOptions_set_request_timeout(o, timeout_ms, why, sizeof(why));
+	return o;
+}
+
+static void
+take_committed(const rd_kafka_topic_partition_list_t *list, const char *topic,
+    struct partition_offsets *v, size_t n, rd_kafka_resp_err_t *err)
+{
+	for (size_t i = 0; i < n && *err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+		const rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_find(
+		    (rd_kafka_topic_partition_list_t *)(uintptr_t)list, topic, v[i].partition);
+
+		v[i].committed = -1;
+		if (p == NULL)
+			continue;
+		*err = p->err;
+		if (p->offset >= 0)
+			v[i].committed = p->offset;
+		if (p->metadata_size > 0)
+			v[i].metadata = kp_slice_dup((struct kp_slice){ p->metadata,
+			    p->metadata_size });
+	}
+}
+
+static enum kp_err
+ask_committed(struct kafka_admin *a, const char *group, const char *topic,
+    struct partition_offsets *v, size_t n, int timeout_ms, char *why)
+{
+	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, RD_KAFKA_OFFSET_INVALID);
+	rd_kafka_ListConsumerGroupOffsets_t *req =
+	    rd_kafka_ListConsumerGroupOffsets_new(group, list);
+	rd_kafka_AdminOptions_t *o = make_options(a, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
+	    timeout_ms);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
+	rd_kafka_resp_err_t err;
+	rd_kafka_event_t *ev;
+
+	rd_kafka_ListConsumerGroupOffsets(a->rk, &req, 1, o, q);
+	ev = await(q, timeout_ms + 100, &err);
+	if (ev) {
+		size_t groups;
+		const rd_kafka_group_result_t **r = rd_kafka_ListConsumerGroupOffsets_result_groups(
+		    rd_kafka_event_ListConsumerGroupOffsets_result(ev), &groups);
+		const rd_kafka_error_t *e = rd_kafka_group_result_error(r[0]);
+
+		err = e ? rd_kafka_error_code(e) : RD_KAFKA_RESP_ERR_NO_ERROR;
+		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+			take_committed(rd_kafka_group_result_partitions(r[0]), topic, v, n, &err);
+		rd_kafka_event_destroy(ev);
+	}
+	rd_kafka_queue_destroy(q);
+	rd_kafka_AdminOptions_destroy(o);
+	rd_kafka_ListConsumerGroupOffsets_destroy(req);
+	rd_kafka_topic_partition_list_destroy(list);
+	return err ? fail_kafka(why, err) : KP_OK;
+}
+
+enum kp_err
+kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
+    struct partition_offsets *v, size_t n, int timeout_ms, char *why)
+{
+	int64_t until = sock_now_ms() + timeout_ms;
+	enum kp_err err;
+
+	err = ask_committed(a, group, topic, v, n, timeout_ms, why);
+	if (err == KP_OK)
+		err = ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_BEGINNING,
+		    (int)(until - sock_now_ms()) + 1, why);
+	if (err == KP_OK)
+		err = ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_END,
+		    (int)(until - sock_now_ms()) + 1, why);
+	return err;
+}
+
+enum kp_err
+kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,
+    const struct partition_offsets *v, size_t n, int timeout_ms, char *why)
+{
+	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, 0);
+	rd_kafka_AlterConsumerGroupOffsets_t *req;
+	rd_kafka_AdminOptions_t *o = make_options(a, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS,
+	    timeout_ms);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
+	rd_kafka_resp_err_t err;
+	rd_kafka_event_t *ev;
+
+	for (size_t i = 0; i < n; i++) {
+		list->elems[i].offset = v[i].committed;
+		if (v[i].metadata && v[i].metadata[0]) {
+			list->elems[i].metadata = strdup(v[i].metadata);
+			list->elems[i].metadata_size = strlen(v[i].metadata);
+		}
+	}
+	req = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
+	rd_kafka_AlterConsumerGroupOffsets(a->rk, &req, 1, o, q);
+	ev = await(q, timeout_ms + 100, &err);
+	if (ev) {
+		size_t groups;
+		const rd_kafka_group_result_t **r =
+		    rd_kafka_AlterConsumerGroupOffsets_result_groups(
+		    rd_kafka_event_AlterConsumerGroupOffsets_result(ev), &groups);
+		const rd_kafka_error_t *e = rd_kafka_group_result_error(r[0]);
+		const rd_kafka_topic_partition_list_t *done =
+		    rd_kafka_group_result_partitions(r[0]);
+
+		err = e ? rd_kafka_error_code(e) : RD_KAFKA_RESP_ERR_NO_ERROR;
+		for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < done->cnt; i++)
+			err = done->elems[i].err;
+		rd_kafka_event_destroy(ev);
+	}
+	rd_kafka_queue_destroy(q);
+	rd_kafka_AdminOptions_destroy(o);
+	rd_kafka_AlterConsumerGroupOffsets_destroy(req);
+	rd_kafka_topic_partition_list_destroy(list);
+	return err ? fail_kafka(why, err) : KP_OK;
+}

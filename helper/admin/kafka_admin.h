@@ -1,0 +1,50 @@
+/*
+ * Questions to Kafka about topics and offsets, as plain blocking calls.
+ *
+ * Only for worker threads (loop_work()): each call takes up to timeout_ms.
+ * Errors: KP_ENOTFOUND (unknown topic or partition), KP_EUNAVAIL (no answer in
+ * time, no leader, no coordinator), KP_EDENIED, KP_ECONFLICT (the group is
+ * managed by the brokers and has members), KP_EKAFKA; `why` then holds a text for
+ * the user.
+ */
+#ifndef KP_KAFKA_ADMIN_H
+#define KP_KAFKA_ADMIN_H
+
+#include "common/msg.h"
+#include "helper/kafka.h"
+
+#define WHY_MAX 256
+
+struct kafka_admin;
+
+/* `creator` is a producer's handle: asking through it lets brokers create a
+ * topic. It must outlive the admin. NULL on error; a line has been logged. */
+struct kafka_admin *kafka_admin_new(struct kafka *k, rd_kafka_t *creator);
+void kafka_admin_free(struct kafka_admin *a);
+
+/* How many partitions the topic has. With `create` a topic that does not exist is
+ * waited for as long as the brokers may be creating it (TOPIC_CREATE_MS). */
+#define TOPIC_CREATE_MS 2000
+enum kp_err kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create,
+    int timeout_ms, int32_t *n, char *why);
+
+/* One partition, in and out. */
+struct partition_offsets {
+	int32_t partition;	/* in */
+	int64_t begin;
+	int64_t end;		/* high watermark */
+	int64_t committed;	/* -1: none */
+	char *metadata;		/* of the commit, freed by partition_offsets_free(); may be NULL */
+};
+void partition_offsets_free(struct partition_offsets *v, size_t n);
+
+/* Begin, end and the group's committed offset of n partitions: all or nothing. */
+enum kp_err kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
+    struct partition_offsets *v, size_t n, int timeout_ms, char *why);
+
+/* Commits .committed (>= 0) with .metadata for n partitions, for a group that has
+ * no members managed by the brokers. */
+enum kp_err kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,
+    const struct partition_offsets *v, size_t n, int timeout_ms, char *why);
+
+#endif

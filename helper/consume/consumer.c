@@ -1,0 +1,299 @@
+/*
+ * A consumer handle with explicitly assigned partitions. Each partition's queue
+ * is split off before it is assigned, so that nothing of it ever reaches the
+ * common queue; all queues wake the loop through one descriptor.
+ */
+#include "helper/consume/consumer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+struct consumer {
+	struct loop *loop;
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *main;		/* errors, commits */
+	struct kafka_wake *wake;
+	const struct consumer_events *events;
+	void *arg;
+	struct loop_job end;
+};
+
+struct consumer_part {
+	struct consumer *c;
+	rd_kafka_queue_t *q;
+	char topic[TOPIC_MAX + 1];
+	int32_t partition;
+};
+
+struct consumer_commit {
+	struct consumer *c;
+	rd_kafka_topic_partition_list_t *list;
+	void (*done)(void *arg, enum kp_err err);
+	void *arg;
+};
+
+static enum kp_err
+commit_err(rd_kafka_resp_err_t err)
+{
+	switch (err) {
+	case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
+	case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
+	case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
+		return KP_ECONFLICT;
+	default:
+		return kafka_err(err);
+	}
+}
+
+static void
+committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list,
+    void *opaque)
+{
+	struct consumer_commit *x = opaque;
+
+	(void)rk;
+	for (int i = 0; list && err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
+		err = list->elems[i].err;
+	x->done(x->arg, commit_err(err));
+	rd_kafka_topic_partition_list_destroy(x->list);
+	free(x);
+}
+
+static void
+serve(void *arg)
+{
+	struct consumer *c = arg;
+	rd_kafka_event_t *ev;
+
+	while ((ev = rd_kafka_queue_poll(c->main, 0)) != NULL) {
+		switch (rd_kafka_event_type(ev)) {
+		case RD_KAFKA_EVENT_ERROR:
+			log_debug("consumer kafka: %s", rd_kafka_event_error_string(ev));
+			if (kafka_err(rd_kafka_event_error(ev)) == KP_EUNAVAIL)
+				c->events->down(c->arg, rd_kafka_err2str(rd_kafka_event_error(ev)));
+			break;
+		case RD_KAFKA_EVENT_OFFSET_COMMIT:
+			committed(c->rk, rd_kafka_event_error(ev),
+			    rd_kafka_event_topic_partition_list(ev), rd_kafka_event_opaque(ev));
+			break;
+		default:
+			break;
+		}
+		rd_kafka_event_destroy(ev);
+	}
+	c->events->ready(c->arg);
+}
+
+struct consumer *
+consumer_new(struct loop *l, struct kafka *k, const char *group,
+    const struct consumer_events *events, void *arg)
+{
+	const struct kafka_property props[] = {
+		{ "group.id", group },
+		{ "enable.auto.commit", "false" },
+		{ "enable.auto.offset.store", "false" },
+		/* We know the nearest valid offset better: see group.c. */
+		{ "auto.offset.reset", "error" },
+		{ "isolation.level", "read_uncommitted" },
+		{ "queued.min.messages", "100" },
+		{ "queued.max.messages.kbytes", "1024" },
+		{ "fetch.wait.max.ms", "250" },
+		{ "fetch.error.backoff.ms", "250" },
+		{ "check.crcs", "true" },
+		{ "allow.auto.create.topics", "false" },
+		{ NULL, NULL },
+	};
+	struct consumer *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->loop = l;
+	c->events = events;
+	c->arg = arg;
+	c->rk = kafka_new(k, RD_KAFKA_CONSUMER, props, RD_KAFKA_EVENT_ERROR |
+	    RD_KAFKA_EVENT_OFFSET_COMMIT);
+	c->wake = kafka_wake_new(l, serve, c);
+	if (c->rk == NULL || c->wake == NULL) {
+		if (c->rk)
+			rd_kafka_destroy(c->rk);
+		kafka_wake_free(c->wake);
+		free(c);
+		return NULL;
+	}
+	rd_kafka_poll_set_consumer(c->rk);
+	c->main = rd_kafka_queue_get_consumer(c->rk);
+	kafka_wake_add(c->wake, c->main);
+	return c;
+}
+
+/* rd_kafka_destroy() waits for the handle's threads. */
+static void
+end_work(struct loop_job *job)
+{
+	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, end));
+
+	rd_kafka_destroy_flags(c->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+static void
+end_done(struct loop_job *job)
+{
+	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, end));
+
+	kafka_wake_free(c->wake);
+	free(c);
+}
+
+static void
+ignore_ready(void *arg)
+{
+	(void)arg;
+}
+
+static void
+ignore_down(void *arg, const char *why)
+{
+	(void)arg;
+	(void)why;
+}
+
+void
+consumer_free(struct consumer *c)
+{
+	static const struct consumer_events nobody = { ignore_ready, ignore_down };
+
+	c->events = &nobody;
+	rd_kafka_queue_io_event_enable(c->main, -1, NULL, 0);
+	rd_kafka_queue_destroy(c->main);
+	c->end.work = end_work;
+	c->end.done = end_done;
+	if (!loop_work(c->loop, &c->end)) {
+		end_work(&c->end);
+		end_done(&c->end);
+	}
+}
+
+/* ---- partitions ---- */
+
+static enum kp_err
+assign(struct consumer_part *p, int64_t offset, bool add)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_error_t *e;
+	enum kp_err err = KP_OK;
+
+	rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset = offset;
+	e = add ? rd_kafka_incremental_assign(p->c->rk, list) :
+	    rd_kafka_incremental_unassign(p->c->rk, list);
+	if (e) {
+		log_error("consumer %s topic=%s partition=%d: %s", add ? "assign" : "unassign",
+		    p->topic, p->partition, rd_kafka_error_string(e));
+		rd_kafka_error_destroy(e);
+		err = KP_EKAFKA;
+	}
+	rd_kafka_topic_partition_list_destroy(list);
+	return err;
+}
+
+struct consumer_part *
+consumer_add(struct consumer *c, const char *topic, int32_t partition, int64_t offset)
+{
+	struct consumer_part *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->c = c;
+	p->partition = partition;
+	memcpy(p->topic, topic, strlen(topic) + 1);
+	p->q = rd_kafka_queue_get_partition(c->rk, topic, partition);
+	if (p->q) {
+		rd_kafka_queue_forward(p->q, NULL);
+		kafka_wake_add(c->wake, p->q);
+	}
+	if (p->q == NULL || assign(p, offset, true) != KP_OK) {
+		if (p->q)
+			rd_kafka_queue_destroy(p->q);
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void
+consumer_remove(struct consumer_part *p)
+{
+	if (p == NULL)
+		return;
+	assign(p, RD_KAFKA_OFFSET_INVALID, false);
+	rd_kafka_queue_io_event_enable(p->q, -1, NULL, 0);
+	rd_kafka_queue_destroy(p->q);
+	free(p);
+}
+
+enum consumer_next
+consumer_next(struct consumer_part *p, struct consumer_message **message, struct msg_message *m)
+{
+	rd_kafka_message_t *rm;
+
+	while ((rm = rd_kafka_consume_queue(p->q, 0)) != NULL) {
+		if (rm->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+			*message = (struct consumer_message *)rm;
+			*m = (struct msg_message){
+				.partition = rm->partition, .offset = rm->offset,
+				.key = { rm->key, rm->key_len },
+				.value = { rm->payload, rm->len },
+			};
+			return CONSUMER_MESSAGE;
+		}
+		if (rm->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+		    rm->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+			rd_kafka_message_destroy(rm);
+			return CONSUMER_OUT_OF_RANGE;
+		}
+		log_warn("consumer topic=%s partition=%d: %s", p->topic, p->partition,
+		    rd_kafka_message_errstr(rm));
+		rd_kafka_message_destroy(rm);
+	}
+	return CONSUMER_EMPTY;
+}
+
+void
+consumer_message_free(struct consumer_message *message)
+{
+	if (message)
+		rd_kafka_message_destroy((rd_kafka_message_t *)message);
+}
+
+/* ---- commits ---- */
+
+struct consumer_commit *
+consumer_commit_begin(struct consumer *c, void (*done)(void *arg, enum kp_err err), void *arg)
+{
+	struct consumer_commit *x = calloc(1, sizeof(*x));
+
+	if (x) {
+		x->c = c;
+		x->done = done;
+		x->arg = arg;
+		x->list = rd_kafka_topic_partition_list_new(8);
+	}
+	return x;
+}
+
+void
+consumer_commit_add(struct consumer_commit *x, const char *topic, int32_t partition,
+    int64_t offset)
+{
+	rd_kafka_topic_partition_list_add(x->list, topic, partition)->offset = offset;
+}
+
+void
+consumer_commit_send(struct consumer_commit *x)
+{
+	rd_kafka_resp_err_t err = rd_kafka_commit_queue(x->c->rk, x->list, x->c->main, NULL, x);
+
+	if (err)
+		committed(x->c->rk, err, NULL, x);
+}
