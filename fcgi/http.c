@@ -1,0 +1,170 @@
+/*
+ * libfcgi's own accept is not used: it would bind a thread to a kept connection
+ * for as long as that is idle. A request is given a connected descriptor, marked
+ * as kept so that FCGX_Accept_r() reads from it, and a listening socket of -1, so
+ * that it returns when the connection ends instead of waiting for another.
+ */
+#include "fcgi/http.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fcgiapp.h>
+
+/* What is read of an unwanted body in order to keep the connection. */
+#define DRAIN_BYTES (64u * 1024)
+#define READ_BYTES (16u * 1024)
+
+struct http {
+	bool cgi;
+	FCGX_Request fcgi;
+};
+
+bool
+http_is_fastcgi(void)
+{
+	return FCGX_Init() == 0 && !FCGX_IsCGI();
+}
+
+struct http *
+http_new(bool cgi)
+{
+	struct http *h = calloc(1, sizeof(*h));
+
+	if (h == NULL)
+		return NULL;
+	h->cgi = cgi;
+	FCGX_InitRequest(&h->fcgi, -1, 0);
+	return h;
+}
+
+void
+http_free(struct http *h)
+{
+	free(h);
+}
+
+bool
+http_begin(struct http *h, int fd)
+{
+	h->fcgi.ipcFd = fd;
+	h->fcgi.keepConnection = 1;
+	return FCGX_Accept_r(&h->fcgi) == 0;
+}
+
+const char *
+http_env(const void *p, const char *name)
+{
+	const struct http *h = p;
+
+	return h->cgi ? getenv(name) : FCGX_GetParam(name, h->fcgi.envp);
+}
+
+/* A pipe tells that its reader has gone. A socket (Apache's mod_cgid) does not:
+ * its other side is shut down as soon as the request's body was sent. */
+int
+http_peer(const struct http *h)
+{
+	struct stat st;
+
+	if (!h->cgi)
+		return h->fcgi.ipcFd;
+	return fstat(STDOUT_FILENO, &st) == 0 && S_ISFIFO(st.st_mode) ? STDOUT_FILENO : -1;
+}
+
+static int
+read_some(struct http *h, void *p, size_t n)
+{
+	ssize_t k;
+
+	if (!h->cgi)
+		return FCGX_GetStr(p, (int)n, h->fcgi.in);
+	do
+		k = read(STDIN_FILENO, p, n);
+	while (k < 0 && errno == EINTR);
+	return (int)k;
+}
+
+void
+http_read_body(struct http *h, size_t max, int64_t expected, struct kp_buf *out)
+{
+	size_t begin = out->len;
+
+	if (h->cgi && expected >= 0 && (uint64_t)expected < max)
+		max = (size_t)expected;
+	while (out->len - begin < max) {
+		size_t n = max - (out->len - begin);
+		int k;
+
+		if (n > READ_BYTES)
+			n = READ_BYTES;
+		if (!kp_buf_reserve(out, n))
+			return;
+		k = read_some(h, out->p + out->len, n);
+		if (k <= 0)
+			return;
+		out->len += (size_t)k;
+	}
+}
+
+static bool
+write_stdout(struct kp_slice s)
+{
+	while (s.n) {
+		ssize_t k = write(STDOUT_FILENO, s.p, s.n);
+
+		if (k < 0 && errno != EINTR)
+			return false;
+		if (k > 0) {
+			s.p += k;
+			s.n -= (size_t)k;
+		}
+	}
+	return true;
+}
+
+bool
+http_write(struct http *h, struct kp_slice head, struct kp_slice body)
+{
+	FCGX_Stream *out = h->fcgi.out;
+
+	if (h->cgi)
+		return write_stdout(head) && write_stdout(body);
+	FCGX_PutStr((const char *)head.p, (int)head.n, out);
+	if (body.n)
+		FCGX_PutStr((const char *)body.p, (int)body.n, out);
+	/* The end of the request goes out with the last writer, in one piece with
+	 * what is left of the body. */
+	FCGX_FClose(h->fcgi.err);
+	FCGX_FClose(out);
+	return FCGX_GetError(out) == 0;
+}
+
+/* An unread rest of a body would be taken for the head of the next request. */
+static bool
+drain(struct http *h)
+{
+	char trash[1024];
+
+	for (size_t n = 0; n < DRAIN_BYTES; n += sizeof(trash))
+		if (FCGX_GetStr(trash, sizeof(trash), h->fcgi.in) < (int)sizeof(trash))
+			return FCGX_GetError(h->fcgi.in) == 0;
+	return false;
+}
+
+int
+http_end(struct http *h, bool may_keep)
+{
+	int fd;
+
+	if (h->cgi)
+		return -1;
+	if (!may_keep || !h->fcgi.keepConnection || FCGX_GetError(h->fcgi.out) || !drain(h))
+		h->fcgi.keepConnection = 0;
+	FCGX_Finish_r(&h->fcgi);
+	fd = h->fcgi.ipcFd;
+	h->fcgi.ipcFd = -1;
+	return fd;
+}

@@ -1,0 +1,387 @@
+/* JSON out is written here byte by byte, because its form is prescribed; JSON in
+ * is jansson's work, and this file is jansson's only home. */
+#include "fcgi/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+/* jansson recurses; the threads that call it have small stacks. */
+#define DEPTH_MAX 32
+
+/* Bytes of the UTF-8 sequence at p: 0 when it is not a valid one (overlong,
+ * a surrogate, past U+10FFFF, cut short). */
+static size_t
+utf8_length(const uint8_t *p, size_t n)
+{
+	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 :
+	    p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+
+	if (len > n)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+/* The escape for a character of one byte, NULL when it needs none. */
+static const char *
+escape(uint8_t c, char buf[8])
+{
+	static const char *const known[128] = {
+		['"'] = "\\\"", ['\\'] = "\\\\", ['\n'] = "\\n", ['\r'] = "\\r",
+		['\t'] = "\\t", ['<'] = "\\u003c", ['>'] = "\\u003e", ['&'] = "\\u0026",
+	};
+
+	if (known[c])
+		return known[c];
+	if (c >= 0x20)
+		return NULL;
+	snprintf(buf, 8, "\\u%04x", c);
+	return buf;
+}
+
+void
+json_put_string(struct kp_buf *out, struct kp_slice s)
+{
+	char buf[8];
+
+	kp_buf_putc(out, '"');
+	for (size_t i = 0, len; i < s.n; i += len ? len : 1) {
+		const uint8_t *p = s.p + i;
+		const char *esc;
+
+		len = utf8_length(p, s.n - i);
+		if (len == 0)
+			esc = "\\ufffd";
+		else if (len == 1)
+			esc = escape(*p, buf);
+		else if (len == 3 && memcmp(p, "\xe2\x80", 2) == 0 && (p[2] | 1) == 0xa9)
+			esc = p[2] & 1 ? "\\u2029" : "\\u2028";
+		else
+			esc = NULL;
+		if (esc)
+			kp_buf_puts(out, esc);
+		else
+			kp_buf_put(out, p, len);
+	}
+	kp_buf_putc(out, '"');
+}
+
+/* Quoted, or null for absent bytes. */
+static void
+put_base64(struct kp_buf *out, struct kp_slice s)
+{
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t i;
+	char *p;
+
+	if (s.p == NULL) {
+		kp_buf_puts(out, "null");
+		return;
+	}
+	kp_buf_putc(out, '"');
+	if (!kp_buf_reserve(out, (s.n + 2) / 3 * 4 + 1))
+		return;
+	p = (char *)out->p + out->len;
+	for (i = 0; i + 2 < s.n; i += 3) {
+		uint32_t v = (uint32_t)s.p[i] << 16 | (uint32_t)s.p[i + 1] << 8 | s.p[i + 2];
+
+		*p++ = digits[v >> 18];
+		*p++ = digits[v >> 12 & 63];
+		*p++ = digits[v >> 6 & 63];
+		*p++ = digits[v & 63];
+	}
+	if (i < s.n) {
+		uint32_t v = (uint32_t)s.p[i] << 16 |
+		    (i + 1 < s.n ? (uint32_t)s.p[i + 1] << 8 : 0);
+
+		*p++ = digits[v >> 18];
+		*p++ = digits[v >> 12 & 63];
+		*p++ = i + 1 < s.n ? digits[v >> 6 & 63] : '=';
+		*p++ = '=';
+	}
+	*p++ = '"';
+	out->len = (size_t)(p - (char *)out->p);
+}
+
+void
+json_empty(struct kp_buf *out)
+{
+	kp_buf_puts(out, "{}");
+}
+
+void
+json_error(struct kp_buf *out, struct kp_slice text)
+{
+	kp_buf_puts(out, "{\n  \"error\": ");
+	json_put_string(out, text);
+	kp_buf_puts(out, "\n}");
+}
+
+void
+json_produced(struct kp_buf *out, const struct msg_produced *m)
+{
+	kp_buf_printf(out, "{\n  \"partition\": %" PRId32 ",\n  \"offset\": %" PRId64 "\n}",
+	    m->partition, m->offset);
+}
+
+void
+json_message(struct kp_buf *out, const struct msg_message *m)
+{
+	kp_buf_puts(out, "{\n  \"key\": ");
+	put_base64(out, m->key);
+	kp_buf_puts(out, ",\n  \"value\": ");
+	put_base64(out, m->value);
+	kp_buf_printf(out, ",\n  \"partition\": %" PRId32 ",\n  \"offset\": %" PRId64 "\n}",
+	    m->partition, m->offset);
+}
+
+/* end - offset, without overflow whatever the helper says. */
+static int64_t
+difference(int64_t a, int64_t b)
+{
+	int64_t d;
+
+	return __builtin_sub_overflow(a, b, &d) ? 0 : d;
+}
+
+void
+json_offsets(struct kp_buf *out, const struct msg_offsets *m)
+{
+	if (m->n == 0) {
+		kp_buf_puts(out, "[]");
+		return;
+	}
+	kp_buf_puts(out, "[\n");
+	for (size_t i = 0; i < m->n; i++) {
+		const struct msg_offset *o = &m->v[i];
+
+		kp_buf_printf(out, "  {\n    \"partition\": %" PRId32
+		    ",\n    \"begin\": %" PRId64 ",\n    \"end\": %" PRId64
+		    ",\n    \"count\": %" PRId64 ",\n    \"offset\": %" PRId64
+		    ",\n    \"lag\": %" PRId64, o->partition, o->begin, o->end,
+		    difference(o->end, o->begin), o->offset,
+		    o->offset < 0 ? 0 : difference(o->end, o->offset));
+		if (o->metadata.n) {
+			kp_buf_puts(out, ",\n    \"metadata\": ");
+			json_put_string(out, o->metadata);
+		}
+		kp_buf_puts(out, i + 1 < m->n ? "\n  },\n" : "\n  }\n");
+	}
+	kp_buf_putc(out, ']');
+}
+
+static int
+compare_slices(struct kp_slice a, struct kp_slice b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int d = n ? memcmp(a.p, b.p, n) : 0;
+
+	return d ? d : (a.n > b.n) - (a.n < b.n);
+}
+
+static int
+compare_consumers(const void *x, const void *y)
+{
+	const struct msg_consumer *a = x, *b = y;
+	int d = compare_slices(a->group, b->group);
+
+	return d ? d : compare_slices(a->member, b->member);
+}
+
+static int
+compare_partitions(const void *x, const void *y)
+{
+	int32_t a = *(const int32_t *)x, b = *(const int32_t *)y;
+
+	return (a > b) - (a < b);
+}
+
+/* "member": [0,1,2] */
+static void
+put_member(struct kp_buf *out, struct msg_consumer *c)
+{
+	qsort(c->partitions, c->n, sizeof(*c->partitions), compare_partitions);
+	kp_buf_puts(out, "    ");
+	json_put_string(out, c->member);
+	for (size_t i = 0; i < c->n; i++)
+		kp_buf_printf(out, "%s%" PRId32, i ? "," : ": [", c->partitions[i]);
+	kp_buf_putc(out, ']');
+}
+
+void
+json_consumers(struct kp_buf *out, struct msg_consumers *m)
+{
+	const struct msg_consumer *last = NULL;
+
+	qsort(m->v, m->n, sizeof(*m->v), compare_consumers);
+	for (size_t i = 0; i < m->n; i++) {
+		struct msg_consumer *c = &m->v[i];
+
+		if (c->n == 0)
+			continue;
+		if (last && kp_slice_eq(last->group, c->group)) {
+			kp_buf_puts(out, ",\n");
+		} else {
+			kp_buf_puts(out, last ? "\n  },\n  " : "{\n  ");
+			json_put_string(out, c->group);
+			kp_buf_puts(out, ": {\n");
+		}
+		put_member(out, c);
+		last = c;
+	}
+	kp_buf_puts(out, last ? "\n  }\n}" : "{}");
+}
+
+static bool
+too_deep(struct kp_slice s)
+{
+	bool in_string = false;
+	size_t depth = 0;
+
+	for (size_t i = 0; i < s.n && depth <= DEPTH_MAX; i++) {
+		uint8_t c = s.p[i];
+
+		if (in_string && c == '\\')
+			i++;
+		else if (c == '"')
+			in_string = !in_string;
+		else if (!in_string && (c == '[' || c == '{'))
+			depth++;
+		else if (!in_string && (c == ']' || c == '}') && depth > 0)
+			depth--;
+	}
+	return depth > DEPTH_MAX;
+}
+
+/* NULL, or what is wrong with the member. */
+static const char *
+get_integer(const json_t *object, const char *name, int64_t min, int64_t max, int64_t *out)
+{
+	const json_t *v = json_object_get(object, name);
+
+	if (v == NULL)
+		return "is missing";
+	if (!json_is_integer(v))
+		return "is not an integer";
+	*out = json_integer_value(v);
+	return *out < min || *out > max ? "is out of range" : NULL;
+}
+
+static const char *
+get_metadata(const json_t *object, struct kp_slice *out)
+{
+	const json_t *v = json_object_get(object, "metadata");
+
+	if (v == NULL)
+		return NULL;
+	if (!json_is_string(v))
+		return "is not a string";
+	*out = (struct kp_slice){ (const uint8_t *)json_string_value(v), json_string_length(v) };
+	return out->n > METADATA_MAX ? "is too long" : NULL;
+}
+
+static bool
+parse_element(const json_t *element, size_t i, struct msg_offset *o, char *why, size_t why_cap)
+{
+	const char *name = "partition", *wrong;
+	int64_t partition = 0;
+
+	if (!json_is_object(element)) {
+		snprintf(why, why_cap, "element %zu is not an object", i);
+		return false;
+	}
+	wrong = get_integer(element, name, 0, INT32_MAX, &partition);
+	if (wrong == NULL) {
+		name = "offset";
+		wrong = get_integer(element, name, -2, INT64_MAX, &o->offset);
+	}
+	if (wrong == NULL) {
+		name = "metadata";
+		wrong = get_metadata(element, &o->metadata);
+	}
+	o->partition = (int32_t)partition;
+	if (wrong)
+		snprintf(why, why_cap, "element %zu: \"%s\" %s", i, name, wrong);
+	return wrong == NULL;
+}
+
+static int
+compare_offsets(const void *x, const void *y)
+{
+	const struct msg_offset *a = x, *b = y;
+
+	return (a->partition > b->partition) - (a->partition < b->partition);
+}
+
+static enum kp_err
+parse_list(const json_t *list, struct json_doc *doc, size_t *n, char *why, size_t why_cap)
+{
+	*n = json_array_size(list);
+	if (*n > PARTITIONS_MAX) {
+		snprintf(why, why_cap, "more than %d elements", PARTITIONS_MAX);
+		return KP_EBADREQ;
+	}
+	doc->v = calloc(*n + 1, sizeof(*doc->v));
+	if (doc->v == NULL)
+		return KP_ENOMEM;
+	for (size_t i = 0; i < *n; i++)
+		if (!parse_element(json_array_get(list, i), i, &doc->v[i], why, why_cap))
+			return KP_EBADREQ;
+	/* Sorted, so that the helper need not be, and twins are neighbours. */
+	qsort(doc->v, *n, sizeof(*doc->v), compare_offsets);
+	for (size_t i = 1; i < *n; i++) {
+		if (doc->v[i].partition == doc->v[i - 1].partition) {
+			snprintf(why, why_cap, "partition %" PRId32 " is given twice",
+			    doc->v[i].partition);
+			return KP_EBADREQ;
+		}
+	}
+	return KP_OK;
+}
+
+enum kp_err
+json_parse_offsets(struct kp_slice body, struct json_doc *doc, struct msg_offsets *m, char *why,
+    size_t why_cap)
+{
+	enum kp_err err;
+	json_error_t e;
+	json_t *root;
+
+	*doc = (struct json_doc){ 0 };
+	if (too_deep(body)) {
+		snprintf(why, why_cap, "nested deeper than %d levels", DEPTH_MAX);
+		return KP_EBADREQ;
+	}
+	root = json_loadb((const char *)body.p, body.n,
+	    JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+	doc->root = root;
+	if (root == NULL) {
+		snprintf(why, why_cap, "line %d column %d: %s", e.line, e.column, e.text);
+		return json_error_code(&e) == json_error_out_of_memory ? KP_ENOMEM : KP_EBADREQ;
+	}
+	if (!json_is_array(root)) {
+		snprintf(why, why_cap, "a list of objects is expected");
+		return KP_EBADREQ;
+	}
+	err = parse_list(root, doc, &m->n, why, why_cap);
+	m->v = doc->v;
+	return err;
+}
+
+void
+json_doc_free(struct json_doc *doc)
+{
+	json_decref(doc->root);
+	free(doc->v);
+	*doc = (struct json_doc){ 0 };
+}

@@ -1,0 +1,170 @@
+/*
+ * The order of things in a request:
+ *
+ *	head -> route -> body -> handler -> response written -> offer confirmed
+ *
+ * The last step is what makes a consumed message one that the web server has.
+ */
+#include "fcgi/serve.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "fcgi/http.h"
+#include "fcgi/route.h"
+
+/* Larger buffers are given back after the request. */
+#define REST_BYTES (32u * 1024)
+
+struct serve {
+	const struct conf *conf;
+	bool cgi;
+	struct http *http;
+	struct client *client;
+	struct kp_buf head;
+	struct kp_buf body;		/* of the request */
+};
+
+struct serve *
+serve_new(const struct conf *conf, bool cgi)
+{
+	struct serve *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->conf = conf;
+	s->cgi = cgi;
+	kp_buf_init(&s->head, 4096);
+	kp_buf_init(&s->body, SIZE_MAX);
+	s->http = http_new(cgi);
+	s->client = client_new(conf->socket);
+	if (s->http == NULL || s->client == NULL) {
+		serve_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void
+serve_free(struct serve *s)
+{
+	if (s == NULL)
+		return;
+	client_free(s->client);
+	http_free(s->http);
+	kp_buf_free(&s->head);
+	kp_buf_free(&s->body);
+	free(s);
+}
+
+static bool
+too_large(struct res *res, uint64_t max)
+{
+	res_fail(res, KP_ETOOBIG, "Request body is too large: the limit is %" PRIu64 " bytes", max);
+	return false;
+}
+
+/* Reads the body, and checks it against what was announced. */
+static bool
+take_body(struct serve *s, struct req *req, const struct route *route, struct res *res)
+{
+	uint64_t max = route_body_max(route, req);
+	int64_t expected;
+
+	if (!req_content_length(req, res, &expected))
+		return false;
+	if (expected > 0 && (uint64_t)expected > max)
+		return too_large(res, max);
+	/* A CGI process that was promised no body may never see its end. */
+	if (req->has_body || !s->cgi)
+		http_read_body(s->http, max + 1, expected, &s->body);
+	if (s->body.failed) {
+		res_fail(res, KP_ENOMEM, "%s", kp_err_text(KP_ENOMEM));
+		return false;
+	}
+	if (expected >= 0 && s->body.len != (uint64_t)expected) {
+		res_fail(res, KP_EBADREQ, "Message size does not match Content-Length: "
+		    "expected=%" PRId64 ", actual=%zu", expected, s->body.len);
+		return false;
+	}
+	if (s->body.len > max)
+		return too_large(res, max);
+	req->body = kp_buf_slice(&s->body);
+	return true;
+}
+
+static void
+answer(struct serve *s, struct req *req, struct res *res)
+{
+	const struct route *route;
+
+	if (req_parse(req, http_env, s->http) != KP_OK) {
+		res_fail(res, KP_ENOMEM, "%s", kp_err_text(KP_ENOMEM));
+		return;
+	}
+	req->peer = http_peer(s->http);
+	req->client = s->client;
+	req->conf = s->conf;
+	route = route_find(req, res);
+	if (route == NULL || (route->body != BODY_NONE && !take_body(s, req, route, res)))
+		return;
+	route->handle(req, res);
+}
+
+/* True when the web server has the whole response. */
+static bool
+respond(struct serve *s, const struct req *req, struct res *res)
+{
+	struct kp_slice body;
+
+	res_finish(res);
+	kp_buf_reset(&s->head);
+	res_head(res, &s->head);
+	body = kp_buf_slice(&res->body);
+	if (req->method == REQ_HEAD)
+		body.n = 0;
+	return http_write(s->http, kp_buf_slice(&s->head), body);
+}
+
+static void
+serve_request(struct serve *s)
+{
+	bool delivered = false;
+	struct res res;
+	struct req req;
+
+	res_init(&res);
+	answer(s, &req, &res);
+	if (!res.abandoned)
+		delivered = respond(s, &req, &res);
+	if (res.offered) {
+		const struct msg_confirm m = { res.offer, delivered && res.status == 200 };
+
+		client_confirm(s->client, &m);
+	}
+	log_debug("request path=%.*s status=%d written=%d", (int)req.path.n,
+	    (const char *)req.path.p, res.abandoned ? 0 : res.status, delivered);
+	req_free(&req);
+	res_free(&res);
+	client_rest(s->client);
+	if (s->body.cap > REST_BYTES)
+		kp_buf_free(&s->body);
+	else
+		kp_buf_reset(&s->body);
+}
+
+int
+serve_fastcgi(struct serve *s, int fd, bool may_keep)
+{
+	if (!http_begin(s->http, fd))
+		return -1;
+	serve_request(s);
+	return http_end(s->http, may_keep);
+}
+
+void
+serve_cgi(struct serve *s)
+{
+	serve_request(s);
+}
