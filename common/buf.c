@@ -67,7 +67,7 @@ kp_buf_reserve(struct kp_buf *b, size_t n)
 		cap = b->len + n;
 	if (cap > b->limit)
 		cap = b->limit;
-	p = realloc(b->p, cap);
+	p = realloc(b->p, cap + 1);	/* printf's NUL lies past the limit */
 	if (p == NULL)
 		goto fail;
 	b->p = p;
@@ -109,10 +109,10 @@ kp_buf_printf(struct kp_buf *b, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	if (n < 0 || !kp_buf_reserve(b, (size_t)n + 1)) {
+	if (n < 0)
 		b->failed = true;
+	if (n <= 0 || !kp_buf_reserve(b, (size_t)n))
 		return;
-	}
 	va_start(ap, fmt);
 	vsnprintf((char *)b->p + b->len, (size_t)n + 1, fmt, ap);
 	va_end(ap);
