@@ -1,6 +1,7 @@
 /* One event, one line, one write(2): lines of several threads never mix. */
 #include "common/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -29,15 +30,38 @@ log_enabled(enum log_level level)
 	return level <= log_max;
 }
 
-/* Length of the valid UTF-8 sequence at s, 0 when it is none. */
-static size_t
-utf8_len(const unsigned char *s)
-{
-	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 :
-	    (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+/*
+ * Lead bytes of UTF-8, and the range of the byte that follows: that is where
+ * overlong forms, surrogates and numbers past U+10FFFF show. C1 controls (c2 80
+ * to c2 9f) are left out: some terminals act on them.
+ */
+static const struct {
+	unsigned char from, to, second_from, second_to;
+	size_t n;
+} utf8[] = {
+	{ 0x20, 0x7e, 0, 0, 1 },
+	{ 0xc2, 0xc2, 0xa0, 0xbf, 2 }, { 0xc3, 0xdf, 0x80, 0xbf, 2 },
+	{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+	{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+	{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
+	{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
+};
 
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
+/* Length of the character at s, 0 when it may not be written as it is. */
+static size_t
+printable_len(const unsigned char *s)
+{
+	size_t i = 0, n;
+
+	while (i < sizeof(utf8) / sizeof(utf8[0]) && (s[0] < utf8[i].from || s[0] > utf8[i].to))
+		i++;
+	if (i == sizeof(utf8) / sizeof(utf8[0]))
+		return 0;
+	n = utf8[i].n;
+	if (n > 1 && (s[1] < utf8[i].second_from || s[1] > utf8[i].second_to))
+		return 0;
+	for (size_t k = 2; k < n; k++)
+		if ((s[k] & 0xc0) != 0x80)
 			return 0;
 	return n;
 }
@@ -50,11 +74,11 @@ escape(char *out, size_t cap, const char *in)
 	size_t used = 0;
 
 	while (*s) {
-		size_t n = utf8_len(s);
+		size_t n = printable_len(s);
 
 		if (used + 4 >= cap)
 			break;
-		if (n == 0 || *s < 0x20 || *s == 0x7f) {
+		if (n == 0) {
 			used += (size_t)snprintf(out + used, cap - used, "\\x%02x", *s);
 			s++;
 			continue;
@@ -69,7 +93,8 @@ escape(char *out, size_t cap, const char *in)
 void
 log_line(enum log_level level, const char *fmt, ...)
 {
-	char text[LOG_LINE_MAX], line[LOG_LINE_MAX + 128];
+	char text[LOG_LINE_MAX], line[LOG_LINE_MAX];
+	int saved = errno;
 	struct timespec now;
 	struct tm tm;
 	size_t n;
@@ -90,6 +115,7 @@ log_line(enum log_level level, const char *fmt, ...)
 	if (write(STDERR_FILENO, line, n) < 0) {
 		/* Nowhere left to tell. */
 	}
+	errno = saved;
 }
 
 bool

@@ -3,11 +3,11 @@
  *
  *	2026-01-31T12:00:00.123Z info helper: store open path=/var/lib/... rows=3
  *
- * Whatever the values hold, a line stays one line: bytes below 0x20, 0x7f and
+ * Whatever the values hold, a line stays one line: control characters and
  * broken UTF-8 are written as \xNN, and a line ends after LOG_LINE_MAX bytes.
  * Message keys and values are never passed to these functions.
  *
- * Any thread.
+ * Any thread. errno is as before.
  */
 #ifndef KP_LOG_H
 #define KP_LOG_H
