@@ -216,6 +216,10 @@ load_file(struct conf *c, unsigned program, const char *path, char *why, size_t 
 		const struct option *o;
 
 		no++;
+		if (strlen(line) == sizeof(line) - 1 && line[sizeof(line) - 2] != '\n') {
+			err = fail(why, cap, "%s line %d: the line is too long", path, no);
+			break;
+		}
 		name = trim(line);
 		if (*name == '\0' || *name == '#')
 			continue;
@@ -224,11 +228,15 @@ load_file(struct conf *c, unsigned program, const char *path, char *why, size_t 
 			*value++ = '\0';
 		name = trim(name);
 		o = find(name, strlen(name));
-		if (o == NULL || value == NULL || o->kind == FLAG)
+		/* One file, not a chain: and `path` is the value of "config". */
+		if (o == NULL || value == NULL || o->kind == FLAG ||
+		    o->field == offsetof(struct conf, config))
 			err = fail(why, cap, "%s line %d: expected \"option = value\"", path, no);
 		else if (o->programs & program)
 			err = set(c, o, trim(value), why, cap);
 	}
+	if (err == KP_OK && ferror(f))
+		err = fail(why, cap, "cannot read --config %s: %s", path, strerror(errno));
 	fclose(f);
 	return err;
 }
@@ -267,6 +275,19 @@ load_env(struct conf *c, unsigned program, char *why, size_t cap)
 	return err;
 }
 
+/* What is wrong with argv[i], without a value in it: a mistyped -X may well
+ * carry a password, before or after its '='. */
+static enum kp_err
+unknown(char **argv, int i, char *why, size_t cap)
+{
+	int n = (int)strcspn(argv[i], "=");
+
+	if (argv[i][0] == '-')
+		return fail(why, cap, "unknown option \"%.*s\"; -help lists the options", n,
+		    argv[i]);
+	return fail(why, cap, "argument %d is not an option; -help lists the options", i);
+}
+
 /* Go's flag syntax: one dash or two, "-name value" or "-name=value". With
  * `only`, sets that option and passes over the rest. */
 static enum kp_err
@@ -287,14 +308,15 @@ load_args(struct conf *c, unsigned program, int argc, char **argv, const struct 
 		if (o == NULL && strcmp(name, "h") == 0)
 			o = find("help", 4);
 		if (o == NULL || !(o->programs & program))
-			return fail(why, cap, "unknown %s \"%s\"; -help lists the options",
-			    name == argv[i] ? "argument" : "option", argv[i]);
+			return unknown(argv, i, why, cap);
 		value = name[n] == '=' ? name + n + 1 : NULL;
 		if (value == NULL && o->kind != FLAG) {
 			if (++i == argc)
 				return fail(why, cap, "option --%s needs a value", o->name);
 			value = argv[i];
 		}
+		if (value && o->kind == FLAG)
+			return fail(why, cap, "--%s takes no value", o->name);
 		if (only == NULL || o == only)
 			err = set(c, o, value, why, cap);
 	}
