@@ -46,7 +46,8 @@ remove_stale(const char *path, const struct sockaddr_un *addr)
 		return errno == ENOENT ? KP_OK : KP_EIO;
 	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
 		return KP_ECONFLICT;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* Non-blocking: a live one that hangs has its queue full, and is not waited for. */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return KP_EIO;
 	alive = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 ||
@@ -62,6 +63,7 @@ sock_listen(const char *path, gid_t gid, int *out)
 {
 	struct sockaddr_un addr;
 	enum kp_err err;
+	bool made;
 	mode_t mask;
 	int fd, rc;
 
@@ -77,7 +79,8 @@ sock_listen(const char *path, gid_t gid, int *out)
 	mask = umask(0177);
 	rc = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
 	umask(mask);
-	if (rc < 0)
+	made = rc == 0;
+	if (!made)
 		goto fail;
 	/* Widened to the group only after the group is the right one. */
 	if (gid != (gid_t)-1 && (lchown(path, (uid_t)-1, gid) < 0 || chmod(path, 0660) < 0))
@@ -90,6 +93,8 @@ sock_listen(const char *path, gid_t gid, int *out)
 fail:
 	rc = errno;
 	close(fd);
+	if (made)
+		unlink(path);
 	errno = rc;
 	return rc == EADDRINUSE ? KP_ECONFLICT : KP_EIO;
 }

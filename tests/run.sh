@@ -50,7 +50,7 @@ for program; do
 		cat "$log"
 		echo "---- end of $base"
 	else
-		grep '^\[ *\(PASSED\|SKIPPED\) *\]' "$log" | sed "s|\$| $base|"
+		grep '^\[ *\(PASSED\|SKIPPED\) *\].* test(s)' "$log" | sed "s|\$| $base|"
 	fi
 	passed=$((passed + p)) failed=$((failed + f))
 done
