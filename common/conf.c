@@ -52,7 +52,8 @@ static const struct option {
 	    "file of messages that Kafka does not have yet (default: "
 	    "/var/lib/kafka-pixy/store.db for root, else ~/.local/state/kafka-pixy/store.db)" },
 	{ "storeMaxBytes", L | H, NUM, FIELD(store_max_bytes), "1073741824", NULL,
-	    1 << 20, UINT64_MAX / 2, "most bytes kept in the store; async produce gets 503 past it" },
+	    1 << 20, UINT64_MAX / 2,
+	    "most bytes kept in the store; async produce gets 503 past it" },
 	{ "maxMessageBytes", L | H | R, NUM, FIELD(max_message_bytes), "1000000", NULL,
 	    1, 64 << 20, "largest message accepted; 413 past it" },
 	{ "syncTimeoutMs", L | H | R, NUM, FIELD(sync_timeout_ms), "10000", NULL,

@@ -3,12 +3,19 @@
 #include "common/err.h"
 #include "tests/unit/unit.h"
 
-/* Under ASan a request that no machine can fill must fail as malloc does. */
+/* Under a sanitizer too, a request that no machine can fill must fail and not end the test. */
 const char *__asan_default_options(void);
+const char *__tsan_default_options(void);
 const char *
 __asan_default_options(void)
 {
 	return "allocator_may_return_null=1";
+}
+
+const char *
+__tsan_default_options(void)
+{
+	return __asan_default_options();
 }
 
 static void

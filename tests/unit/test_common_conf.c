@@ -460,7 +460,8 @@ test_help_lists_what_is_taken(void **state)
 			at = strstr(text, line);
 			while (at && strchr(" \n", at[strlen(line)]) == NULL)
 				at = strstr(at + 1, line);
-			assert_int_equal(at != NULL, program_takes(programs[p], conf_option_name(i)));
+			assert_int_equal(at != NULL,
+			    program_takes(programs[p], conf_option_name(i)));
 		}
 		free(text);
 	}

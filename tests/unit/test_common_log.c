@@ -85,7 +85,8 @@ test_form_of_a_line(void **state)
 	capture();
 	log_warn("area event n=%d", 5);
 	out = captured();
-	assert_true(matches(out, "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z "
+	assert_true(matches(out,
+	    "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z "
 	    "warn test\\[[0-9]+\\]: area event n=5\n$"));
 }
 
@@ -136,8 +137,10 @@ test_utf8(void **state)
 	static const struct {
 		const char *in, *want;
 	} cases[] = {
-		{ "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80" },
-		{ "\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf", "\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf" },
+		{ "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+		    "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80" },
+		{ "\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf",
+		    "\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf" },
 		{ "\x80", "\\x80" },
 		{ "\xff\xfe", "\\xff\\xfe" },
 		{ "\xc3", "\\xc3" },				/* cut off */

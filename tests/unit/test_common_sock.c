@@ -417,14 +417,16 @@ test_read_sees_the_other_hang_up(void **state)
 	    KP_ETIMEDOUT);
 	assert_false(hungup);
 	assert_int_equal(pthread_create(&thread, NULL, close_later, &other[1]), 0);
-	assert_err(sock_read(fd[0], got, sizeof(got), in_ms(AGES_MS), other[0], &n, &hungup), KP_OK);
+	assert_err(sock_read(fd[0], got, sizeof(got), in_ms(AGES_MS), other[0], &n, &hungup),
+	    KP_OK);
 	assert_true(hungup);
 	assert_int_equal(n, 0);
 	assert_true(sock_now_ms() - start < AGES_MS);
 	pthread_join(thread, NULL);
 	/* a reply that is there goes first */
 	assert_int_equal(write(fd[1], "abc", 3), 3);
-	assert_err(sock_read(fd[0], got, sizeof(got), in_ms(AGES_MS), other[0], &n, &hungup), KP_OK);
+	assert_err(sock_read(fd[0], got, sizeof(got), in_ms(AGES_MS), other[0], &n, &hungup),
+	    KP_OK);
 	assert_false(hungup);
 	assert_int_equal(n, 3);
 	close(other[0]);
@@ -445,7 +447,8 @@ test_read_sees_the_other_shut_down(void **state)
 	make_pair(fd);
 	make_pair(other);
 	shutdown(other[1], SHUT_WR);
-	assert_err(sock_read(fd[0], got, sizeof(got), in_ms(AGES_MS), other[0], &n, &hungup), KP_OK);
+	assert_err(sock_read(fd[0], got, sizeof(got), in_ms(AGES_MS), other[0], &n, &hungup),
+	    KP_OK);
 	assert_true(hungup);
 	for (int i = 0; i < 2; i++) {
 		close(other[i]);
