@@ -250,6 +250,13 @@ op_expired(void *arg)
 }
 
 void
+op_extend(struct op *op, int64_t ms)
+{
+	if (op->conn)
+		loop_timer_set(op->conn->ipc->loop, &op->deadline, ms, 0, op_expired, op);
+}
+
+void
 op_fail(struct op *op, enum kp_err err, uint32_t retry_after_s, const char *fmt, ...)
 {
 	char text[TEXT_MAX];

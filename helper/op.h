@@ -47,6 +47,9 @@ struct kp_slice op_body(const struct op *op);
 uint8_t *op_take_body(struct op *op);
 /* How long the asker still waits. */
 int64_t op_left_ms(const struct op *op);
+/* From inside interrupted(op, KP_ETIMEDOUT): the op goes on for so long, and
+ * `interrupted`, if it is set again, is called again. */
+void op_extend(struct op *op, int64_t ms);
 
 /* Each answers and frees the op. */
 void op_done(struct op *op);			/* MSG_DONE */

@@ -17,6 +17,7 @@ struct consumer {
 	struct kafka_wake *wake;
 	const struct consumer_events *events;
 	void *arg;
+	struct consumer_commit *commits;	/* on their way */
 	struct loop_job end;
 };
 
@@ -28,6 +29,7 @@ struct consumer_part {
 };
 
 struct consumer_commit {
+	struct consumer_commit *prev, *next;
 	struct consumer *c;
 	rd_kafka_topic_partition_list_t *list;
 	void (*done)(void *arg, enum kp_err err);
@@ -48,17 +50,26 @@ commit_err(rd_kafka_resp_err_t err)
 }
 
 static void
-committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list,
-    void *opaque)
+commit_free(struct consumer_commit *x)
 {
-	struct consumer_commit *x = opaque;
+	if (x->prev)
+		x->prev->next = x->next;
+	else
+		x->c->commits = x->next;
+	if (x->next)
+		x->next->prev = x->prev;
+	rd_kafka_topic_partition_list_destroy(x->list);
+	free(x);
+}
 
-	(void)rk;
+static void
+committed(struct consumer_commit *x, rd_kafka_resp_err_t err,
+    const rd_kafka_topic_partition_list_t *list)
+{
 	for (int i = 0; list && err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
 		err = list->elems[i].err;
 	x->done(x->arg, commit_err(err));
-	rd_kafka_topic_partition_list_destroy(x->list);
-	free(x);
+	commit_free(x);
 }
 
 static void
@@ -71,12 +82,12 @@ serve(void *arg)
 		switch (rd_kafka_event_type(ev)) {
 		case RD_KAFKA_EVENT_ERROR:
 			log_debug("consumer kafka: %s", rd_kafka_event_error_string(ev));
-			if (kafka_err(rd_kafka_event_error(ev)) == KP_EUNAVAIL)
-				c->events->down(c->arg, rd_kafka_err2str(rd_kafka_event_error(ev)));
+			if (rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+				c->events->down(c->arg);
 			break;
 		case RD_KAFKA_EVENT_OFFSET_COMMIT:
-			committed(c->rk, rd_kafka_event_error(ev),
-			    rd_kafka_event_topic_partition_list(ev), rd_kafka_event_opaque(ev));
+			committed(rd_kafka_event_opaque(ev), rd_kafka_event_error(ev),
+			    rd_kafka_event_topic_partition_list(ev));
 			break;
 		default:
 			break;
@@ -147,24 +158,19 @@ end_done(struct loop_job *job)
 }
 
 static void
-ignore_ready(void *arg)
+ignore(void *arg)
 {
 	(void)arg;
-}
-
-static void
-ignore_down(void *arg, const char *why)
-{
-	(void)arg;
-	(void)why;
 }
 
 void
 consumer_free(struct consumer *c)
 {
-	static const struct consumer_events nobody = { ignore_ready, ignore_down };
+	static const struct consumer_events nobody = { ignore, ignore };
 
 	c->events = &nobody;
+	while (c->commits)
+		commit_free(c->commits);
 	rd_kafka_queue_io_event_enable(c->main, -1, NULL, 0);
 	rd_kafka_queue_destroy(c->main);
 	c->end.work = end_work;
@@ -233,18 +239,13 @@ consumer_remove(struct consumer_part *p)
 }
 
 enum consumer_next
-consumer_next(struct consumer_part *p, struct consumer_message **message, struct msg_message *m)
+consumer_next(struct consumer_part *p, struct consumer_message **message)
 {
 	rd_kafka_message_t *rm;
 
 	while ((rm = rd_kafka_consume_queue(p->q, 0)) != NULL) {
 		if (rm->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 			*message = (struct consumer_message *)rm;
-			*m = (struct msg_message){
-				.partition = rm->partition, .offset = rm->offset,
-				.key = { rm->key, rm->key_len },
-				.value = { rm->payload, rm->len },
-			};
 			return CONSUMER_MESSAGE;
 		}
 		if (rm->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
@@ -257,6 +258,18 @@ consumer_next(struct consumer_part *p, struct consumer_message **message, struct
 		rd_kafka_message_destroy(rm);
 	}
 	return CONSUMER_EMPTY;
+}
+
+struct msg_message
+consumer_message_view(const struct consumer_message *message)
+{
+	const rd_kafka_message_t *rm = (const rd_kafka_message_t *)message;
+
+	return (struct msg_message){
+		.partition = rm->partition, .offset = rm->offset,
+		.key = { rm->key, rm->key_len },
+		.value = { rm->payload, rm->len },
+	};
 }
 
 void
@@ -278,6 +291,10 @@ consumer_commit_begin(struct consumer *c, void (*done)(void *arg, enum kp_err er
 		x->done = done;
 		x->arg = arg;
 		x->list = rd_kafka_topic_partition_list_new(8);
+		x->next = c->commits;
+		if (c->commits)
+			c->commits->prev = x;
+		c->commits = x;
 	}
 	return x;
 }
@@ -295,5 +312,5 @@ consumer_commit_send(struct consumer_commit *x)
 	rd_kafka_resp_err_t err = rd_kafka_commit_queue(x->c->rk, x->list, x->c->main, NULL, x);
 
 	if (err)
-		committed(x->c->rk, err, NULL, x);
+		committed(x, err, NULL);
 }

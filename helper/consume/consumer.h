@@ -18,15 +18,15 @@ struct consumer_part;
 struct consumer_events {
 	/* Some partition may have messages. */
 	void (*ready)(void *arg);
-	/* Kafka can no longer be reached; `why` is static. Comes again and again. */
-	void (*down)(void *arg, const char *why);
+	/* No broker can be reached any more. Comes again and again. */
+	void (*down)(void *arg);
 };
 
 /* NULL on error; a line has been logged. */
 struct consumer *consumer_new(struct loop *l, struct kafka *k, const char *group,
     const struct consumer_events *events, void *arg);
-/* All parts have been removed, no commit is on its way. Ends in a worker; nothing
- * is called any more. */
+/* After all parts have been removed; not from inside a callback of this consumer.
+ * Ends in a worker; nothing is called any more, not for commits either. */
 void consumer_free(struct consumer *c);
 
 /* Starts to read at `offset`. NULL on error. */
@@ -34,11 +34,12 @@ struct consumer_part *consumer_add(struct consumer *c, const char *topic, int32_
     int64_t offset);
 void consumer_remove(struct consumer_part *p);
 
-/* The next message in `m`, whose bytes live until consumer_message_free(). */
+/* The next message, the caller's until consumer_message_free(), which takes NULL. */
 struct consumer_message;
 enum consumer_next { CONSUMER_MESSAGE, CONSUMER_EMPTY, CONSUMER_OUT_OF_RANGE };
-enum consumer_next consumer_next(struct consumer_part *p, struct consumer_message **message,
-    struct msg_message *m);
+enum consumer_next consumer_next(struct consumer_part *p, struct consumer_message **message);
+/* Borrowed from the message; .offer is left 0. */
+struct msg_message consumer_message_view(const struct consumer_message *message);
 void consumer_message_free(struct consumer_message *message);
 
 /*

@@ -1,0 +1,621 @@
+/*
+ * Groups and their topics: who waits, what is subscribed, and when it ends.
+ *
+ *	request -> topic: ASKING (does it exist?) -> ACTIVE -> LEAVING -> gone
+ *
+ * Everything that waits for time to pass is looked after by one tick for all.
+ */
+#include "helper/consume/group.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "helper/consume/group_state.h"
+
+static void topic_ask(struct gtopic *t);
+static void group_step(struct group *g);
+
+static int64_t
+now_ms(const struct groups *gs)
+{
+	return loop_now_ms(gs->env.loop);
+}
+
+/* ---- waiting requests ---- */
+
+static struct op *
+waiter_pop(struct gtopic *t)
+{
+	struct op *op = t->first;
+
+	if (op) {
+		t->first = op->link;
+		if (t->first == NULL)
+			t->last = NULL;
+		t->n_waiting--;
+		op->link = NULL;
+		op->interrupted = NULL;
+	}
+	return op;
+}
+
+static void
+waiter_remove(struct gtopic *t, struct op *op)
+{
+	struct op **at = &t->first, *before = NULL;
+
+	while (*at && *at != op) {
+		before = *at;
+		at = &(*at)->link;
+	}
+	if (*at == NULL)
+		return;
+	*at = op->link;
+	if (t->last == op)
+		t->last = before;
+	t->n_waiting--;
+}
+
+/* Why the topic gives nothing, apart from being empty; NULL: it works. */
+static const char *
+trouble(struct gtopic *t)
+{
+	struct group *g = t->g;
+	const char *why;
+
+	if (t->why[0])
+		return t->why;
+	if (t->state != TOPIC_ACTIVE)
+		return "the group is being joined";
+	if (g->down)
+		return "Kafka cannot be reached";
+	if (g->why[0])
+		return g->why;
+	why = g->gs->env.ops->trouble(g->coord, t->name);
+	if (why)
+		return why;
+	for (const struct part *p = t->parts; p; p = p->next)
+		if (p->state == PART_STARTING)
+			return "the offsets of the group are being read";
+	return NULL;
+}
+
+/* The long poll is over. Empty and broken must not look alike. */
+static void
+waiter_late(struct op *op, enum kp_err err)
+{
+	struct gtopic *t = op->state;
+	const char *why = trouble(t);
+
+	waiter_remove(t, op);
+	if (err == KP_EGONE)
+		op_end(op);
+	else if (why)
+		op_fail(op, KP_EUNAVAIL, 1, "%s", why);
+	else
+		op_fail(op, KP_ENOMSG, 0, "%s", kp_err_text(KP_ENOMSG));
+}
+
+/* A group that is still joining gets a little more time: the first request for it
+ * shall not be answered before its offsets are stored. */
+static void
+waiter_interrupted(struct op *op, enum kp_err err)
+{
+	if (err == KP_ETIMEDOUT && trouble(op->state)) {
+		op->interrupted = waiter_late;
+		op_extend(op, LATE_MS);
+		return;
+	}
+	waiter_late(op, err);
+}
+
+static void
+fail_waiters(struct gtopic *t, enum kp_err err, const char *why)
+{
+	struct op *op;
+
+	while ((op = waiter_pop(t)) != NULL)
+		op_fail(op, err, 1, "%s", why);
+}
+
+/* ---- offering ---- */
+
+/* The next message of the topic, from the partition after the last one served. */
+static struct part *
+next_in_turn(struct gtopic *t, struct offer **f)
+{
+	struct part *first = t->turn && t->turn->next ? t->turn->next : t->parts;
+	struct part *p = first;
+
+	while (p) {
+		*f = part_next(p);
+		if (*f) {
+			t->turn = p;
+			return p;
+		}
+		p = p->next ? p->next : t->parts;
+		if (p == first)
+			break;
+	}
+	return NULL;
+}
+
+static void
+offer(struct part *p, struct offer *f, struct op *op)
+{
+	struct offering *o = offering_new(p, f, op->conn);
+	struct msg_message m;
+
+	if (o == NULL) {
+		offers_return(&p->offers, f);
+		op_fail(op, KP_ENOMEM, 1, "%s", kp_err_text(KP_ENOMEM));
+		return;
+	}
+	m = consumer_message_view(f->message);
+	m.offer = o->hook.id;
+	msg_message_encode(op_reply_begin(op, MSG_MESSAGE), &m);
+	op_reply_send(op);
+}
+
+void
+topic_serve(struct gtopic *t)
+{
+	struct offer *f;
+	struct part *p;
+
+	while (t->first && (p = next_in_turn(t, &f)) != NULL)
+		offer(p, f, waiter_pop(t));
+}
+
+/* ---- topics ---- */
+
+struct gtopic *
+topic_find(struct group *g, const char *name)
+{
+	struct gtopic *t = g->topics;
+
+	while (t && strcmp(t->name, name) != 0)
+		t = t->next;
+	return t;
+}
+
+struct part *
+part_find(struct gtopic *t, int32_t partition)
+{
+	struct part *p = t->parts;
+
+	while (p && p->partition != partition)
+		p = p->next;
+	return p;
+}
+
+static struct gtopic *
+topic_new(struct group *g, struct kp_slice name)
+{
+	struct gtopic *t = g->n_topics < GROUP_TOPICS_MAX ? calloc(1, sizeof(*t)) : NULL;
+
+	if (t == NULL)
+		return NULL;
+	t->g = g;
+	memcpy(t->name, name.p, name.n);
+	t->next = g->topics;
+	g->topics = t;
+	g->n_topics++;
+	return t;
+}
+
+/* Nothing of it is subscribed, claimed or waiting any more. */
+static void
+topic_free(struct gtopic *t)
+{
+	struct group *g = t->g;
+	struct gtopic **at = &g->topics;
+
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
+	g->n_topics--;
+	topic_forget_jobs(t);
+	free(t);
+	group_step(g);
+}
+
+void
+topic_step(struct gtopic *t)
+{
+	if (t->state != TOPIC_LEAVING || t->parts || t->ask_out || t->start || t->holds)
+		return;
+	if (t->first == NULL) {
+		topic_free(t);
+		return;
+	}
+	/* Somebody asked for it again while it was leaving. */
+	t->state = TOPIC_ASKING;
+	topic_ask(t);
+}
+
+static void
+topic_leave(struct gtopic *t)
+{
+	bool subscribed = t->state == TOPIC_ACTIVE;
+
+	log_info("topic left group=%s topic=%s", t->g->name, t->name);
+	t->state = TOPIC_LEAVING;
+	if (subscribed)
+		t->g->gs->env.ops->unsubscribe(t->g->coord, t->name);
+	topic_step(t);
+}
+
+/* Kafka's answer to whether the topic exists, and how large it is. */
+static void
+topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const char *why)
+{
+	struct gtopic *t = (struct gtopic *)((char *)ask - offsetof(struct gtopic, ask));
+	struct group *g = t->g;
+
+	t->ask_out = false;
+	t->grown_ms = now_ms(g->gs);
+	if (t->state == TOPIC_LEAVING) {
+		topic_step(t);
+		return;
+	}
+	if (err == KP_OK && (t->state == TOPIC_ASKING || partitions > t->n_partitions)) {
+		log_info("topic joined group=%s topic=%s partitions=%d", g->name, t->name,
+		    partitions);
+		t->state = TOPIC_ACTIVE;
+		t->n_partitions = partitions;
+		t->why[0] = '\0';
+		g->gs->env.ops->subscribe(g->coord, t->name, partitions);
+	} else if (t->state == TOPIC_ASKING && (err == KP_ENOTFOUND || err == KP_EDENIED)) {
+		fail_waiters(t, err, why);
+		topic_leave(t);
+	} else if (t->state == TOPIC_ASKING) {
+		snprintf(t->why, sizeof(t->why), "%s", why);
+		t->retry_ms = now_ms(g->gs) + RETRY_MS;
+	}
+}
+
+/* The answer may come at once, and may free the topic. */
+static void
+topic_ask(struct gtopic *t)
+{
+	if (t->ask_out || t->g->coord == NULL || t->g->closing)
+		return;
+	t->ask_out = true;
+	t->ask.done = topic_asked;
+	topics_ask(t->g->gs->env.topics, kp_slice_str(t->name), &t->ask);
+}
+
+/* ---- groups ---- */
+
+static void
+ready(void *arg)
+{
+	struct group *g = arg;
+
+	for (struct gtopic *t = g->topics; t; t = t->next)
+		topic_serve(t);
+}
+
+static void
+down(void *arg)
+{
+	struct group *g = arg;
+
+	if (!g->down)
+		log_warn("group cannot reach kafka group=%s", g->name);
+	g->down = true;
+}
+
+static enum kp_err
+group_open(struct group *g)
+{
+	static const struct consumer_events consumer_events = { ready, down };
+	static const struct coordination_events coordination_events = {
+		part_claimed, part_revoke, part_lost
+	};
+	struct groups *gs = g->gs;
+	enum kp_err err;
+
+	if (g->consumer == NULL)
+		g->consumer = consumer_new(gs->env.loop, gs->env.kafka, g->name,
+		    &consumer_events, g);
+	if (g->consumer == NULL)
+		return KP_ENOMEM;
+	err = gs->env.ops->open(&gs->env.coordination, g->name, &coordination_events, g,
+	    &g->coord);
+	if (err == KP_OK)
+		log_info("group opened group=%s coordination=%s", g->name, gs->env.ops->name);
+	return err;
+}
+
+static void
+group_free(struct group *g)
+{
+	struct groups *gs = g->gs;
+	struct group **at = &gs->list;
+
+	while (*at != g)
+		at = &(*at)->next;
+	*at = g->next;
+	gs->n--;
+	group_forget_jobs(g);
+	if (g->consumer)
+		consumer_free(g->consumer);
+	log_info("group closed group=%s", g->name);
+	free(g);
+	if (gs->closing && gs->list == NULL) {
+		loop_timer_end(&gs->tick);
+		gs->closed(gs->closed_arg);
+	}
+}
+
+/* The coordination has left. Requests may have come meanwhile. */
+static void
+group_left(void *arg)
+{
+	struct group *g = arg;
+
+	g->closing = false;
+	g->coord = NULL;
+	if (g->topics == NULL) {
+		group_free(g);
+		return;
+	}
+	if (group_open(g) != KP_OK)
+		return;			/* who waits hears of it at the deadline */
+	for (struct gtopic *t = g->topics, *next; t; t = next) {
+		next = t->next;
+		topic_ask(t);
+	}
+}
+
+static void
+group_step(struct group *g)
+{
+	if (g->topics || g->closing || g->coord == NULL)
+		return;
+	g->closing = true;
+	g->gs->env.ops->close(g->coord, group_left, g);
+}
+
+static struct group *
+group_find(struct groups *gs, struct kp_slice name)
+{
+	struct group *g = gs->list;
+
+	while (g && !kp_slice_eq(name, kp_slice_str(g->name)))
+		g = g->next;
+	return g;
+}
+
+static struct group *
+group_new(struct groups *gs, struct kp_slice name)
+{
+	struct group *g = gs->n < GROUPS_MAX ? calloc(1, sizeof(*g)) : NULL;
+
+	if (g == NULL)
+		return NULL;
+	g->gs = gs;
+	memcpy(g->name, name.p, name.n);
+	g->next = gs->list;
+	gs->list = g;
+	gs->n++;
+	if (group_open(g) != KP_OK) {
+		group_free(g);
+		return NULL;
+	}
+	return g;
+}
+
+/* ---- requests ---- */
+
+void
+groups_consume(struct groups *gs, struct op *op, const struct msg_consume *m)
+{
+	struct group *g = group_find(gs, m->group);
+	struct gtopic *t = NULL;
+	char name[TOPIC_MAX + 1];
+
+	snprintf(name, sizeof(name), "%.*s", (int)m->topic.n, (const char *)m->topic.p);
+	if (g == NULL)
+		g = group_new(gs, m->group);
+	if (g) {
+		t = topic_find(g, name);
+		if (t == NULL)
+			t = topic_new(g, m->topic);
+	}
+	if (t == NULL || t->n_waiting >= WAITERS_MAX) {
+		op_fail(op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
+		return;
+	}
+	t->asked_ms = now_ms(gs);
+	op->state = t;
+	op->interrupted = waiter_interrupted;
+	op->link = NULL;
+	if (t->last)
+		t->last->link = op;
+	else
+		t->first = op;
+	t->last = op;
+	t->n_waiting++;
+	if (t->state == TOPIC_ACTIVE)
+		topic_serve(t);
+	else if (t->state == TOPIC_ASKING)
+		topic_ask(t);
+}
+
+void
+groups_confirm(struct groups *gs, struct op *op, const struct msg_confirm *m)
+{
+	struct conn_hook *hook = conn_hook_find(op->conn, m->offer);
+
+	(void)gs;
+	/* None: it was withdrawn meanwhile, and will be offered again. */
+	if (hook)
+		offering_end((struct offering *)hook, m->delivered);
+	op_end(op);
+}
+
+/* Our own share: all there is with a coordination that knows no other host. */
+static enum kp_err
+own_members(struct groups *gs, const char *topic, const char *group, struct msg_consumers *out)
+{
+	*out = (struct msg_consumers){ .v = calloc(gs->n + 1, sizeof(*out->v)) };
+	if (out->v == NULL)
+		return KP_ENOMEM;
+	for (struct group *g = gs->list; g; g = g->next) {
+		struct gtopic *t = topic_find(g, topic);
+		struct msg_consumer *c = &out->v[out->n];
+		size_t n = 0;
+
+		if (t == NULL || t->parts == NULL || (group && strcmp(g->name, group) != 0))
+			continue;
+		for (const struct part *p = t->parts; p; p = p->next)
+			n++;
+		c->partitions = calloc(n, sizeof(*c->partitions));
+		if (c->partitions == NULL)
+			return KP_ENOMEM;
+		for (const struct part *p = t->parts; p; p = p->next)
+			c->partitions[c->n++] = p->partition;
+		c->group = kp_slice_str(g->name);
+		c->member = kp_slice_str(gs->env.coordination.member);
+		out->n++;
+	}
+	return KP_OK;
+}
+
+void
+groups_consumers(struct groups *gs, const char *topic, const char *group, int64_t deadline_ms,
+    coordination_consumers_fn *answer, void *arg)
+{
+	struct msg_consumers own;
+	enum kp_err err;
+
+	if (gs->env.ops->consumers) {
+		gs->env.ops->consumers(&gs->env.coordination, topic, group, deadline_ms, answer,
+		    arg);
+		return;
+	}
+	err = own_members(gs, topic, group, &own);
+	answer(arg, err, kp_err_text(err), &own);
+	msg_consumers_free(&own);
+}
+
+const char *
+groups_member(const struct groups *gs)
+{
+	return gs->env.coordination.member;
+}
+
+/* ---- the tick ---- */
+
+static void
+tick_parts(struct gtopic *t, int64_t now)
+{
+	for (struct part *p = t->parts, *next; p; p = next) {
+		next = p->next;
+		while (p->first && now - p->first->made_ms > OFFER_MS) {
+			log_warn("offer not confirmed in time group=%s topic=%s partition=%d",
+			    t->g->name, t->name, p->partition);
+			offering_end(p->first, false);
+		}
+	}
+}
+
+/* May free the topic. */
+static void
+tick_topic(struct gtopic *t, int64_t now)
+{
+	tick_parts(t, now);
+	topic_start_parts(t);
+	topic_serve(t);
+	if (t->state != TOPIC_LEAVING && t->first == NULL && now - t->asked_ms > IDLE_MS) {
+		topic_leave(t);
+		return;
+	}
+	if (t->state == TOPIC_ASKING) {
+		if (now >= t->retry_ms)
+			topic_ask(t);
+		return;
+	}
+	if (t->state == TOPIC_ACTIVE && now - t->grown_ms > GROW_MS)
+		topic_ask(t);
+	/* The last part of a leaving topic may take the topic with it. */
+	for (struct part *p = t->parts, *next; p; p = next) {
+		next = p->next;
+		if (p->state == PART_STOPPING)
+			part_step(p);
+	}
+}
+
+static void
+tick(void *arg)
+{
+	struct groups *gs = arg;
+	int64_t now = now_ms(gs);
+
+	for (struct group *g = gs->list, *next_g; g; g = next_g) {
+		next_g = g->next;
+		if (now - g->commit_ms >= COMMIT_MS)
+			group_commit(g);
+		group_run_sets(g);
+		if (g->down)
+			group_probe(g);
+		for (struct gtopic *t = g->topics, *next; t; t = next) {
+			next = t->next;
+			tick_topic(t, now);
+		}
+	}
+}
+
+void
+groups_tick_soon(struct groups *gs)
+{
+	loop_timer_set(gs->env.loop, &gs->tick, 0, TICK_MS, tick, gs);
+}
+
+/* ---- life ---- */
+
+struct groups *
+groups_new(const struct groups_env *env)
+{
+	struct groups *gs = calloc(1, sizeof(*gs));
+
+	if (gs) {
+		gs->env = *env;
+		loop_timer_set(env->loop, &gs->tick, TICK_MS, TICK_MS, tick, gs);
+	}
+	return gs;
+}
+
+void
+groups_close(struct groups *gs, void (*done)(void *arg), void *arg)
+{
+	gs->closing = true;
+	gs->closed = done;
+	gs->closed_arg = arg;
+	if (gs->list == NULL) {
+		loop_timer_end(&gs->tick);
+		done(arg);
+		return;
+	}
+	for (struct group *g = gs->list; g; g = g->next)
+		for (struct gtopic *t = g->topics, *next; t; t = next) {
+			next = t->next;
+			fail_waiters(t, KP_EUNAVAIL, "the helper is shutting down");
+			if (t->state != TOPIC_LEAVING)
+				topic_leave(t);
+		}
+}
+
+void
+groups_free(struct groups *gs)
+{
+	if (gs) {
+		loop_timer_end(&gs->tick);
+		free(gs);
+	}
+}

@@ -1,0 +1,64 @@
+/*
+ * The consumer groups that this host takes part in.
+ *
+ * A group starts with the first request for it, takes part in dividing the
+ * partitions of each topic that is asked for, and ends 20 s after the last
+ * request. Messages are offered to waiting requests first come first served, from
+ * the partitions in turn. An offer counts as consumed when it is confirmed; one
+ * that is not comes back first. Only confirmed offsets are ever committed: every
+ * 500 ms, and before a partition is given up. After a crash a message may come
+ * twice; none is skipped.
+ *
+ * Loop thread only.
+ */
+#ifndef KP_GROUP_H
+#define KP_GROUP_H
+
+#include "common/conf.h"
+#include "helper/consume/coordination.h"
+#include "helper/kafka.h"
+#include "helper/op.h"
+#include "helper/topics.h"
+
+struct groups;
+
+/* What groups need of the rest; everything outlives them. */
+struct groups_env {
+	struct loop *loop;
+	struct kafka *kafka;
+	struct kafka_admin *admin;
+	struct topics *topics;
+	const struct conf *conf;
+	struct coordination_env coordination;
+	const struct coordination_ops *ops;
+};
+
+struct groups *groups_new(const struct groups_env *env);
+
+/* Takes the op: answers it with an offer, or says why there is none. */
+void groups_consume(struct groups *gs, struct op *op, const struct msg_consume *m);
+/* What became of the offer with that id, which was made on the op's connection. */
+void groups_confirm(struct groups *gs, struct op *op, const struct msg_confirm *m);
+
+/* Who owns what of a topic, in one group or (group NULL) in all, on all hosts as
+ * far as the coordination knows. answer() comes once, within deadline_ms. */
+void groups_consumers(struct groups *gs, const char *topic, const char *group,
+    int64_t deadline_ms, coordination_consumers_fn *answer, void *arg);
+/* What every member id of this host begins with. */
+const char *groups_member(const struct groups *gs);
+
+/*
+ * Commits offsets for a group that no other host consumes. If this host does, the
+ * next messages come from there, and offers that are out no longer count.
+ * `v` (n rows, see kafka_admin_commit()) becomes the callee's. done(arg, err, why)
+ * comes once, why borrowed.
+ */
+void groups_set_offsets(struct groups *gs, const char *group, const char *topic,
+    struct partition_offsets *v, size_t n, int timeout_ms,
+    void (*done)(void *arg, enum kp_err err, const char *why), void *arg);
+
+/* Fails who waits, commits, gives everything up; done(arg) within 10 s. */
+void groups_close(struct groups *gs, void (*done)(void *arg), void *arg);
+void groups_free(struct groups *gs);
+
+#endif

@@ -1,0 +1,330 @@
+/*
+ * What a group has to ask of Kafka in blocking calls: where partitions start,
+ * that Kafka is there at all, and to set offsets. A job carries copies of all it
+ * needs, so that its topic or group may go while it runs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "helper/consume/group_state.h"
+
+#define START_TIMEOUT_MS 3000
+#define PROBE_TIMEOUT_MS 1000
+
+struct group_job {
+	struct loop_job job;		/* first */
+	struct group_job *next;		/* of the group's sets */
+	struct groups *gs;
+	struct group *g;		/* NULL: has gone */
+	struct gtopic *t;		/* NULL: has gone, or none */
+	char group[GROUP_MAX + 1];
+	char topic[TOPIC_MAX + 1];
+	struct partition_offsets *v;
+	size_t n;
+	int timeout_ms;
+	bool oldest;
+	enum kp_err err;
+	char why[WHY_MAX];
+	void (*done)(void *arg, enum kp_err err, const char *why);
+	void *arg;
+};
+
+static struct group_job *
+job_new(struct groups *gs, const char *group, const char *topic, void (*work)(struct loop_job *),
+    void (*done)(struct loop_job *))
+{
+	struct group_job *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return NULL;
+	j->gs = gs;
+	j->job.work = work;
+	j->job.done = done;
+	snprintf(j->group, sizeof(j->group), "%s", group);
+	snprintf(j->topic, sizeof(j->topic), "%s", topic);
+	return j;
+}
+
+static void
+job_free(struct group_job *j)
+{
+	partition_offsets_free(j->v, j->n);
+	free(j);
+}
+
+void
+topic_forget_jobs(struct gtopic *t)
+{
+	if (t->start)
+		t->start->t = NULL;
+	for (struct group_job *j = t->g->sets; j; j = j->next)
+		if (j->t == t)
+			j->t = NULL;
+}
+
+void
+group_forget_jobs(struct group *g)
+{
+	if (g->probe)
+		g->probe->g = NULL;
+}
+
+/* ---- where partitions start ---- */
+
+/*
+ * Worker. The committed offset, or the nearest one that exists; for a new group
+ * the end or the beginning. Whatever is not committed already is committed before
+ * anything is answered, so that nothing produced from now on can be skipped.
+ */
+static void
+start_work(struct loop_job *job)
+{
+	struct group_job *j = (struct group_job *)job;
+	struct partition_offsets *moved;
+	size_t n_moved = 0;
+
+	j->err = kafka_admin_offsets(j->gs->env.admin, j->group, j->topic, j->v, j->n,
+	    j->timeout_ms, j->why);
+	moved = j->err ? NULL : calloc(j->n, sizeof(*moved));
+	if (moved == NULL)
+		return;
+	for (size_t i = 0; i < j->n; i++) {
+		struct partition_offsets *o = &j->v[i];
+		int64_t start = o->committed >= 0 ? o->committed : j->oldest ? o->begin : o->end;
+
+		if (start < o->begin)
+			start = o->begin;
+		if (start > o->end)
+			start = o->end;
+		if (start == o->committed)
+			continue;
+		o->committed = start;
+		moved[n_moved] = *o;
+		moved[n_moved++].metadata = NULL;
+	}
+	if (n_moved)
+		j->err = kafka_admin_commit(j->gs->env.admin, j->group, j->topic, moved, n_moved,
+		    j->timeout_ms, j->why);
+	free(moved);
+}
+
+static void
+start_failed(struct gtopic *t, const char *why)
+{
+	if (t->why[0] == '\0')
+		log_warn("partitions cannot start group=%s topic=%s: %s", t->g->name, t->name, why);
+	snprintf(t->why, sizeof(t->why), "%s", why);
+	t->retry_ms = loop_now_ms(t->g->gs->env.loop) + RETRY_MS;
+}
+
+static void
+start_done(struct loop_job *job)
+{
+	struct group_job *j = (struct group_job *)job;
+	struct gtopic *t = j->t;
+
+	if (t == NULL) {
+		job_free(j);
+		return;
+	}
+	t->start = NULL;
+	if (j->err) {
+		start_failed(t, j->why);
+	} else if (t->holds == 0) {
+		t->why[0] = '\0';
+		for (size_t i = 0; i < j->n; i++) {
+			struct part *p = part_find(t, j->v[i].partition);
+
+			if (p && p->state == PART_STARTING)
+				part_start_at(p, j->v[i].committed);
+		}
+	}
+	job_free(j);
+	group_run_sets(t->g);
+	topic_start_parts(t);
+	topic_serve(t);
+}
+
+static size_t
+count_starting(const struct gtopic *t)
+{
+	size_t n = 0;
+
+	for (const struct part *p = t->parts; p; p = p->next)
+		n += p->state == PART_STARTING;
+	return n;
+}
+
+void
+topic_start_parts(struct gtopic *t)
+{
+	struct groups *gs = t->g->gs;
+	size_t n = count_starting(t), i = 0;
+	struct group_job *j;
+
+	if (n == 0 || t->start || t->holds || loop_now_ms(gs->env.loop) < t->retry_ms)
+		return;
+	j = job_new(gs, t->g->name, t->name, start_work, start_done);
+	if (j == NULL || (j->v = calloc(n, sizeof(*j->v))) == NULL) {
+		free(j);
+		return;
+	}
+	j->n = n;
+	j->t = t;
+	j->timeout_ms = START_TIMEOUT_MS;
+	j->oldest = gs->env.conf->initial_offset == INITIAL_OLDEST;
+	for (const struct part *p = t->parts; p; p = p->next)
+		if (p->state == PART_STARTING)
+			j->v[i++].partition = p->partition;
+	if (loop_work(gs->env.loop, &j->job))
+		t->start = j;
+	else
+		job_free(j);		/* the tick tries again */
+}
+
+/* ---- is Kafka there? ---- */
+
+static void
+probe_work(struct loop_job *job)
+{
+	struct group_job *j = (struct group_job *)job;
+	int32_t n;
+
+	j->err = kafka_admin_partitions(j->gs->env.admin, j->topic, false, j->timeout_ms, &n,
+	    j->why);
+}
+
+static void
+probe_done(struct loop_job *job)
+{
+	struct group_job *j = (struct group_job *)job;
+
+	if (j->g) {
+		j->g->probe = NULL;
+		if (j->err != KP_EUNAVAIL)
+			j->g->down = false;
+	}
+	job_free(j);
+}
+
+void
+group_probe(struct group *g)
+{
+	struct group_job *j;
+
+	if (g->probe || g->topics == NULL)
+		return;
+	j = job_new(g->gs, g->name, g->topics->name, probe_work, probe_done);
+	if (j == NULL)
+		return;
+	j->g = g;
+	j->timeout_ms = PROBE_TIMEOUT_MS;
+	if (loop_work(g->gs->env.loop, &j->job))
+		g->probe = j;
+	else
+		job_free(j);
+}
+
+/* ---- setting offsets ---- */
+
+static void
+set_work(struct loop_job *job)
+{
+	struct group_job *j = (struct group_job *)job;
+
+	j->err = kafka_admin_commit(j->gs->env.admin, j->group, j->topic, j->v, j->n,
+	    j->timeout_ms, j->why);
+}
+
+static void
+set_done(struct loop_job *job)
+{
+	struct group_job *j = (struct group_job *)job;
+	struct gtopic *t = j->t;
+
+	if (t)
+		t->holds--;
+	j->done(j->arg, j->err, j->why);
+	job_free(j);
+	if (t)
+		topic_start_parts(t);	/* from what is committed now */
+}
+
+/* A commit or a start that is on its way would overwrite what is set now. */
+static bool
+set_must_wait(const struct group_job *j)
+{
+	return j->t && (j->t->g->committing || j->t->start);
+}
+
+void
+group_run_sets(struct group *g)
+{
+	struct group_job **at = &g->sets;
+
+	while (*at) {
+		struct group_job *j = *at;
+
+		if (set_must_wait(j)) {
+			at = &j->next;
+			continue;
+		}
+		*at = j->next;
+		if (!loop_work(g->gs->env.loop, &j->job)) {
+			j->err = KP_EUNAVAIL;
+			snprintf(j->why, sizeof(j->why), "too many requests wait for Kafka");
+			set_done(&j->job);
+		}
+	}
+}
+
+/* From now on nothing of these partitions is offered or committed. */
+static void
+hold_parts(struct gtopic *t, const struct partition_offsets *v, size_t n)
+{
+	t->holds++;
+	for (size_t i = 0; i < n; i++) {
+		struct part *p = part_find(t, v[i].partition);
+
+		if (p == NULL || p->reader == NULL)
+			continue;
+		if (p->state == PART_ACTIVE)
+			part_restart(p);
+		else
+			part_withdraw(p);
+	}
+}
+
+void
+groups_set_offsets(struct groups *gs, const char *group, const char *topic,
+    struct partition_offsets *v, size_t n, int timeout_ms,
+    void (*done)(void *arg, enum kp_err err, const char *why), void *arg)
+{
+	struct group_job *j = job_new(gs, group, topic, set_work, set_done);
+	struct group *g = gs->list;
+
+	if (j == NULL) {
+		partition_offsets_free(v, n);
+		done(arg, KP_ENOMEM, kp_err_text(KP_ENOMEM));
+		return;
+	}
+	j->v = v;
+	j->n = n;
+	j->timeout_ms = timeout_ms;
+	j->done = done;
+	j->arg = arg;
+	while (g && strcmp(g->name, group) != 0)
+		g = g->next;
+	j->t = g ? topic_find(g, topic) : NULL;
+	if (j->t) {
+		hold_parts(j->t, v, n);
+		j->next = g->sets;
+		g->sets = j;
+		group_run_sets(g);
+	} else if (!loop_work(gs->env.loop, &j->job)) {
+		done(arg, KP_EUNAVAIL, "too many requests wait for Kafka");
+		job_free(j);
+	}
+}

@@ -1,0 +1,328 @@
+/*
+ * The life of one partition that this host has claimed:
+ *
+ *	claimed -> STARTING -> ACTIVE -> STOPPING -> released
+ *	               ^---------'  offsets were set, or out of range
+ *
+ * While ACTIVE it offers messages; STOPPING waits for those that are out, commits
+ * and only then gives the claim back, so that nothing is skipped or read by two.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "helper/consume/group_state.h"
+
+static void
+drop_message(void *message)
+{
+	consumer_message_free(message);
+}
+
+static int64_t
+now_ms(const struct part *p)
+{
+	return loop_now_ms(p->t->g->gs->env.loop);
+}
+
+/* ---- offers ---- */
+
+static void
+offering_unlink(struct offering *o)
+{
+	struct part *p = o->part;
+
+	conn_hook_remove(&o->hook);
+	if (o->prev)
+		o->prev->next = o->next;
+	else
+		p->first = o->next;
+	if (o->next)
+		o->next->prev = o->prev;
+	else
+		p->last = o->prev;
+	free(o);
+}
+
+void
+offering_end(struct offering *o, bool delivered)
+{
+	struct part *p = o->part;
+	struct offer *f = o->offer;
+
+	offering_unlink(o);
+	if (delivered) {
+		consumer_message_free(offers_confirm(&p->offers, f));
+	} else {
+		offers_return(&p->offers, f);
+		topic_serve(p->t);
+	}
+	if (p->state == PART_STOPPING)
+		part_step(p);
+}
+
+/* The connection went before it confirmed. */
+static void
+offering_gone(struct conn_hook *hook)
+{
+	struct offering *o = (struct offering *)hook;
+
+	log_debug("offer returned group=%s topic=%s partition=%d offset=%lld",
+	    o->part->t->g->name, o->part->t->name, o->part->partition,
+	    (long long)o->offer->offset);
+	offering_end(o, false);
+}
+
+struct offering *
+offering_new(struct part *p, struct offer *f, struct conn *c)
+{
+	struct offering *o = calloc(1, sizeof(*o));
+
+	if (o == NULL)
+		return NULL;
+	o->part = p;
+	o->offer = f;
+	o->made_ms = now_ms(p);
+	o->hook.id = ++p->t->g->gs->last_offer;
+	o->hook.gone = offering_gone;
+	conn_hook_add(c, &o->hook);
+	o->prev = p->last;
+	if (p->last)
+		p->last->next = o;
+	else
+		p->first = o;
+	p->last = o;
+	return o;
+}
+
+struct offer *
+part_next(struct part *p)
+{
+	struct consumer_message *message;
+	struct offer *f;
+
+	if (p->state != PART_ACTIVE)
+		return NULL;
+	f = offers_again(&p->offers);
+	if (f || offers_full(&p->offers))
+		return f;
+	switch (consumer_next(p->reader, &message)) {
+	case CONSUMER_EMPTY:
+		return NULL;
+	case CONSUMER_OUT_OF_RANGE:
+		log_warn("partition out of range group=%s topic=%s partition=%d: resuming at "
+		    "the nearest valid offset", p->t->g->name, p->t->name, p->partition);
+		part_restart(p);
+		return NULL;
+	case CONSUMER_MESSAGE:
+		break;
+	}
+	f = offers_add(&p->offers, consumer_message_view(message).offset, message);
+	if (f == NULL)
+		consumer_message_free(message);
+	return f;
+}
+
+void
+part_withdraw(struct part *p)
+{
+	while (p->first)
+		offering_unlink(p->first);
+	offers_clear(&p->offers, drop_message);
+	consumer_remove(p->reader);
+	p->reader = NULL;
+}
+
+/* ---- claim, start, stop ---- */
+
+void
+part_claimed(void *arg, const char *topic, int32_t partition)
+{
+	struct group *g = arg;
+	struct gtopic *t = topic_find(g, topic);
+	struct part *p, **at;
+
+	/* One that is leaving gets its revoke() next. */
+	if (t == NULL || t->state == TOPIC_LEAVING || part_find(t, partition))
+		return;
+	p = calloc(1, sizeof(*p));
+	if (p == NULL) {
+		log_error("partition group=%s topic=%s partition=%d: out of memory", g->name,
+		    topic, partition);
+		return;
+	}
+	p->t = t;
+	p->partition = partition;
+	p->committing = -1;
+	for (at = &t->parts; *at && (*at)->partition < partition; at = &(*at)->next)
+		;
+	p->next = *at;
+	*at = p;
+	log_debug("partition claimed group=%s topic=%s partition=%d", g->name, topic, partition);
+	topic_start_parts(t);
+}
+
+void
+part_start_at(struct part *p, int64_t offset)
+{
+	struct gtopic *t = p->t;
+
+	p->reader = consumer_add(t->g->consumer, t->name, p->partition, offset);
+	if (p->reader == NULL)
+		return;			/* stays STARTING, is tried again */
+	offers_init(&p->offers, offset);
+	p->committed = offset;
+	p->committed_ms = now_ms(p);
+	p->state = PART_ACTIVE;
+	log_info("partition started group=%s topic=%s partition=%d offset=%lld", t->g->name,
+	    t->name, p->partition, (long long)offset);
+}
+
+void
+part_restart(struct part *p)
+{
+	part_withdraw(p);
+	p->committing = -1;
+	p->state = PART_STARTING;
+	topic_start_parts(p->t);
+}
+
+/* Takes it out of the topic; `committed` tells whether others may have it. */
+static void
+part_end(struct part *p, bool release)
+{
+	struct gtopic *t = p->t;
+	struct group *g = t->g;
+	int32_t partition = p->partition;
+	struct part **at = &t->parts;
+
+	if (p->reader)
+		part_withdraw(p);
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	if (t->turn == p)
+		t->turn = NULL;
+	log_info("partition %s group=%s topic=%s partition=%d offset=%lld",
+	    release ? "released" : "lost", g->name, t->name, partition, (long long)p->committed);
+	free(p);
+	if (release)
+		g->gs->env.ops->released(g->coord, t->name, partition);
+	topic_step(t);
+}
+
+void
+part_step(struct part *p)
+{
+	struct group *g = p->t->g;
+	int64_t waited = now_ms(p) - p->stop_ms;
+
+	if (p->offers.out > 0 && waited < STOP_CONFIRM_MS)
+		return;
+	/* An initial offset that is being stored must not land after the next
+	 * owner's. */
+	if (p->reader == NULL && p->t->start)
+		return;
+	if (p->reader && offers_commit(&p->offers) != p->committed &&
+	    waited < STOP_CONFIRM_MS + STOP_COMMIT_MS) {
+		if (!g->committing)
+			group_commit(g);
+		return;
+	}
+	part_end(p, true);
+}
+
+void
+part_revoke(void *arg, const char *topic, int32_t partition)
+{
+	struct group *g = arg;
+	struct gtopic *t = topic_find(g, topic);
+	struct part *p = t ? part_find(t, partition) : NULL;
+
+	if (p == NULL) {
+		g->gs->env.ops->released(g->coord, topic, partition);
+		return;
+	}
+	if (p->state == PART_STOPPING)
+		return;
+	p->state = PART_STOPPING;
+	p->stop_ms = now_ms(p);
+	part_step(p);
+}
+
+void
+part_lost(void *arg, const char *topic, int32_t partition)
+{
+	struct group *g = arg;
+	struct gtopic *t = topic_find(g, topic);
+	struct part *p = t ? part_find(t, partition) : NULL;
+
+	if (p)
+		part_end(p, false);
+}
+
+/* ---- commits ---- */
+
+static bool
+part_wants_commit(const struct part *p)
+{
+	return p->reader && (offers_commit(&p->offers) != p->committed ||
+	    now_ms(p) - p->committed_ms > RECOMMIT_MS);
+}
+
+static void
+part_committed(struct part *p, enum kp_err err)
+{
+	if (p->committing >= 0 && err == KP_OK) {
+		p->committed = p->committing;
+		p->committed_ms = now_ms(p);
+	}
+	p->committing = -1;
+}
+
+static void
+commit_done(void *arg, enum kp_err err)
+{
+	struct group *g = arg;
+
+	g->committing = false;
+	if (err) {
+		snprintf(g->why, sizeof(g->why), "%s", err == KP_ECONFLICT ?
+		    "the group is managed by the broker protocol and has members" :
+		    "offsets cannot be committed");
+		log_warn("commit failed group=%s err=%s", g->name, kp_err_name(err));
+	} else {
+		g->why[0] = '\0';
+	}
+	for (struct gtopic *t = g->topics; t; t = t->next)
+		for (struct part *p = t->parts; p; p = p->next)
+			part_committed(p, err);
+	group_run_sets(g);
+	/* Parts that are stopping go on from there: here the list must not change. */
+	groups_tick_soon(g->gs);
+}
+
+void
+group_commit(struct group *g)
+{
+	struct consumer_commit *x = NULL;
+
+	if (g->committing)
+		return;
+	for (struct gtopic *t = g->topics; t; t = t->next)
+		for (struct part *p = t->parts; p; p = p->next) {
+			if (!part_wants_commit(p))
+				continue;
+			if (x == NULL)
+				x = consumer_commit_begin(g->consumer, commit_done, g);
+			if (x == NULL)
+				return;
+			p->committing = offers_commit(&p->offers);
+			consumer_commit_add(x, t->name, p->partition, p->committing);
+		}
+	g->commit_ms = loop_now_ms(g->gs->env.loop);
+	if (x == NULL)
+		return;
+	g->committing = true;
+	consumer_commit_send(x);
+}

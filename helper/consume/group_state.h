@@ -1,0 +1,152 @@
+/*
+ * The state of groups, shared by group.c (life of groups and topics, requests),
+ * group_part.c (life of a partition: start, offer, commit, stop) and
+ * group_jobs.c (what has to be asked of Kafka). Nobody else includes it.
+ *
+ *	groups -> group -> gtopic -> part -> offering
+ */
+#ifndef KP_GROUP_STATE_H
+#define KP_GROUP_STATE_H
+
+#include "helper/consume/consumer.h"
+#include "helper/consume/group.h"
+#include "helper/consume/offers.h"
+#include "helper/ipc.h"
+
+#define TICK_MS 250
+#define COMMIT_MS 500
+#define RETRY_MS 500
+#define IDLE_MS 20000
+#define RECOMMIT_MS (60 * 60 * 1000)	/* before brokers let an idle group expire */
+#define STOP_CONFIRM_MS 3000
+#define STOP_COMMIT_MS 5000
+#define OFFER_MS 60000
+#define GROW_MS 60000
+#define LATE_MS 700			/* for a group that is joining, after the long poll */
+#define GROUPS_MAX 256
+#define GROUP_TOPICS_MAX 256
+#define WAITERS_MAX 1024
+
+struct group;
+struct gtopic;
+struct group_job;
+
+enum part_state {
+	PART_STARTING,			/* claimed; where to start is being asked */
+	PART_ACTIVE,			/* offering */
+	PART_STOPPING,			/* revoked; waits for confirms and the last commit */
+};
+
+struct part {
+	struct part *next;
+	struct gtopic *t;
+	int32_t partition;
+	enum part_state state;
+	struct consumer_part *reader;	/* NULL while STARTING */
+	struct offers offers;
+	struct offering *first, *last;	/* that are out, oldest first */
+	int64_t committed;		/* what Kafka has, as far as we know */
+	int64_t committing;		/* in the commit on its way; -1: not in it */
+	int64_t committed_ms;
+	int64_t stop_ms;		/* when STOPPING began */
+};
+
+/* An offer that is out: ties it to the connection that it was made on. */
+struct offering {
+	struct conn_hook hook;		/* first */
+	struct offering *prev, *next;
+	struct part *part;
+	struct offer *offer;
+	int64_t made_ms;
+};
+
+enum topic_state { TOPIC_ASKING, TOPIC_ACTIVE, TOPIC_LEAVING };
+
+struct gtopic {
+	struct gtopic *next;
+	struct group *g;
+	char name[TOPIC_MAX + 1];
+	enum topic_state state;
+	int32_t n_partitions;
+	struct part *parts;		/* by partition */
+	struct part *turn;		/* the one that was served last */
+	struct op *first, *last;	/* waiting requests, by op->link */
+	size_t n_waiting;
+	int64_t asked_ms;		/* the last request */
+	int64_t grown_ms;		/* when the number of partitions was last asked */
+	int64_t retry_ms;		/* not before, after a failure */
+	struct group_job *start;	/* on its way, or NULL */
+	unsigned holds;			/* offsets are being set: do not start parts */
+	char why[WHY_MAX];		/* of the last failure; empty: none */
+	struct topics_ask ask;
+	bool ask_out;			/* `ask` is waiting for its answer */
+};
+
+struct group {
+	struct group *next;
+	struct groups *gs;
+	char name[GROUP_MAX + 1];
+	struct consumer *consumer;
+	struct coordination *coord;
+	struct gtopic *topics;
+	size_t n_topics;
+	bool closing;			/* the coordination is leaving */
+	bool committing;
+	int64_t commit_ms;		/* the last commit */
+	bool down;			/* no broker answers */
+	struct group_job *probe;
+	struct group_job *sets;		/* offsets to be set, waiting for their turn */
+	char why[WHY_MAX];		/* of the last failed commit; empty: none */
+};
+
+struct groups {
+	struct groups_env env;
+	struct group *list;
+	size_t n;
+	uint64_t last_offer;
+	struct loop_timer tick;
+	bool closing;
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
+/* group.c */
+struct gtopic *topic_find(struct group *g, const char *name);
+struct part *part_find(struct gtopic *t, int32_t partition);
+/* Gives what there is to who waits. */
+void topic_serve(struct gtopic *t);
+/* A topic that is leaving is gone once its last part is. May free it. */
+void topic_step(struct gtopic *t);
+/* Runs the tick in the next turn of the loop. */
+void groups_tick_soon(struct groups *gs);
+
+/* group_part.c */
+void part_claimed(void *arg, const char *topic, int32_t partition);
+void part_revoke(void *arg, const char *topic, int32_t partition);
+void part_lost(void *arg, const char *topic, int32_t partition);
+void part_start_at(struct part *p, int64_t offset);
+/* Withdraws all offers and asks Kafka again where to start. */
+void part_restart(struct part *p);
+/* Withdraws all offers, for good or for now; confirms of them find nothing. */
+void part_withdraw(struct part *p);
+/* Moves a STOPPING part on, as far as it can go now. */
+void part_step(struct part *p);
+/* The next message of the part as an offer that is out, or NULL. */
+struct offer *part_next(struct part *p);
+/* Binds an offer to the connection that it goes out on. */
+struct offering *offering_new(struct part *p, struct offer *f, struct conn *c);
+void offering_end(struct offering *o, bool delivered);
+void group_commit(struct group *g);
+
+/* group_jobs.c */
+/* Asks where the STARTING parts start, unless that is being done. */
+void topic_start_parts(struct gtopic *t);
+/* Asks Kafka for a sign of life, until one comes. */
+void group_probe(struct group *g);
+/* Runs the sets that nothing stands in the way of any more. */
+void group_run_sets(struct group *g);
+/* Before they are freed: the answers of their jobs must not find them. */
+void topic_forget_jobs(struct gtopic *t);
+void group_forget_jobs(struct group *g);
+
+#endif

@@ -1,0 +1,54 @@
+/* The table of requests. A new message type gets a row here and a handler. */
+#include "helper/dispatch.h"
+
+#include "common/log.h"
+#include "common/msg.h"
+
+static const struct {
+	void (*run)(struct helper *h, struct op *op);
+	bool while_stopping;
+} handlers[] = {
+	[MSG_PING] = { op_ping, false },
+	[MSG_PRODUCE] = { op_produce, false },
+	[MSG_CONSUME] = { op_consume, false },
+	/* Who already has a message may still say so. */
+	[MSG_CONFIRM_OFFER] = { op_confirm, true },
+	[MSG_ACK] = { op_ack, false },
+	[MSG_GET_OFFSETS] = { op_get_offsets, false },
+	[MSG_SET_OFFSETS] = { op_set_offsets, false },
+	[MSG_GET_CONSUMERS] = { op_get_consumers, false },
+};
+
+void
+dispatch(void *arg, struct op *op)
+{
+	struct helper *h = arg;
+
+	log_debug("op type=%s id=%u body_bytes=%zu", msg_type_name(op->type), op->id,
+	    op->body_bytes);
+	if (op->type >= sizeof(handlers) / sizeof(handlers[0]) || !handlers[op->type].run)
+		op_fail(op, KP_EBADMSG, 0, "unknown request type %u", op->type);
+	else if (h->stopping && !handlers[op->type].while_stopping)
+		op_fail(op, KP_EUNAVAIL, 2, "the helper is shutting down");
+	else
+		handlers[op->type].run(h, op);
+}
+
+void
+op_ping(struct helper *h, struct op *op)
+{
+	(void)h;
+	op_done(op);
+}
+
+bool
+op_names_ok(struct op *op, struct kp_slice topic, const struct kp_slice *group)
+{
+	if (!msg_topic_ok(topic))
+		op_fail(op, KP_EBADREQ, 0, "bad topic name");
+	else if (group && !msg_group_ok(*group))
+		op_fail(op, KP_EBADREQ, 0, "bad group name");
+	else
+		return true;
+	return false;
+}

@@ -1,0 +1,300 @@
+/*
+ * The helper daemon: boot order, signals, shutdown order.
+ *
+ * Boot: options, loop, Kafka handles, store, ZooKeeper, groups; the socket last,
+ * so that whoever can connect is served. None of it waits for Kafka or ZooKeeper.
+ * Shutdown: no new requests; groups commit and leave, Kafka takes what it takes,
+ * requests in flight are answered; then the parts end in reverse order. What
+ * stays in the store is sent after the next start.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "helper/consume/group.h"
+#include "helper/consume/zk.h"
+#include "helper/dispatch.h"
+#include "helper/ipc.h"
+#include "helper/produce/op_produce.h"
+#include "helper/produce/sender.h"
+#include "helper/topics.h"
+
+#define EXIT_USAGE 2
+#define DRAIN_MS 10000
+#define STOP_CHECK_MS 20
+/* If a library hangs at the end, the process still ends; nothing is lost by it. */
+#define STOP_LIMIT_S 14
+
+struct boot {
+	struct helper h;
+	char member[256];
+	uv_signal_t term, intr, quit;
+	struct loop_timer stop;
+	int64_t stop_until_ms;
+	bool groups_closed, drained, zk_closed;
+};
+
+/* pixy_<host>_<pid>_<UTC time>, as Kafka-Pixy names its members. */
+static void
+make_member(char *out, size_t cap)
+{
+	char host[128] = "localhost", when[32];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	gethostname(host, sizeof(host) - 1);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+	snprintf(out, cap, "pixy_%s_%d_%s", host, (int)getpid(), when);
+}
+
+/* Kafka's old client ids may only hold [A-Za-z0-9._-]. */
+static void
+make_client_id(const char *member, char *out, size_t cap)
+{
+	size_t n = 0;
+
+	for (; member[n] && n + 1 < cap; n++)
+		out[n] = member[n] == ':' ? '.' : member[n];
+	out[n] = '\0';
+}
+
+static enum kp_err
+default_store(struct conf *c)
+{
+	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	char path[4096];
+
+	if (c->store[0])
+		return KP_OK;
+	if (geteuid() == 0)
+		snprintf(path, sizeof(path), "/var/lib/kafka-pixy/store.db");
+	else if (state && state[0] == '/')
+		snprintf(path, sizeof(path), "%s/kafka-pixy/store.db", state);
+	else
+		snprintf(path, sizeof(path), "%s/.local/state/kafka-pixy/store.db",
+		    home ? home : "");
+	free(c->store);
+	c->store = strdup(path);
+	return c->store ? KP_OK : KP_ENOMEM;
+}
+
+/* A core file would hold messages and secrets; many peers need many descriptors. */
+static void
+set_limits(void)
+{
+	struct rlimit files, none = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max < 65536 ? files.rlim_max : 65536;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- boot ---- */
+
+static enum kp_err
+open_kafka(struct boot *b)
+{
+	struct helper *h = &b->h;
+	char client_id[256];
+	enum kp_err err;
+
+	make_client_id(b->member, client_id, sizeof(client_id));
+	err = kafka_open(&h->conf, client_id, &h->kafka);
+	if (err)
+		return err;
+	h->sync = producer_new(h->loop, h->kafka, (unsigned)h->conf.sync_timeout_ms, 0,
+	    op_produce_delivered, NULL);
+	if (h->sync)
+		h->admin = kafka_admin_new(h->kafka, producer_handle(h->sync));
+	if (h->admin)
+		h->topics = topics_new(h->loop, h->admin);
+	if (h->topics == NULL)
+		return KP_EIO;
+	return sender_open(h->loop, h->kafka, &h->conf, &h->sender);
+}
+
+static enum kp_err
+open_groups(struct boot *b)
+{
+	struct helper *h = &b->h;
+	bool zookeeper = h->conf.coordination == COORD_ZOOKEEPER;
+	struct groups_env env = {
+		.loop = h->loop, .kafka = h->kafka, .admin = h->admin, .topics = h->topics,
+		.conf = &h->conf,
+		.ops = zookeeper ? &coordination_zookeeper : &coordination_local,
+		.coordination = { .loop = h->loop, .member = b->member },
+	};
+	enum kp_err err;
+
+	if (zookeeper) {
+		err = zk_open(h->loop, h->conf.zookeeper_peers, &h->zk);
+		if (err) {
+			log_error("--zookeeperPeers \"%s\": expected host:port,...[/chroot]",
+			    h->conf.zookeeper_peers);
+			return err;
+		}
+		env.coordination.zk = h->zk;
+	}
+	h->groups = groups_new(&env);
+	return h->groups ? KP_OK : KP_ENOMEM;
+}
+
+/* ---- shutdown ---- */
+
+static void
+set_true(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* The session ends after the groups have left. */
+static void
+groups_closed(void *arg)
+{
+	struct boot *b = arg;
+
+	b->groups_closed = true;
+	if (b->h.zk)
+		zk_close(b->h.zk, set_true, &b->zk_closed);
+	else
+		b->zk_closed = true;
+}
+
+static void
+check_stopped(void *arg)
+{
+	struct boot *b = arg;
+	bool done = b->groups_closed && b->zk_closed && b->drained &&
+	    ipc_in_flight(b->h.ipc) == 0;
+
+	if (!done && loop_now_ms(b->h.loop) < b->stop_until_ms)
+		return;
+	if (!done)
+		log_warn("stop not everything ended in time groups=%d zookeeper=%d drained=%d "
+		    "in_flight=%zu", b->groups_closed, b->zk_closed, b->drained,
+		    ipc_in_flight(b->h.ipc));
+	loop_timer_end(&b->stop);
+	loop_stop(b->h.loop);
+}
+
+static void
+on_alarm(int sig)
+{
+	(void)sig;
+	_exit(0);
+}
+
+static void
+on_signal(uv_signal_t *s, int sig)
+{
+	struct boot *b = s->data;
+
+	if (b->h.stopping)
+		return;
+	log_info("stop signal=%d in_flight=%zu", sig, ipc_in_flight(b->h.ipc));
+	b->h.stopping = true;
+	signal(SIGALRM, on_alarm);
+	alarm(STOP_LIMIT_S);
+	ipc_stop_accepting(b->h.ipc);
+	b->stop_until_ms = loop_now_ms(b->h.loop) + DRAIN_MS + 500;
+	groups_close(b->h.groups, groups_closed, b);
+	sender_drain(b->h.sender, DRAIN_MS, set_true, &b->drained);
+	loop_timer_set(b->h.loop, &b->stop, 0, STOP_CHECK_MS, check_stopped, b);
+}
+
+static void
+watch_signals(struct boot *b)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGQUIT };
+	uv_signal_t *handles[] = { &b->term, &b->intr, &b->quit };
+
+	for (size_t i = 0; i < 3; i++) {
+		uv_signal_init(loop_uv(b->h.loop), handles[i]);
+		handles[i]->data = b;
+		uv_signal_start(handles[i], on_signal, signals[i]);
+	}
+}
+
+/* Takes what boot has made so far. */
+static void
+close_all(struct boot *b)
+{
+	struct helper *h = &b->h;
+
+	if (h->ipc)
+		ipc_close(h->ipc);
+	groups_free(h->groups);
+	if (h->sender)
+		sender_close(h->sender);
+	kafka_admin_free(h->admin);
+	producer_free(h->sync);
+	if (h->loop)
+		loop_free(h->loop);	/* waits for workers */
+	if (h->ipc)
+		ipc_free(h->ipc);
+	topics_free(h->topics);
+	kafka_close(h->kafka);
+	conf_free(&h->conf);
+}
+
+static enum kp_err
+boot(struct boot *b)
+{
+	struct helper *h = &b->h;
+	enum kp_err err;
+
+	h->loop = loop_new();
+	if (h->loop == NULL)
+		return KP_ENOMEM;
+	err = open_kafka(b);
+	if (err == KP_OK)
+		err = open_groups(b);
+	if (err == KP_OK)
+		err = ipc_open(h->loop, &h->conf, dispatch, h, &h->ipc);
+	return err;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct boot b;
+	char why[512];
+
+	if (conf_load(&b.h.conf, CONF_HELPER, argc, argv, why, sizeof(why)) != KP_OK) {
+		fprintf(stderr, "kafka-pixy-helper: %s\n", why);
+		return EXIT_USAGE;
+	}
+	if (b.h.conf.help || b.h.conf.version) {
+		printf("kafka-pixy-helper %s\n", KP_VERSION);
+		if (b.h.conf.help)
+			conf_help(stdout, CONF_HELPER);
+		return EXIT_SUCCESS;
+	}
+	log_init("helper", (enum log_level)b.h.conf.log_level);
+	set_limits();
+	make_member(b.member, sizeof(b.member));
+	if (conf_embedded(&b.h.conf) && b.h.conf.store[0] == '\0')
+		b.h.conf.durability = DURABLE_MEMORY;
+	if (default_store(&b.h.conf) != KP_OK || boot(&b) != KP_OK) {
+		close_all(&b);
+		return EXIT_FAILURE;
+	}
+	watch_signals(&b);
+	log_info("ready version=%s member=%s socket=%s kafka=%s durability=%d", KP_VERSION,
+	    b.member, b.h.conf.socket, b.h.conf.kafka_peers, b.h.conf.durability);
+	loop_run(b.h.loop);
+	close_all(&b);
+	log_info("stopped");
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,134 @@
+/*
+ * PRODUCE: one message for Kafka.
+ *
+ * Both ways first ask whether the topic exists. Then sync goes straight to the
+ * producer and is answered by its delivery report; async goes to the sender. When
+ * Kafka cannot be asked, async is kept all the same.
+ */
+#include "helper/produce/op_produce.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/msg.h"
+#include "helper/dispatch.h"
+#include "helper/produce/sender.h"
+#include "helper/topics.h"
+
+struct produce {
+	struct topics_ask ask;		/* first */
+	struct helper *h;
+	struct op *op;
+	struct msg_produce m;		/* its slices point into the op's body */
+};
+
+/* A sync message on its way; the value must stay until its report. */
+struct sync_send {
+	struct op *op;
+	struct helper *h;
+	uint8_t *body;
+	char topic[TOPIC_MAX + 1];
+};
+
+static void
+fail_sync(struct op *op, const struct delivery *d)
+{
+	const char *maybe = d->maybe_kept ? "; a copy was on its way, so Kafka may have it" :
+	    "; nothing was sent";
+
+	if (d->err == KP_ETIMEDOUT || d->err == KP_EUNAVAIL)
+		op_fail(op, KP_ETIMEDOUT, 0, "Kafka did not take the message in time%s", maybe);
+	else if (d->err == KP_ENOTFOUND)
+		op_fail(op, d->err, 0, "Unknown topic");
+	else
+		op_fail(op, d->err, 0, "Kafka: %s", d->text);
+}
+
+/* The delivery report of a sync message. */
+void
+op_produce_delivered(void *arg, void *opaque, const struct delivery *d)
+{
+	struct sync_send *s = opaque;
+	struct msg_produced r = { .partition = d->partition, .offset = d->offset };
+
+	(void)arg;
+	if (d->err == KP_ENOTFOUND)
+		topics_forget(s->h->topics, kp_slice_str(s->topic));
+	if (d->err) {
+		fail_sync(s->op, d);
+	} else {
+		msg_produced_encode(op_reply_begin(s->op, MSG_PRODUCED), &r);
+		op_reply_send(s->op);
+	}
+	free(s->body);
+	free(s);
+}
+
+/* The producer's own time-out comes first and knows more; until its report comes
+ * the op is ours. */
+static void
+send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
+{
+	struct sync_send *s = calloc(1, sizeof(*s));
+	const char *why;
+	enum kp_err err;
+
+	if (s == NULL) {
+		op_fail(op, KP_ENOMEM, 1, "%s", kp_err_text(KP_ENOMEM));
+		return;
+	}
+	s->op = op;
+	s->h = h;
+	memcpy(s->topic, m->topic.p, m->topic.n);
+	s->body = op_take_body(op);
+	err = producer_send(h->sync, s->topic, m->key, m->value, s, &why);
+	if (err == KP_OK)
+		return;
+	op_fail(op, err, 1, "Kafka: %s", why);
+	free(s->body);
+	free(s);
+}
+
+static void
+topic_known(struct topics_ask *ask, enum kp_err err, int32_t partitions, const char *why)
+{
+	struct produce *p = (struct produce *)ask;
+	struct op *op = p->op;
+
+	(void)partitions;
+	if (op->conn == NULL)
+		op_end(op);		/* was told that it came too late */
+	else if (err == KP_ENOTFOUND || err == KP_EDENIED)
+		op_fail(op, err, 0, "%s", why);
+	else if (p->m.sync)
+		send_sync(p->h, op, &p->m);
+	else
+		sender_accept(p->h->sender, op, &p->m);
+	free(p);
+}
+
+void
+op_produce(struct helper *h, struct op *op)
+{
+	struct msg_produce m;
+	struct produce *p;
+
+	if (msg_produce_decode(op_body(op), &m) != KP_OK) {
+		op_fail(op, KP_EBADMSG, 0, "malformed PRODUCE");
+		return;
+	}
+	if (!op_names_ok(op, m.topic, NULL))
+		return;
+	if (m.value.n > h->conf.max_message_bytes) {
+		op_fail(op, KP_ETOOBIG, 0, "the message has %zu bytes, the limit is %llu",
+		    m.value.n, (unsigned long long)h->conf.max_message_bytes);
+		return;
+	}
+	p = calloc(1, sizeof(*p));
+	if (p == NULL) {
+		op_fail(op, KP_ENOMEM, 1, "%s", kp_err_text(KP_ENOMEM));
+		return;
+	}
+	*p = (struct produce){ .ask.done = topic_known, .h = h, .op = op, .m = m };
+	topics_ask(h->topics, m.topic, &p->ask);
+}
