@@ -22,13 +22,13 @@ struct kafka {
 	rd_kafka_mock_cluster_t *mock;
 };
 
-/* From librdkafka's threads. Its levels are syslog's. */
+/* From librdkafka's threads. Its levels are syslog's. Every handle tells the same of
+ * every broker, again and again: an operator reads the error events instead. */
 static void
 log_cb(const rd_kafka_t *rk, int level, const char *fac, const char *text)
 {
 	(void)rk;
-	log_line(level <= 3 ? LOG_WARN : level <= 6 ? LOG_INFO : LOG_DEBUG, "kafka %s: %s", fac,
-	    text);
+	log_line(level <= 2 ? LOG_ERROR : LOG_DEBUG, "kafka %s: %s", fac, text);
 }
 
 /* Reads "@/path" into `out`, which the caller wipes. The file must be ours alone. */

@@ -149,6 +149,12 @@ loop_work(struct loop *l, struct loop_job *j)
 	return true;
 }
 
+unsigned
+loop_jobs(const struct loop *l)
+{
+	return l->jobs;
+}
+
 static void
 timer_fired(uv_timer_t *uv)
 {

@@ -48,6 +48,8 @@ struct loop_job {
 	void (*done)(struct loop_job *j);
 };
 bool loop_work(struct loop *l, struct loop_job *j) __attribute__((warn_unused_result));
+/* Jobs whose done() has not been called. */
+unsigned loop_jobs(const struct loop *l);
 
 /*
  * A timer inside the owner's object. Stopping or ending one that is not set is

@@ -39,6 +39,7 @@ struct boot {
 	struct loop_timer stop;
 	int64_t stop_until_ms;
 	bool groups_closed, drained, zk_closed;
+	bool clean;			/* nothing uses the parts any more */
 };
 
 /* pixy_<host>_<pid>_<UTC time>, as Kafka-Pixy names its members. */
@@ -176,14 +177,15 @@ check_stopped(void *arg)
 {
 	struct boot *b = arg;
 	bool done = b->groups_closed && b->zk_closed && b->drained &&
-	    ipc_in_flight(b->h.ipc) == 0;
+	    ipc_in_flight(b->h.ipc) == 0 && loop_jobs(b->h.loop) == 0;
 
 	if (!done && loop_now_ms(b->h.loop) < b->stop_until_ms)
 		return;
 	if (!done)
 		log_warn("stop not everything ended in time groups=%d zookeeper=%d drained=%d "
-		    "in_flight=%zu", b->groups_closed, b->zk_closed, b->drained,
-		    ipc_in_flight(b->h.ipc));
+		    "in_flight=%zu jobs=%u", b->groups_closed, b->zk_closed, b->drained,
+		    ipc_in_flight(b->h.ipc), loop_jobs(b->h.loop));
+	b->clean = done;
 	loop_timer_end(&b->stop);
 	loop_stop(b->h.loop);
 }
@@ -294,6 +296,10 @@ main(int argc, char **argv)
 	log_info("ready version=%s member=%s socket=%s kafka=%s durability=%d", KP_VERSION,
 	    b.member, b.h.conf.socket, b.h.conf.kafka_peers, b.h.conf.durability);
 	loop_run(b.h.loop);
+	if (!b.clean) {
+		sender_close(b.h.sender);
+		_exit(EXIT_SUCCESS);	/* the rest is still in use somewhere */
+	}
 	close_all(&b);
 	log_info("stopped");
 	return EXIT_SUCCESS;

@@ -267,7 +267,8 @@ topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 		t->state = TOPIC_ACTIVE;
 		t->n_partitions = partitions;
 		t->why[0] = '\0';
-		g->gs->env.ops->subscribe(g->coord, t->name, partitions);
+		if (g->gs->env.ops->subscribe(g->coord, t->name, partitions) != KP_OK)
+			snprintf(t->why, sizeof(t->why), "%s", kp_err_text(KP_ENOMEM));
 	} else if (t->state == TOPIC_ASKING && (err == KP_ENOTFOUND || err == KP_EDENIED)) {
 		fail_waiters(t, err, why);
 		topic_leave(t);
