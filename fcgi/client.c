@@ -50,7 +50,7 @@ struct call {
 	struct kp_slice reply;		/* the body */
 };
 
-#define UNKNOWN "The helper went away before it answered: "
+#define UNKNOWN "The helper did not answer: "
 
 static const struct {
 	uint8_t reply;
