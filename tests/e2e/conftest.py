@@ -1,0 +1,170 @@
+"""Fixtures: real brokers, one of each kind a worker, started when first asked for; gateways; failure reports."""
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+import uuid
+
+import pytest
+
+import procs
+from gateway import Gateway, Helper
+from kafka import KafkaKraft, KafkaWithZookeeper
+
+logging.getLogger("kazoo").setLevel(logging.CRITICAL)
+
+# A file's tests share brokers and gateways, so they stay in one worker; those of several long files and
+# parameters are spread. The longest go first.
+ORDER = ["test_durability", "test_groups", "test_contract", "test_webservers", "test_launcher", "test_bad_input",
+         "test_longpoll"]
+
+
+def broker_fixture(kind):
+    @pytest.fixture(scope="session")
+    def fixture():
+        broker = kind()
+        broker.start()
+        yield broker
+        broker.end()
+    return fixture
+
+
+kafka_zk = broker_fixture(KafkaWithZookeeper)
+kafka_kraft = broker_fixture(KafkaKraft)
+
+
+def maker(kind):
+    """A function that starts gateways (or helpers), all of which end with the test."""
+    made = []
+
+    def make(broker=None, start=True, **options):
+        made.append(kind(broker, **options))
+        return made[-1].start() if start else made[-1]
+    return make, made
+
+
+def end_all(made):
+    errors = []
+    for one in reversed(made):
+        try:
+            one.end()
+        except AssertionError as e:
+            errors.append(str(e))
+    left = procs.reap_orphans()
+    assert not errors, "\n".join(errors)
+    assert not left, f"left behind by processes that are gone: {left}"
+
+
+@pytest.fixture
+def gateway():
+    make, made = maker(Gateway)
+    yield make
+    end_all(made)
+
+
+@pytest.fixture(scope="module")
+def shared_gateway():
+    make, made = maker(Gateway)
+    yield make
+    end_all(made)
+
+
+@pytest.fixture(scope="module")
+def shared_helper():
+    make, made = maker(Helper)
+    yield make
+    end_all(made)
+
+
+@pytest.fixture
+def name():
+    """A name that no other test uses, for topics and groups."""
+    return "t-" + uuid.uuid4().hex[:10]
+
+
+@pytest.fixture
+def topic(request, name):
+    """A fresh topic of four partitions on the broker of the test."""
+    return request.getfixturevalue("broker").create_topic(name)
+
+
+@pytest.fixture
+def note(request):
+    """Puts a line of counts into the summary of the run."""
+    return lambda text: request.node.user_properties.append(("note", text))
+
+
+# Order and distribution.
+
+def stand_of(item):
+    call = getattr(item, "callspec", None)
+    return call.params.get("stand", "") if call else ""
+
+
+def pytest_itemcollected(item):
+    item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__} {stand_of(item)}".strip()))
+
+
+def pytest_collection_modifyitems(items):
+    def wanted(item):
+        only = item.get_closest_marker("only")
+        return only is None or stand_of(item) in only.args
+
+    def place(item):
+        module = item.module.__name__
+        return ORDER.index(module) if module in ORDER else len(ORDER)
+
+    items[:] = sorted(filter(wanted, items), key=place)
+
+
+# Folders: one short one a run, because the path of a Unix socket ends at 107 bytes.
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        config.folders = tempfile.mkdtemp(prefix="kp-", dir="/tmp")
+        os.chmod(config.folders, 0o755)  # web servers of other users go in
+        os.environ["KP_E2E_FOLDERS"] = config.folders
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "folders"):
+        shutil.rmtree(config.folders, ignore_errors=True)
+
+
+# Reports.
+
+def pytest_runtest_setup(item):
+    item.started = time.monotonic()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.skipped and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+        report.longrepr = f"{report.longrepr[2]} (with CI=true a skip is a failure)"
+    elif report.failed:
+        for p in procs.Proc.all:
+            if p.running() or p.ended_at > item.started:
+                report.sections.append((f"{p.name} in {p.folder}", procs.tail(p.log)))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    notes = [text for r in terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+             for kind, text in r.user_properties if kind == "note" and r.when == "call"]
+    if notes:
+        terminalreporter.section("what was counted")
+    for text in notes:
+        terminalreporter.line(text)
+    skipped = [r for r in terminalreporter.getreports("skipped") if isinstance(r.longrepr, tuple)]
+    if skipped:
+        terminalreporter.section("NOT ALL WAS TESTED", sep="!")
+        for reason in sorted({r.longrepr[2].removeprefix("Skipped: ") for r in skipped}):
+            count = sum(r.longrepr[2].endswith(reason) for r in skipped)
+            terminalreporter.line(f"{count} tests skipped: {reason}")
+    if os.environ.get("KP_KEEP") == "1":
+        terminalreporter.line(f"folders of this run: {config.folders}")
+        del config.folders

@@ -1,0 +1,293 @@
+"""Real ZooKeeper and real Kafka from the jars in the cache, and what tests ask of them.
+
+Kafka 3.9.1 runs with ZooKeeper under a chroot and does not create topics on its own; Kafka 4.1.0 runs as
+KRaft and does. Each keeps its port and its data over stop and start.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from kazoo.client import KazooClient
+
+from procs import Proc, can_connect, free_port, new_folder, wait_for
+
+JAVA = ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaServer=info",
+        "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info"]
+
+SETTINGS = """
+num.partitions=4
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+
+
+def cache():
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("KP_CACHE") or Path(base) / "kafka-pixy")
+
+
+def need_jars(version):
+    """The class path of a Kafka version, or a skip that says what is missing."""
+    jars = cache() / f"kafka-{version}"
+    if not jars.is_dir():
+        pytest.skip(f"real Kafka {version} is not here: tests/setup.sh could not fetch it from Maven Central")
+    return f"{jars}/*"
+
+
+@dataclass(frozen=True)
+class Message:
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Java:
+    """A Java server with one port. Subclasses write its files and say when it is ready."""
+
+    name = version = main = None
+    port = None
+
+    def __init__(self):
+        self.jars = need_jars(self.version)
+        self.folder = new_folder(self.name)
+        self.port = free_port()
+        self.proc = None
+
+    def start(self):
+        self.launch()
+        self.await_ready()
+
+    def launch(self):
+        self.proc = Proc(self.name, [*JAVA, "-cp", self.jars, self.main, self.config], self.folder)
+
+    def await_ready(self):
+        self.proc.wait_ready(self.ready, 60, "ready to serve")
+
+    def stop(self):
+        if self.proc:
+            self.proc.end()
+
+    def kill(self):
+        self.proc.signal(signal.SIGKILL)
+        self.proc.wait(10)
+
+    def pause(self):
+        self.proc.signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.proc.signal(signal.SIGCONT)
+
+
+class Zookeeper(Java):
+    name = "zookeeper"
+    version = "3.9.1"
+    main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+
+    def __init__(self):
+        super().__init__()
+        self.config = self.folder / "zoo.cfg"
+        self.config.write_text(
+            f"dataDir={self.folder}/data\nclientPort={self.port}\nclientPortAddress=127.0.0.1\n"
+            "tickTime=1000\nmaxSessionTimeout=40000\nmaxClientCnxns=0\nadmin.enableServer=false\n")
+
+    def ready(self):
+        return can_connect(("127.0.0.1", self.port))
+
+
+class Broker(Java):
+    """One broker, and kcat and an admin client to look at it from outside."""
+
+    name = "kafka"
+    main = "kafka.Kafka"
+    started = None  # what it logs at last
+    zk_peers = None
+
+    def __init__(self):
+        super().__init__()
+        self.peers = f"127.0.0.1:{self.port}"
+        self.config = self.folder / "server.properties"
+        self.made = {}  # topic: number of partitions
+        self._admin = None
+
+    def ready(self):
+        # Its port opens before it answers on it: a client that comes then waits for ten seconds.
+        return re.search(self.started, self.proc.output()) and "1 brokers:" in self.kcat("-L", check=False)
+
+    def await_ready(self):
+        super().await_ready()
+        self.await_leaders(self.made)
+
+    def admin(self):
+        if self._admin is None:
+            self._admin = AdminClient({"bootstrap.servers": self.peers, "log_level": 0})
+        return self._admin
+
+    def create_topic(self, name, partitions=4):
+        self.admin().create_topics([NewTopic(name, partitions, 1)])[name].result(30)
+        self.await_leaders({name: partitions})
+        self.made[name] = partitions
+        return name
+
+    def await_leaders(self, topics):
+        """A broker that has just started, or made a topic, names itself the leader before it acts as one."""
+        asked = {TopicPartition(t, p): OffsetSpec.latest() for t, n in topics.items() for p in range(n)}
+
+        def all_led():
+            try:
+                return [f.result(10) for f in self.admin().list_offsets(asked).values()] or not asked
+            except (KafkaException, TimeoutError):
+                return False
+        wait_for(all_led, 30, "leaders of all partitions")
+
+    def topics(self):
+        return set(self.admin().list_topics(timeout=10).topics)
+
+    def committed(self, group, topic, partitions):
+        """{partition: offset} as Kafka has it, -1001 where nothing was ever stored."""
+        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, p) for p in range(partitions)])
+        reply = self.admin().list_consumer_group_offsets([asked])[group].result(15)
+        return {tp.partition: tp.offset for tp in reply.topic_partitions}
+
+    def kcat(self, *args, stdin=b"", check=True, text=True):
+        run = subprocess.run(["kcat", "-q", "-b", self.peers, *map(str, args)], input=stdin,
+                             capture_output=True, timeout=120)
+        assert not check or run.returncode == 0, run.stderr.decode()
+        return run.stdout.decode(errors="replace") if text else run.stdout
+
+    def produce(self, topic, value, key=None, partition=None):
+        """One message by kcat, byte for byte."""
+        path = self.folder / f"value-{uuid.uuid4().hex}"
+        path.write_bytes(value)
+        keyed = [] if key is None else ["-k", key]
+        placed = [] if partition is None else ["-p", partition]
+        self.kcat("-P", "-t", topic, *keyed, *placed, path)
+        path.unlink()
+
+    def produce_lines(self, topic, values, partition=None):
+        """Many small messages without a key by one kcat."""
+        placed = [] if partition is None else ["-p", partition]
+        self.kcat("-P", "-t", topic, *placed, stdin="".join(f"{v}\n" for v in values).encode())
+
+    def read_all(self, topic):
+        """Every message of every partition, in the order of partition and offset."""
+        raw = self.kcat("-C", "-e", "-o", "beginning", "-X", "fetch.wait.max.ms=10",
+                        "-t", topic, "-f", "%p %o %K %S\\n%k%s\\n", text=False)
+        found, at = [], 0
+        while at < len(raw):
+            head = re.compile(rb"(\d+) (\d+) (-?\d+) (-?\d+)\n").match(raw, at)
+            partition, offset, key_len, value_len = map(int, head.groups())
+            at = head.end()
+            key = raw[at:at + max(key_len, 0)] if key_len >= 0 else None
+            at += max(key_len, 0)
+            value = raw[at:at + max(value_len, 0)] if value_len >= 0 else None
+            at += max(value_len, 0) + 1
+            found.append(Message(partition, offset, key, value))
+        return sorted(found, key=lambda m: (m.partition, m.offset))
+
+
+class KafkaWithZookeeper(Broker):
+    """Kafka 3.9.1. Topics must be created; ZooKeeper holds everything under a chroot."""
+
+    version = "3.9.1"
+    started = r"\[KafkaServer id=0\] started"
+    creates_topics = False
+    chroot = "/some/chroot"
+
+    def __init__(self):
+        super().__init__()
+        self.zookeeper = Zookeeper()
+        self.zk_peers = f"127.0.0.1:{self.zookeeper.port}{self.chroot}"
+        self._zk = None
+        self.config.write_text(SETTINGS + (
+            f"broker.id=0\nlisteners=PLAINTEXT://{self.peers}\nlog.dirs={self.folder}/data\n"
+            f"zookeeper.connect={self.zk_peers}\nzookeeper.session.timeout.ms=6000\n"
+            "controlled.shutdown.enable=false\n"
+            "auto.create.topics.enable=false\n"))
+
+    def start(self):
+        if self.zookeeper.proc is None:
+            self.zookeeper.start()
+        # After a kill the broker's old session must end first, or it refuses to start.
+        wait_for(lambda: not self.zk().exists("/brokers/ids/0"), 30, "the old session of the broker has ended")
+        super().start()
+
+    def end(self):
+        self.stop()
+        if self._zk:
+            self._zk.stop()
+            self._zk.close()
+        self.zookeeper.stop()
+
+    def zk(self):
+        """A ZooKeeper client below the chroot."""
+        if self._zk is None:
+            self._zk = KazooClient(hosts=f"127.0.0.1:{self.zookeeper.port}")
+            self._zk.start(30)
+            self._zk.ensure_path(self.chroot)
+            self._zk.chroot = self.chroot
+        return self._zk
+
+    def zk_paths(self, top="/"):
+        """Every path of the tree at and below `top`."""
+        found, todo = set(), [top]
+        while todo:
+            path = todo.pop()
+            found.add(path)
+            if self.zk().exists(path):
+                todo += [f"{path.rstrip('/')}/{c}" for c in self.zk().get_children(path)]
+        return found
+
+    def owners(self, group, topic):
+        """{partition: member id} of the claims that stand now."""
+        base, found = f"/consumers/{group}/owners/{topic}", {}
+        try:
+            for p in self.zk().get_children(base):
+                found[int(p)] = self.zk().get(f"{base}/{p}")[0].decode()
+        except Exception as e:  # a claim that vanishes while we look is simply not there
+            if type(e).__name__ != "NoNodeError":
+                raise
+            found = {p: m for p, m in found.items() if self.zk().exists(f"{base}/{p}")}
+        return found
+
+
+class KafkaKraft(Broker):
+    """Kafka 4.1.0 without ZooKeeper. Creates a topic of four partitions when somebody asks for one."""
+
+    version = "4.1.0"
+    started = "Kafka Server started"
+    creates_topics = True
+
+    def __init__(self):
+        super().__init__()
+        controller = f"127.0.0.1:{free_port()}"
+        self.config.write_text(SETTINGS + (
+            "broker.session.timeout.ms=2000\nbroker.heartbeat.interval.ms=500\n"
+            "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n"
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n"
+            f"controller.quorum.voters=1@{controller}\nlog.dirs={self.folder}/data\n"
+            f"listeners=PLAINTEXT://{self.peers},CONTROLLER://{controller}\n"))
+
+    def start(self):
+        if self.proc is None:
+            cluster = uuid.uuid4().hex[:22]
+            subprocess.run([*JAVA, "-cp", self.jars, "kafka.tools.StorageTool", "format", "-t", cluster,
+                            "-c", self.config], check=True, capture_output=True, timeout=60)
+        super().start()
+
+    def end(self):
+        self.stop()

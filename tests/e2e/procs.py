@@ -1,0 +1,210 @@
+"""Child processes of the tests: each in a folder of its own with a log file, each known by its pid.
+
+Nothing here sleeps for a guessed time: wait_for() polls a condition until a deadline. The test run adopts
+orphans (PR_SET_CHILD_SUBREAPER), so that whatever a killed launcher left behind is found and ended.
+"""
+
+import ctypes
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+PR_SET_CHILD_SUBREAPER = 36
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+# Ports from below the range that the kernel gives to outgoing connections, so that one which is reserved
+# now and bound a minute later is still free.
+PORTS = range(15000, 32000)
+_ports_given = set()
+
+_folders = 0
+
+
+def new_folder(name):
+    """A fresh folder that web servers of other users may enter."""
+    global _folders
+    _folders += 1
+    folder = Path(os.environ["KP_E2E_FOLDERS"]) / f"{os.environ.get('PYTEST_XDIST_WORKER', 'gw')}-{_folders}-{name}"
+    folder.mkdir()
+    folder.chmod(0o755)
+    return folder
+
+
+def free_port():
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in _ports_given:
+            _ports_given.add(port)
+            return port
+
+
+def wait_for(condition, timeout, what, every=0.05):
+    """Returns the first true value of condition(); fails with `what` after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what}")
+        time.sleep(every)
+
+
+def can_connect(address):
+    """`address` is a path, or a (host, port) pair."""
+    family = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
+    with socket.socket(family) as s:
+        s.settimeout(1)
+        try:
+            s.connect(address if family == socket.AF_INET else str(address))
+        except OSError:
+            return False
+        return True
+
+
+class Proc:
+    """One child. Its output goes to <folder>/<name>.log; a restart appends."""
+
+    all = []
+
+    def __init__(self, name, argv, folder, env=None, user=None, stdin=subprocess.DEVNULL):
+        self.name, self.folder = name, folder
+        self.log = folder / f"{name}.log"
+        # The child ends when the test run does, however that ends.
+        argv = ["setpriv", "--pdeathsig", "TERM", *(["--reuid", user, "--clear-groups"] if user else []),
+                *map(str, argv)]
+        with open(self.log, "ab") as log:
+            self.log_start = log.tell()
+            self.popen = subprocess.Popen(argv, stdin=stdin, stdout=log, stderr=log, cwd=folder,
+                                          env={**os.environ, **(env or {})}, start_new_session=True)
+        self.ended_at = None
+        Proc.all.append(self)
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    def running(self):
+        if self.popen.poll() is None:
+            return True
+        self.ended_at = self.ended_at or time.monotonic()
+        return False
+
+    def output(self):
+        """What it has written since this start."""
+        with open(self.log, "rb") as f:
+            f.seek(self.log_start)
+            return f.read().decode(errors="replace")
+
+    def wait_ready(self, condition, timeout, what):
+        """wait_for(), but a child that ends before fails at once with its last words."""
+        def ready_or_dead():
+            if condition():
+                return True
+            assert self.running(), f"{self.name} ended with {self.popen.returncode}:\n{tail(self.log)}"
+            return False
+        wait_for(ready_or_dead, timeout, f"{self.name}: {what}")
+
+    def signal(self, sig):
+        if self.running():
+            self.popen.send_signal(sig)
+
+    def wait(self, timeout):
+        """Its exit status; fails if it still runs after `timeout` seconds."""
+        try:
+            status = self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} (pid {self.pid}) still runs after {timeout} s") from None
+        self.ended_at = self.ended_at or time.monotonic()
+        return status
+
+    def end(self, timeout=20):
+        """Orderly if it can be, by force if not. For clean-up, not for tests of stopping."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            return self.wait(timeout)
+        except AssertionError:
+            self.signal(signal.SIGKILL)
+            return self.wait(10)
+
+
+def tail(path, lines=25):
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError as e:
+        return str(e)
+
+
+# Looking at the process tree.
+
+def _stat(pid):
+    """(state, parent) or None when it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, parent = text.rpartition(")")[2].split()[:2]
+    return state, int(parent)
+
+
+def program(pid):
+    """The file name of the program that a pid runs; process names are cut at 15 characters."""
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe")).removesuffix(" (deleted)")
+    except OSError:
+        return ""
+
+
+def descendants(pid, name=None):
+    """The pids below `pid`, zombies left out; with `name`, those that run this program."""
+    children = {}
+    for entry in os.listdir("/proc"):
+        stat = _stat(entry) if entry.isdigit() else None
+        if stat and stat[0] != "Z":
+            children.setdefault(stat[1], []).append(int(entry))
+    found, todo = [], [pid]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return [p for p in found if name is None or program(p) == name]
+
+
+def alive(pid):
+    stat = _stat(pid)
+    return stat is not None and stat[0] != "Z"
+
+
+def kill(pid, sig=signal.SIGKILL):
+    try:
+        os.kill(pid, sig)
+    except ProcessLookupError:
+        pass
+
+
+def reap_orphans():
+    """Ends the children that the test run adopted and buries the dead; returns what it had to end."""
+    ours = {p.pid for p in Proc.all if p.running()}
+    ended = []
+    for entry in os.listdir("/proc"):
+        stat = _stat(entry) if entry.isdigit() else None
+        if stat is None or stat[1] != os.getpid() or int(entry) in ours:
+            continue
+        if stat[0] != "Z":
+            ended.append(f"{program(entry)} ({entry})")
+        kill(int(entry))
+        try:
+            os.waitpid(int(entry), 0)
+        except ChildProcessError:
+            pass
+    return ended

@@ -1,0 +1,158 @@
+"""Several gateways on one machine share a group through real ZooKeeper, as several hosts would."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from procs import wait_for
+from web import TEXT, Workers, messages, offsets
+
+PARTITIONS = 10
+SESSION = 15  # ZooKeeper declares a killed member dead after this
+QUIET = 20  # a host without requests gives its partitions back after this
+GRACE = 5
+MESSAGES = 10_000
+RATE = 200  # a second
+
+
+@pytest.fixture
+def broker(kafka_zk):
+    return kafka_zk
+
+
+@pytest.fixture
+def topic(broker, name):
+    return broker.create_topic(name, PARTITIONS)
+
+
+class Client:
+    """Polls one gateway for one group in two threads, and notes all that it gets. stop() hangs nothing up."""
+
+    def __init__(self, gateway, topic, group):
+        self.seen = []  # (partition, offset, value)
+        self.statuses = set()
+
+        def work(session, _, stop):
+            while not stop.is_set():
+                reply = session.call("GET", messages(topic), {"group": group})
+                if isinstance(reply, Exception):
+                    stop.wait(0.1)
+                    continue
+                self.statuses.add(reply.status)
+                if reply.status == 200:
+                    partition, offset, _, value = reply.message
+                    self.seen.append((partition, offset, value))
+        self.workers = Workers([gateway.tcp] * 2, work)
+
+    def stop(self):
+        self.workers.stop.set()
+        self.workers.join()
+
+
+@pytest.fixture
+def client():
+    made = []
+
+    def make(*args):
+        made.append(Client(*args))
+        return made[-1]
+    yield make
+    for c in made:
+        c.workers.stop.set()
+    for c in made:
+        c.workers.join()
+
+
+def shares(broker, group, topic):
+    """How many partitions each member owns, in the order of their ids; [] until all are owned."""
+    owners = broker.owners(group, topic)
+    if len(owners) < PARTITIONS:
+        return []
+    members = sorted(set(owners.values()))
+    assert [owners[p] for p in range(PARTITIONS)] == sorted(owners.values()), "ranges in the order of ids"
+    return [list(owners.values()).count(m) for m in members]
+
+
+def await_shares(broker, group, topic, wanted, timeout):
+    wait_for(lambda: settled(broker, group, topic) == wanted, timeout,
+             f"partitions owned {wanted}, last seen {broker.owners(group, topic)}", every=0.1)
+
+
+def settled(broker, group, topic):
+    try:
+        return shares(broker, group, topic)
+    except AssertionError:
+        return None  # on the way from one assignment to the next
+
+
+def test_two_share_evenly_and_one_that_leaves_hands_over(gateway, client, broker, topic, name):
+    a, b = gateway(broker), gateway(broker)
+    client(a, topic, name)
+    await_shares(broker, name, topic, [10], GRACE)
+    leaving = client(b, topic, name)
+    await_shares(broker, name, topic, [5, 5], GRACE)
+    members = a.tcp.consumers(topic, name).json[name]
+    assert sorted(members.values()) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    leaving.stop()
+    b.stop()
+    await_shares(broker, name, topic, [10], GRACE)
+    assert len(broker.zk().get_children(f"/consumers/{name}/ids")) == 1
+
+
+def test_offsets_of_a_group_on_another_host(gateway, client, broker, topic, name):
+    a, b = gateway(broker), gateway(broker)
+    client(a, topic, name)
+    await_shares(broker, name, topic, [10], GRACE)
+    (member,) = set(broker.owners(name, topic).values())
+    rows = json.dumps([{"partition": 0, "offset": 0}]).encode()
+    reply = b.tcp.post(offsets(topic), rows, {"group": name})
+    assert reply.status == 409 and member in reply.error
+    assert a.tcp.post(offsets(topic), rows, {"group": name}).status == 200
+
+
+@pytest.mark.timeout(300)
+def test_every_message_is_seen_across_a_quiet_host_and_a_killed_one(gateway, client, broker, topic, name, note):
+    gateways = [gateway(broker) for _ in range(3)]
+    a, b, c = gateways
+    rows = json.dumps([{"partition": p, "offset": -2} for p in range(PARTITIONS)]).encode()
+    assert a.tcp.post(offsets(topic), rows, {"group": name}).status == 200
+    clients = [client(g, topic, name) for g in gateways]
+    done = threading.Event()
+
+    def produce(session, _, stop):
+        """Paced, so that it lasts until the last change."""
+        start = time.monotonic()
+        for n in range(MESSAGES):
+            if stop.wait(max(0, start + n / RATE - time.monotonic())):
+                return
+            reply = session.call("POST", messages(topic), None, b"%d" % n, TEXT)
+            assert not isinstance(reply, Exception) and reply.status == 200, reply
+        done.set()
+
+    with Workers([a.tcp], produce) as producer:
+        await_shares(broker, name, topic, [4, 3, 3], GRACE * 2)
+        clients[1].stop()
+        quiet = time.monotonic()
+        await_shares(broker, name, topic, [5, 5], QUIET + GRACE)
+        moved = time.monotonic() - quiet
+        clients.append(client(b, topic, name))
+        await_shares(broker, name, topic, [4, 3, 3], GRACE * 2)
+        c.kill_all()
+        killed = time.monotonic()
+        clients[2].workers.stop.set()
+        await_shares(broker, name, topic, [5, 5], SESSION + GRACE)
+        taken = time.monotonic() - killed
+        wait_for(lambda: done.is_set() or producer.errors, 60, "all are produced")
+
+    def missing():
+        return set(range(MESSAGES)) - {int(v) for cl in clients for _, _, v in cl.seen}
+    wait_for(lambda: not missing(), 60, f"{MESSAGES} messages seen", every=0.5)
+    for cl in clients[:2] + clients[3:]:
+        cl.stop()
+    seen = [(p, o) for cl in clients for p, o, _ in cl.seen]
+    ends = {m.partition: m.offset + 1 for m in broker.read_all(topic)}
+    assert {(p, o) for p, end in ends.items() for o in range(end)} == set(seen), "an offset was skipped"
+    note(f"group of three: {MESSAGES} messages, {len(seen) - len(set(seen))} seen twice; quiet host's partitions "
+         f"moved after {moved:.1f} s, killed host's after {taken:.1f} s")
