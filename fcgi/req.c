@@ -124,7 +124,7 @@ req_integer(struct kp_slice s, uint64_t max, uint64_t *n)
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned digit = s.p[i] - (unsigned)'0';
 
-		if (digit > 9 || *n > max / 10 || *n * 10 > max - digit)
+		if (digit > 9 || digit > max || *n > (max - digit) / 10)
 			return false;
 		*n = *n * 10 + digit;
 	}
