@@ -1,0 +1,368 @@
+/*
+ * Boot order: helper, responders, nginx, so that nothing is served before it can
+ * be answered. Stop order is the reverse.
+ */
+#include "deploy/launcher/launch.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/sock.h"
+#include "deploy/launcher/find.h"
+#include "deploy/launcher/nginx_conf.h"
+#include "deploy/launcher/ping.h"
+#include "deploy/launcher/signals.h"
+
+#define POLL_MS 20
+#define PING_MS 500
+#define HURRY_MS 1000
+#define HELPER_FILES 65536
+#define NGINX_FILES 8448
+#define WORKERS_MAX 4
+
+/* Long polls last 3 s and a little; the helper needs its 10 s. */
+static const struct {
+	enum child_kind kind;
+	int sig;
+	int until_ms;
+} stops[] = {
+	{ CHILD_NGINX, SIGQUIT, 4200 },
+	{ CHILD_RESPONDER, SIGTERM, 4500 },
+	{ CHILD_HELPER, SIGTERM, LAUNCH_STOP_MS },
+};
+
+static enum kp_err
+check_tcp(struct launch *l)
+{
+	const char *text = l->conf->tcp_addr;
+	struct sockaddr_storage s;
+	struct address a;
+	char why[128];
+
+	if (address_parse(text, &a)) {
+		log_error("--tcpAddr takes host:port, not \"%s\"", text);
+		return KP_EBADREQ;
+	}
+	if (address_resolve(&a, &s, why, sizeof(why))) {
+		log_error("cannot listen on %s: %s", text, why);
+		return KP_EIO;
+	}
+	if (address_is_free(&s)) {
+		log_error("cannot listen on %s: %s", text, strerror(errno));
+		return KP_EIO;
+	}
+	address_listen_text(&s, l->listen, sizeof(l->listen));
+	return KP_OK;
+}
+
+static enum kp_err
+check_unix(struct launch *l)
+{
+	const char *path = l->conf->unix_addr;
+	char cwd[PATH_MAX] = "";
+
+	if (path[0] == '\0')
+		return KP_OK;
+	/* nginx would take a relative path from its own directory. */
+	if (path[0] != '/' && getcwd(cwd, sizeof(cwd)) == NULL)
+		cwd[0] = '\0';
+	if (snprintf(l->unix_addr, sizeof(l->unix_addr), "%s%s%s", cwd, cwd[0] ? "/" : "", path) >=
+	    (int)sizeof(l->unix_addr))
+		errno = ENAMETOOLONG;
+	else if (address_unix_is_free(l->unix_addr) == KP_OK)
+		return KP_OK;
+	log_error("cannot listen on %s: %s", path, strerror(errno));
+	l->unix_addr[0] = '\0';
+	return KP_EIO;
+}
+
+static enum kp_err
+check_programs(struct launch *l)
+{
+	const char *missing = NULL;
+
+	if (!find_own("kafka-pixy-helper", l->helper_path, PATH_MAX))
+		missing = "kafka-pixy-helper";
+	else if (!find_own("kafka-pixy.fcgi", l->responder_path, PATH_MAX))
+		missing = "kafka-pixy.fcgi";
+	if (missing) {
+		log_error("%s is not beside kafka-pixy, not in ../libexec/kafka-pixy, not in PATH",
+		    missing);
+		return KP_EIO;
+	}
+	if (!find_program("nginx", l->nginx_path, PATH_MAX)) {
+		log_error("nginx is not installed: apt-get install nginx, or use another web "
+		    "server with the samples in deploy/");
+		return KP_EIO;
+	}
+	return KP_OK;
+}
+
+enum kp_err
+launch_check(struct launch *l, struct conf *conf)
+{
+	enum kp_err err;
+
+	*l = (struct launch){ .conf = conf, .responder_fd = -1 };
+	l->split = geteuid() == 0 && user_find_web(&l->web);
+	err = check_tcp(l);
+	if (err == KP_OK)
+		err = check_unix(l);
+	return err ? err : check_programs(l);
+}
+
+/* The helper must let in the user that the responders run as. */
+static enum kp_err
+admit_web_user(struct launch *l)
+{
+	struct conf *c = l->conf;
+	char *users, *group = strdup(l->web.group);
+
+	if (group == NULL || asprintf(&users, "%s%s%s", c->socket_users,
+	    c->socket_users[0] ? "," : "", l->web.name) < 0) {
+		free(group);
+		return KP_ENOMEM;
+	}
+	free(c->socket_group);
+	c->socket_group = group;
+	free(c->socket_users);
+	c->socket_users = users;
+	return KP_OK;
+}
+
+static enum kp_err
+make_argv(struct launch *l)
+{
+	free(l->conf->socket);
+	l->conf->socket = strdup(l->socket);
+	if (l->conf->socket == NULL || (l->split && admit_web_user(l)))
+		return KP_ENOMEM;
+	l->helper_argv = conf_args(l->conf, CONF_HELPER, "kafka-pixy-helper");
+	l->responder_argv = conf_args(l->conf, CONF_RESPONDER, "kafka-pixy.fcgi");
+	return l->helper_argv && l->responder_argv ? KP_OK : KP_ENOMEM;
+}
+
+static enum kp_err
+make_run_dir(struct launch *l)
+{
+	char path[RUNDIR_MAX + 32];
+
+	if (rundir_make(l->split, l->run_dir)) {
+		l->run_dir[0] = '\0';
+		log_error("cannot make a directory for this run in $XDG_RUNTIME_DIR, /run, "
+		    "$TMPDIR or /tmp: %s", strerror(errno));
+		return KP_EIO;
+	}
+	snprintf(l->socket, sizeof(l->socket), "%s/helper.sock", l->run_dir);
+	snprintf(path, sizeof(path), "%s/responder.sock", l->run_dir);
+	if (sock_listen(path, l->split ? l->web.gid : (gid_t)-1, &l->responder_fd)) {
+		log_error("cannot listen on %s: %s", path, strerror(errno));
+		return KP_EIO;
+	}
+	return KP_OK;
+}
+
+/* Waits for `ready`, for the end of any child, or for a signal to stop. */
+static enum kp_err
+await(struct launch *l, enum child_kind kind, bool (*ready)(const struct launch *l))
+{
+	const struct child *child = children_first(&l->children, kind);
+	int64_t until_ms = sock_now_ms() + LAUNCH_START_MS;
+
+	while (!ready(l)) {
+		if (signals_is_stop(signals_wait(POLL_MS)))
+			return KP_EGONE;
+		children_reap(&l->children);
+		if (child->pid == 0) {
+			/* It has said why, unless it could not or would not. */
+			if (!WIFEXITED(child->status) || WEXITSTATUS(child->status) == 0)
+				log_error("%s ended as it started, wait status %d",
+				    child->spec.name, child->status);
+			return KP_EIO;
+		}
+		if (sock_now_ms() > until_ms) {
+			log_error("%s is not ready after %d s", child->spec.name,
+			    LAUNCH_START_MS / 1000);
+			return KP_EIO;
+		}
+	}
+	return KP_OK;
+}
+
+static bool
+helper_ready(const struct launch *l)
+{
+	return ping_helper(l->socket, PING_MS);
+}
+
+/* nginx writes its pid file after it has bound its sockets. */
+static bool
+nginx_ready(const struct launch *l)
+{
+	char path[RUNDIR_MAX + 32];
+
+	snprintf(path, sizeof(path), "%s/nginx.pid", l->run_dir);
+	return access(path, F_OK) == 0;
+}
+
+static enum kp_err
+start_helper(struct launch *l)
+{
+	const struct child_spec spec = {
+		.kind = CHILD_HELPER, .name = "helper", .path = l->helper_path,
+		.argv = (const char *const *)l->helper_argv, .stdin_fd = -1, .death_signal = SIGTERM,
+		.files_max = HELPER_FILES,
+	};
+	enum kp_err err = children_add(&l->children, &spec);
+
+	return err ? err : await(l, CHILD_HELPER, helper_ready);
+}
+
+static enum kp_err
+start_responders(struct launch *l)
+{
+	const struct child_spec spec = {
+		.kind = CHILD_RESPONDER, .name = "responder", .path = l->responder_path,
+		.argv = (const char *const *)l->responder_argv, .user = l->split ? &l->web : NULL,
+		.stdin_fd = l->responder_fd, .death_signal = SIGKILL,
+	};
+	enum kp_err err = KP_OK;
+
+	for (uint64_t i = 0; i < l->conf->responders && err == KP_OK; i++)
+		err = children_add(&l->children, &spec);
+	return err;
+}
+
+static unsigned
+count_workers(void)
+{
+	cpu_set_t cpus;
+	int n = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+
+	return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
+}
+
+static enum kp_err
+write_nginx_conf(struct launch *l)
+{
+	struct rlimit files = { .rlim_max = 1024 };
+	struct nginx_conf n = {
+		.run_dir = l->run_dir, .listen = l->listen, .unix_addr = l->unix_addr,
+		.user = l->split ? l->web.name : "",
+		.max_message_bytes = l->conf->max_message_bytes,
+		.responders = l->conf->responders, .threads = l->conf->threads,
+		.workers = count_workers(),
+	};
+	enum kp_err err;
+	struct kp_buf b;
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	n.files_max = files.rlim_max < NGINX_FILES ? files.rlim_max : NGINX_FILES;
+	kp_buf_init(&b, 64 * 1024);
+	err = nginx_conf_put(&n, &b);
+	if (err) {
+		log_error("cannot write a configuration for nginx: a path has a control character");
+	} else if (rundir_write(l->run_dir, "nginx.conf", kp_buf_slice(&b))) {
+		log_error("cannot write %s/nginx.conf: %s", l->run_dir, strerror(errno));
+		err = KP_EIO;
+	}
+	kp_buf_free(&b);
+	return err;
+}
+
+static enum kp_err
+start_nginx(struct launch *l)
+{
+	const struct child_spec spec = {
+		.kind = CHILD_NGINX, .name = "nginx", .path = l->nginx_path,
+		.argv = l->nginx_argv, .stdin_fd = -1, .death_signal = SIGTERM,
+		.leaves = l->unix_addr[0] ? l->unix_addr : NULL,
+		.files_max = NGINX_FILES,
+	};
+	/* -e: or it would complain that it may not write Debian's error log. */
+	const char *const argv[] = {
+		"nginx", "-e", "stderr", "-p", l->run_dir, "-c", l->nginx_conf, NULL
+	};
+	enum kp_err err;
+
+	_Static_assert(sizeof(argv) == sizeof(l->nginx_argv), "it outlives this function");
+	memcpy(l->nginx_argv, argv, sizeof(argv));
+	snprintf(l->nginx_conf, sizeof(l->nginx_conf), "%s/nginx.conf", l->run_dir);
+	err = write_nginx_conf(l);
+	if (err == KP_OK)
+		err = children_add(&l->children, &spec);
+	return err ? err : await(l, CHILD_NGINX, nginx_ready);
+}
+
+enum kp_err
+launch_start(struct launch *l)
+{
+	enum kp_err err = make_run_dir(l);
+
+	if (err == KP_OK)
+		err = make_argv(l);
+	if (err == KP_OK)
+		err = start_helper(l);
+	if (err == KP_OK)
+		err = start_responders(l);
+	if (err == KP_OK)
+		err = start_nginx(l);
+	return err;
+}
+
+/* Waits until that kind is gone, or until the time; true when a signal came. */
+static bool
+await_end(struct launch *l, enum child_kind kind, int64_t until_ms)
+{
+	int64_t left;
+
+	children_reap(&l->children);
+	while (children_running(&l->children, kind) && (left = until_ms - sock_now_ms()) > 0) {
+		if (signals_is_stop(signals_wait((int)left)))
+			return true;
+		children_reap(&l->children);
+	}
+	return false;
+}
+
+static void
+stop_children(struct launch *l, bool hurry)
+{
+	int64_t begin_ms = sock_now_ms();
+
+	l->children.restart = false;
+	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++) {
+		children_signal(&l->children, stops[i].kind, stops[i].sig);
+		if (!hurry)
+			hurry = await_end(l, stops[i].kind, begin_ms + stops[i].until_ms);
+		if (hurry)
+			await_end(l, stops[i].kind, sock_now_ms() + HURRY_MS);
+		if (children_running(&l->children, stops[i].kind))
+			log_warn("launcher killed a child that did not stop in time signal=%d",
+			    stops[i].sig);
+		children_kill(&l->children, stops[i].kind);
+	}
+}
+
+void
+launch_stop(struct launch *l, bool hurry)
+{
+	bool had_nginx = children_first(&l->children, CHILD_NGINX) != NULL;
+
+	stop_children(l, hurry);
+	if (had_nginx && l->unix_addr[0])
+		unlink(l->unix_addr);
+	if (l->responder_fd >= 0)
+		close(l->responder_fd);
+	if (l->run_dir[0])
+		rundir_remove(l->run_dir);
+	conf_args_free(l->helper_argv);
+	conf_args_free(l->responder_argv);
+}
