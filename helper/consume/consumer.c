@@ -108,10 +108,10 @@ consumer_new(struct loop *l, struct kafka *k, const char *group,
 		/* We know the nearest valid offset better: see group.c. */
 		{ "auto.offset.reset", "error" },
 		{ "isolation.level", "read_uncommitted" },
-		{ "queued.min.messages", "100" },
+		{ "queued.min.messages", "1000" },
 		{ "queued.max.messages.kbytes", "1024" },
 		{ "fetch.wait.max.ms", "250" },
-		{ "fetch.error.backoff.ms", "250" },
+		{ "fetch.error.backoff.ms", "50" },
 		{ "check.crcs", "true" },
 		{ "allow.auto.create.topics", "false" },
 		{ NULL, NULL },
@@ -151,28 +151,17 @@ end_work(struct loop_job *job)
 static void
 end_done(struct loop_job *job)
 {
-	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, end));
-
-	kafka_wake_free(c->wake);
-	free(c);
-}
-
-static void
-ignore(void *arg)
-{
-	(void)arg;
+	free((char *)job - offsetof(struct consumer, end));
 }
 
 void
 consumer_free(struct consumer *c)
 {
-	static const struct consumer_events nobody = { ignore, ignore };
-
-	c->events = &nobody;
 	while (c->commits)
 		commit_free(c->commits);
 	rd_kafka_queue_io_event_enable(c->main, -1, NULL, 0);
 	rd_kafka_queue_destroy(c->main);
+	kafka_wake_free(c->wake);
 	c->end.work = end_work;
 	c->end.done = end_done;
 	if (!loop_work(c->loop, &c->end)) {
