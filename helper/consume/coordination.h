@@ -7,7 +7,8 @@
  *
  *	claimed() -> group.c fetches the start offset, offers messages
  *	revoke()  -> group.c stops offering, commits, then calls ops->released()
- *	lost()    -> the claim is gone already: group.c stops, commits nothing
+ *	lost()    -> the claim is gone already: group.c stops, commits nothing,
+ *		     and owes no released() for a revoke() before it
  *
  * All calls, in both directions, are on the loop's thread.
  */
