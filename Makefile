@@ -13,17 +13,13 @@ HARDEN  := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protecti
 LINK    := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAGS) $(LDFLAGS)
 BASE    := -std=c11 -D_GNU_SOURCE -DTHREADED -I. -MMD -MP
 
-# Library, its pkg-config name (or header), and the Debian package that has it.
-PKGS    := rdkafka:librdkafka-dev fcgi:libfcgi-dev jansson:libjansson-dev \
-           sqlite3:libsqlite3-dev libuv:libuv1-dev
-PC       = $(shell pkg-config $(1) 2>/dev/null)
-
 COMMON  := $(wildcard common/*.c)
 FCGI    := $(wildcard fcgi/*.c)
 HELPER  := $(wildcard helper/*.c helper/*/*.c)
 LAUNCH  := $(wildcard deploy/launcher/*.c)
 UNIT    := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 IT      := $(patsubst tests/it/test_%.c,%,$(wildcard tests/it/test_*.c))
+IT_LIB  := $(filter-out tests/it/test_%,$(wildcard tests/it/*.c))
 
 obj      = $(patsubst %.c,$(B)/%.o,$(1))
 BINS    := $(B)/kafka-pixy $(B)/kafka-pixy.fcgi $(B)/kafka-pixy-helper
@@ -58,16 +54,36 @@ $(B)/test_helper_%: $(B)/tests/unit/test_helper_%.o $(HELPER_T)
 	$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS) -lcmocka
 $(B)/test_common_%: $(B)/tests/unit/test_common_%.o $(call obj,$(COMMON))
 	$(CC) $(LINK) -o $@ $^ -lcmocka
-$(B)/it_%: $(B)/tests/it/test_%.o $(call obj,tests/it/peer.c) $(call obj,$(COMMON))
+$(B)/it_%: $(B)/tests/it/test_%.o $(call obj,$(IT_LIB) $(COMMON))
 	$(CC) $(LINK) -o $@ $^ -lrdkafka -lcmocka -lpthread
 
-.PHONY: check-unit check-it check-layers
+.PHONY: check-unit check-it check-layers check-e2e
 check-unit: $(UNIT:%=$(B)/test_%)
 	@tests/run.sh unit $^
 check-it: $(B)/kafka-pixy-helper $(IT:%=$(B)/it_%)
 	@KP_BUILD=$(B) tests/run.sh integration $(IT:%=$(B)/it_%)
 check-layers:
 	@tests/lint.sh
+check-e2e: $(BINS) $(B)/zkdrive
+	@KP_BUILD=$(B) tests/e2e/run
+
+# Everything, on everything: installs what is missing, then the plain build with all
+# tests, and all of them again under the sanitizers.
+.PHONY: check asan tsan
+check:
+	deploy/deps.sh install build test
+	tests/setup.sh
+	$(MAKE) all check-layers check-unit check-it check-e2e
+	$(MAKE) asan
+	$(MAKE) tsan
+
+# The sanitizers' own builds, beside the plain one.
+ASAN := B=$(B)/asan SAN=address,undefined CFLAGS='-O1 -g'
+TSAN := B=$(B)/tsan SAN=thread CFLAGS='-O1 -g'
+asan:
+	$(MAKE) $(ASAN) all check-unit check-it check-e2e
+tsan:
+	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp $(MAKE) $(TSAN) all check-unit check-it
 
 clean:
 	rm -rf $(B)

@@ -1,14 +1,7 @@
 /* Offers against a model that knows nothing but arrays: what may be committed is
  * the lowest offset that was not confirmed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <stdlib.h>
-
 #include "helper/consume/offers.h"
+#include "tests/unit/unit.h"
 
 static int dropped;
 
