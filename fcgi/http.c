@@ -7,7 +7,9 @@
 #include "fcgi/http.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,10 +17,15 @@
 
 /* What is read of an unwanted body in order to keep the connection. */
 #define DRAIN_BYTES (64u * 1024)
+/* The same for CGI, where it keeps the response: a web server that cannot write
+ * the body to the end may forget to read the answer (Apache's mod_cgid does). */
+#define DRAIN_CGI_BYTES (256u * 1024 * 1024)
+#define DRAIN_CGI_MS 5000
 #define READ_BYTES (16u * 1024)
 
 struct http {
 	bool cgi;
+	bool body_done;			/* CGI: nothing of the body is left */
 	FCGX_Request fcgi;
 };
 
@@ -26,6 +33,16 @@ bool
 http_is_fastcgi(void)
 {
 	return FCGX_Init() == 0 && !FCGX_IsCGI();
+}
+
+/* A CGI process is promised one, or stays away from its standard input. */
+static bool
+has_body(void)
+{
+	const char *length = getenv("CONTENT_LENGTH");
+
+	return (length && length[0] && strcmp(length, "0") != 0) ||
+	    getenv("HTTP_TRANSFER_ENCODING");
 }
 
 struct http *
@@ -36,6 +53,7 @@ http_new(bool cgi)
 	if (h == NULL)
 		return NULL;
 	h->cgi = cgi;
+	h->body_done = cgi && !has_body();
 	FCGX_InitRequest(&h->fcgi, -1, 0);
 	return h;
 }
@@ -103,10 +121,13 @@ http_read_body(struct http *h, size_t max, int64_t expected, struct kp_buf *out)
 		if (!kp_buf_reserve(out, n))
 			return;
 		k = read_some(h, out->p + out->len, n);
+		h->body_done = k <= 0;
 		if (k <= 0)
 			return;
 		out->len += (size_t)k;
 	}
+	if (expected >= 0 && out->len - begin == (uint64_t)expected)
+		h->body_done = true;
 }
 
 static bool
@@ -154,13 +175,27 @@ drain(struct http *h)
 	return false;
 }
 
+static void
+drain_stdin(void)
+{
+	struct pollfd p = { STDIN_FILENO, POLLIN, 0 };
+	char trash[4096];
+	ssize_t k = 1;
+
+	for (size_t n = 0; n < DRAIN_CGI_BYTES && k > 0; n += (size_t)k)
+		k = poll(&p, 1, DRAIN_CGI_MS) > 0 ? read(STDIN_FILENO, trash, sizeof(trash)) : 0;
+}
+
 int
 http_end(struct http *h, bool may_keep)
 {
 	int fd;
 
-	if (h->cgi)
+	if (h->cgi) {
+		if (!h->body_done)
+			drain_stdin();
 		return -1;
+	}
 	if (!may_keep || !h->fcgi.keepConnection || FCGX_GetError(h->fcgi.out) || !drain(h))
 		h->fcgi.keepConnection = 0;
 	FCGX_Finish_r(&h->fcgi);

@@ -167,4 +167,5 @@ void
 serve_cgi(struct serve *s)
 {
 	serve_request(s);
+	http_end(s->http, false);
 }

@@ -139,8 +139,8 @@ fake_read(struct fake *f, int fd, struct kp_buf *in, struct wire_frame *frame)
 		if (used || (in->len >= WIRE_HEADER && fake_next(f) == FAKE_REFUSE_BODY))
 			return true;
 		if (!kp_buf_reserve(in, want) ||
-		    sock_read(fd, in->p + in->len, want - in->len, sock_now_ms() + 10000, f->stop[0],
-		    &n, &hungup) != KP_OK || hungup)
+		    sock_read(fd, in->p + in->len, want - in->len, sock_now_ms() + 10000,
+		    f->stop[0], &n, &hungup) != KP_OK || hungup)
 			return false;
 		in->len += n;
 	}

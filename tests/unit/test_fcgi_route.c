@@ -251,7 +251,8 @@ test_a_body_that_did_not_fit_becomes_an_error(void **state)
 	res.body.failed = true;
 	res_finish(&res);
 	assert_int_equal(res.status, 500);
-	assert_true(kp_slice_eq(kp_buf_slice(&res.body), LIT("{\n  \"error\": \"out of memory\"\n}")));
+	assert_true(kp_slice_eq(kp_buf_slice(&res.body),
+	    LIT("{\n  \"error\": \"out of memory\"\n}")));
 	res_free(&res);
 }
 

@@ -51,10 +51,11 @@ test_queries_are_parsed_as_go_does(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(queries); i++) {
-		uint8_t *copy = exact_copy(queries[i].text.p, queries[i].text.n);
+		size_t n = queries[i].text.n;
+		uint8_t *copy = exact_copy(queries[i].text.p, n);
 		struct url_pairs p;
 
-		assert_err(url_pairs_parse(&p, (struct kp_slice){ copy, queries[i].text.n }), KP_OK);
+		assert_err(url_pairs_parse(&p, (struct kp_slice){ copy, n }), KP_OK);
 		assert_int_equal(p.n, queries[i].n);
 		for (size_t k = 0; k < p.n; k++) {
 			check_slice(p.v[k].name, queries[i].want[k].name);
