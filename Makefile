@@ -4,6 +4,8 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 CFLAGS  ?= -O2 -g
+# `make V=1` shows whole commands.
+Q        = $(if $(V),,@echo "  $@";)
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
            -Wwrite-strings -Wformat=2 -Wundef $(if $(CI),-Werror)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
@@ -30,15 +32,15 @@ HELPER_LIBS := -lrdkafka -lsqlite3 -lzookeeper_mt -luv -ljansson -lpthread
 all: deps $(BINS)
 
 $(B)/kafka-pixy: $(call obj,$(LAUNCH) $(COMMON))
-	$(CC) $(LINK) -o $@ $^
+	$(Q)$(CC) $(LINK) -o $@ $^
 $(B)/kafka-pixy.fcgi: $(call obj,$(FCGI) $(COMMON))
-	$(CC) $(LINK) -o $@ $^ $(FCGI_LIBS)
+	$(Q)$(CC) $(LINK) -o $@ $^ $(FCGI_LIBS)
 $(B)/kafka-pixy-helper: $(call obj,$(HELPER) $(COMMON))
-	$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS)
+	$(Q)$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(WARN) $(HARDEN) $(SANFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(BASE) $(WARN) $(HARDEN) $(SANFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # A missing library is named with its Debian package, before the compiler runs.
 .PHONY: deps
@@ -49,13 +51,13 @@ deps:
 FCGI_T   = $(call obj,$(filter-out fcgi/main.c,$(FCGI)) $(COMMON))
 HELPER_T = $(call obj,$(filter-out helper/main.c,$(HELPER)) $(COMMON))
 $(B)/test_fcgi_%: $(B)/tests/unit/test_fcgi_%.o $(FCGI_T)
-	$(CC) $(LINK) -o $@ $^ $(FCGI_LIBS) -lcmocka
+	$(Q)$(CC) $(LINK) -o $@ $^ $(FCGI_LIBS) -lcmocka
 $(B)/test_helper_%: $(B)/tests/unit/test_helper_%.o $(HELPER_T)
-	$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS) -lcmocka
+	$(Q)$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS) -lcmocka
 $(B)/test_common_%: $(B)/tests/unit/test_common_%.o $(call obj,$(COMMON))
-	$(CC) $(LINK) -o $@ $^ -lcmocka
+	$(Q)$(CC) $(LINK) -o $@ $^ -lcmocka
 $(B)/it_%: $(B)/tests/it/test_%.o $(call obj,$(IT_LIB) $(COMMON))
-	$(CC) $(LINK) -o $@ $^ -lrdkafka -lcmocka -lpthread
+	$(Q)$(CC) $(LINK) -o $@ $^ -lrdkafka -lcmocka -lpthread
 
 .PHONY: check-unit check-it check-layers check-e2e
 check-unit: $(UNIT:%=$(B)/test_%)
