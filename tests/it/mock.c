@@ -1,0 +1,259 @@
+/* The mock cluster and its witnesses. */
+#include "tests/it/mock.h"
+
+#include <stdio.h>
+
+#include "common/sock.h"
+#include "tests/unit/unit.h"
+
+#define PUT_MS 10000
+#define READ_MS 30000
+#define PARTITIONS 64		/* most of a topic in these tests */
+
+static rd_kafka_t *
+new_client(rd_kafka_type_t type, const char *const props[][2])
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	char why[512];
+	rd_kafka_t *rk;
+
+	/* Its brokers come and go by the test's will: nothing to tell about. */
+	rd_kafka_conf_set(conf, "log_level", "0", why, sizeof(why));
+	for (; (*props)[0]; props++)
+		if (rd_kafka_conf_set(conf, (*props)[0], (*props)[1], why, sizeof(why)) !=
+		    RD_KAFKA_CONF_OK)
+			fail_msg("%s", why);
+	rk = rd_kafka_new(type, conf, why, sizeof(why));
+	if (rk == NULL)
+		fail_msg("%s", why);
+	return rk;
+}
+
+void
+mock_open(struct mock *m)
+{
+	m->owner = new_client(RD_KAFKA_PRODUCER, (const char *const[][2]){ { NULL, NULL } });
+	m->cluster = rd_kafka_mock_cluster_new(m->owner, 1);
+	assert_non_null(m->cluster);
+	m->brokers = rd_kafka_mock_cluster_bootstraps(m->cluster);
+	m->producer = new_client(RD_KAFKA_PRODUCER, (const char *const[][2]){
+	    { "bootstrap.servers", m->brokers }, { "linger.ms", "0" },
+	    { "reconnect.backoff.max.ms", "100" }, { NULL, NULL } });
+}
+
+void
+mock_close(struct mock *m)
+{
+	rd_kafka_destroy(m->producer);
+	rd_kafka_mock_cluster_destroy(m->cluster);
+	rd_kafka_destroy(m->owner);
+}
+
+void
+mock_topic(struct mock *m, const char *topic, int partitions)
+{
+	assert_int_equal(rd_kafka_mock_topic_create(m->cluster, topic, partitions, 1), 0);
+}
+
+void
+mock_down(struct mock *m)
+{
+	assert_int_equal(rd_kafka_mock_broker_set_down(m->cluster, -1), 0);
+}
+
+void
+mock_up(struct mock *m)
+{
+	assert_int_equal(rd_kafka_mock_broker_set_up(m->cluster, -1), 0);
+}
+
+static void
+produce(struct mock *m, const char *topic, int32_t partition, const char *key,
+    const char *value)
+{
+	rd_kafka_resp_err_t err;
+
+	err = rd_kafka_producev(m->producer, RD_KAFKA_V_TOPIC(topic),
+	    RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+	    RD_KAFKA_V_KEY(key, key ? strlen(key) : 0),
+	    RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value ? strlen(value) : 0),
+	    RD_KAFKA_V_END);
+	if (err)
+		fail_msg("put: %s", rd_kafka_err2str(err));
+}
+
+static int64_t
+end_offset(struct mock *m, const char *topic, int32_t partition)
+{
+	int64_t low, high;
+
+	assert_int_equal(rd_kafka_query_watermark_offsets(m->producer, topic, partition, &low,
+	    &high, PUT_MS), 0);
+	return high;
+}
+
+int64_t
+mock_put(struct mock *m, const char *topic, int32_t partition, const char *key, const char *value)
+{
+	produce(m, topic, partition, key, value);
+	assert_int_equal(rd_kafka_flush(m->producer, PUT_MS), 0);
+	return end_offset(m, topic, partition) - 1;
+}
+
+void
+mock_put_many(struct mock *m, const char *topic, int32_t partition, const char *prefix,
+    unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		char value[64];
+
+		snprintf(value, sizeof(value), "%s%u", prefix, i);
+		produce(m, topic, partition, NULL, value);
+	}
+	assert_int_equal(rd_kafka_flush(m->producer, PUT_MS), 0);
+}
+
+static char *
+copy(const void *p, size_t n)
+{
+	char *s = malloc(n + 1);
+
+	assert_non_null(s);
+	if (n)
+		memcpy(s, p, n);
+	s[n] = '\0';
+	return s;
+}
+
+static void
+add_record(struct mock_records *r, const rd_kafka_message_t *msg)
+{
+	struct mock_record *v = realloc(r->v, (r->n + 1) * sizeof(*v));
+
+	assert_non_null(v);
+	r->v = v;
+	v[r->n++] = (struct mock_record){
+		.partition = msg->partition, .offset = msg->offset,
+		.has_key = msg->key != NULL, .has_value = msg->payload != NULL,
+		.key_bytes = msg->key_len, .value_bytes = msg->len,
+		.key = copy(msg->key, msg->key_len), .value = copy(msg->payload, msg->len),
+	};
+}
+
+/* All partitions of the topic, from the beginning. */
+static void
+assign_all(rd_kafka_t *rk, const char *topic, int *partitions)
+{
+	const struct rd_kafka_metadata *md;
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_topic_t *t = rd_kafka_topic_new(rk, topic, NULL);
+
+	assert_int_equal(rd_kafka_metadata(rk, 0, t, &md, PUT_MS), 0);
+	*partitions = md->topics[0].partition_cnt;
+	list = rd_kafka_topic_partition_list_new(*partitions);
+	for (int i = 0; i < *partitions; i++)
+		rd_kafka_topic_partition_list_add(list, topic, i)->offset =
+		    RD_KAFKA_OFFSET_BEGINNING;
+	assert_int_equal(rd_kafka_assign(rk, list), 0);
+	rd_kafka_topic_partition_list_destroy(list);
+	rd_kafka_metadata_destroy(md);
+	rd_kafka_topic_destroy(t);
+}
+
+static bool
+all_of(const bool *v, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!v[i])
+			return false;
+	return true;
+}
+
+void
+mock_read(struct mock *m, const char *topic, size_t want, int64_t wait_ms, struct mock_records *r)
+{
+	rd_kafka_t *rk = new_client(RD_KAFKA_CONSUMER, (const char *const[][2]){
+	    { "bootstrap.servers", m->brokers }, { "group.id", "witness" },
+	    { "enable.partition.eof", "true" }, { "enable.auto.commit", "false" },
+	    { "fetch.wait.max.ms", "50" }, { "check.crcs", "true" }, { NULL, NULL } });
+	int64_t until = sock_now_ms() + wait_ms;
+	bool at_end[PARTITIONS] = { false };
+	int partitions;
+
+	*r = (struct mock_records){ NULL, 0 };
+	rd_kafka_poll_set_consumer(rk);
+	assign_all(rk, topic, &partitions);
+	while ((r->n < want || !all_of(at_end, partitions)) && sock_now_ms() < until) {
+		rd_kafka_message_t *msg = rd_kafka_consumer_poll(rk, 50);
+
+		if (msg == NULL)
+			continue;
+		/* An end seen before the last message is seen again after it. */
+		if (msg->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+			add_record(r, msg);
+		if (msg->partition >= 0 && msg->partition < PARTITIONS)
+			at_end[msg->partition] = msg->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+		rd_kafka_message_destroy(msg);
+	}
+	rd_kafka_consumer_close(rk);
+	rd_kafka_destroy(rk);
+}
+
+void
+mock_records_free(struct mock_records *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		free(r->v[i].key);
+		free(r->v[i].value);
+	}
+	free(r->v);
+	*r = (struct mock_records){ NULL, 0 };
+}
+
+/* The number behind the prefix; fails the test when it is not one below n. */
+static unsigned
+number_of(const struct mock_record *r, const char *prefix, unsigned n)
+{
+	size_t len = strlen(prefix);
+	char *end = NULL;
+	unsigned long k = n;
+
+	if (strncmp(r->value, prefix, len) == 0)
+		k = strtoul(r->value + len, &end, 10);
+	if (end == NULL || *end != '\0' || k >= n)
+		fail_msg("partition %d offset %lld holds \"%.60s\", which nobody sent",
+		    r->partition, (long long)r->offset, r->value);
+	return (unsigned)k;
+}
+
+void
+mock_expect(struct mock *m, const char *topic, const char *prefix, unsigned n, bool twice_allowed)
+{
+	struct mock_records r;
+	bool *seen = calloc(n, sizeof(*seen));
+	long newest[PARTITIONS];
+	unsigned count = 0;
+
+	for (int i = 0; i < PARTITIONS; i++)
+		newest[i] = -1;
+	mock_read(m, topic, n, READ_MS, &r);
+	for (size_t i = 0; i < r.n; i++) {
+		unsigned k = number_of(&r.v[i], prefix, n);
+
+		if (seen[k] && !twice_allowed)
+			fail_msg("%s: \"%s\" is there twice", topic, r.v[i].value);
+		if (!seen[k] && (long)k < newest[r.v[i].partition])
+			fail_msg("%s: \"%s\" came after %ld", topic, r.v[i].value,
+			    newest[r.v[i].partition]);
+		if (!seen[k])
+			newest[r.v[i].partition] = k;
+		count += !seen[k];
+		seen[k] = true;
+	}
+	for (unsigned i = 0; i < n && count < n; i++)
+		if (!seen[i])
+			fail_msg("%s: %u of %u are missing, the first is \"%s%u\"", topic,
+			    n - count, n, prefix, i);
+	free(seen);
+	mock_records_free(&r);
+}
