@@ -2,7 +2,7 @@
  * is a character of a name and never a separator. */
 #include "fcgi/route.h"
 
-#include <string.h>
+#include <stdio.h>
 
 static const struct route routes[] = {
 	{ REQ_GET,  "/topics/{}/messages",  BODY_NONE,    false, handle_consume },
@@ -70,14 +70,12 @@ fail_method(struct res *res, unsigned methods)
 		const char *name;
 	} names[] = { { REQ_GET, "GET" }, { REQ_HEAD, "HEAD" }, { REQ_POST, "POST" } };
 	char allow[32] = "";
+	size_t n = 0;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!(methods & names[i].method))
-			continue;
-		if (allow[0])
-			strcat(allow, ", ");
-		strcat(allow, names[i].name);
-	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (methods & names[i].method)
+			n += (size_t)snprintf(allow + n, sizeof(allow) - n, "%s%s",
+			    n ? ", " : "", names[i].name);
 	res_fail_method(res, allow);
 }
 
