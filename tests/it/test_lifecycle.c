@@ -181,6 +181,7 @@ test_ends_while_kafka_is_away(void **state)
 	mock_topic(&mock, "stay", 1);
 	start();
 	peer_produce_many(&peer, "stay", "k", "m", 0, 10, 1);
+	mock_expect(&mock, "stay", "m", 10, false);
 	mock_down(&mock);
 	peer_produce_many(&peer, "stay", "k", "m", 10, 60, 8);
 	peer_close(&peer);
