@@ -3,6 +3,14 @@
 
 #include "common/log.h"
 #include "common/msg.h"
+#include "helper/ops.h"
+
+static void
+op_ping(struct helper *h, struct op *op)
+{
+	(void)h;
+	op_done(op);
+}
 
 static const struct {
 	void (*run)(struct helper *h, struct op *op);
@@ -32,23 +40,4 @@ dispatch(void *arg, struct op *op)
 		op_fail(op, KP_EUNAVAIL, 2, "the helper is shutting down");
 	else
 		handlers[op->type].run(h, op);
-}
-
-void
-op_ping(struct helper *h, struct op *op)
-{
-	(void)h;
-	op_done(op);
-}
-
-bool
-op_names_ok(struct op *op, struct kp_slice topic, const struct kp_slice *group)
-{
-	if (!msg_topic_ok(topic))
-		op_fail(op, KP_EBADREQ, 0, "bad topic name");
-	else if (group && !msg_group_ok(*group))
-		op_fail(op, KP_EBADREQ, 0, "bad group name");
-	else
-		return true;
-	return false;
 }

@@ -3,7 +3,7 @@
  *
  * A peer is served when its user (SO_PEERCRED) is root, ours, or one of
  * --socketUsers; anybody else is cut off before a byte is read. Limits: see
- * ipc.c. A peer that breaks the protocol loses its connection and nothing else.
+ * ipc_state.h. A peer that breaks the protocol loses its connection and nothing else.
  *
  * Loop thread only.
  */

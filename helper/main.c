@@ -21,6 +21,7 @@
 #include "helper/consume/group.h"
 #include "helper/consume/zk.h"
 #include "helper/dispatch.h"
+#include "helper/helper.h"
 #include "helper/ipc.h"
 #include "helper/produce/op_produce.h"
 #include "helper/produce/sender.h"

@@ -51,6 +51,10 @@ int64_t op_left_ms(const struct op *op);
  * `interrupted`, if it is set again, is called again. */
 void op_extend(struct op *op, int64_t ms);
 
+/* True when the names are valid; group may be NULL. Else the op was answered: a
+ * responder should have refused them. */
+bool op_names_ok(struct op *op, struct kp_slice topic, const struct kp_slice *group);
+
 /* Each answers and frees the op. */
 void op_done(struct op *op);			/* MSG_DONE */
 void op_fail(struct op *op, enum kp_err err, uint32_t retry_after_s, const char *fmt, ...)

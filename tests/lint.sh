@@ -59,12 +59,11 @@ side helper/consume helper/produce
 order='
 9 main
 8 dispatch
-7 op_* helper
-6 sender group* coordination offers topics assign
+7 op_* ops helper
+6 sender* entry lane group* coordination offers topics assign
 5 store* producer consumer kafka_admin zk* registration
 4 kafka
-3 ipc
-2 op
+2 ipc* conn op
 1 loop*
 '
 rank() {

@@ -4,7 +4,7 @@
 
 #include "common/msg.h"
 #include "helper/consume/group.h"
-#include "helper/dispatch.h"
+#include "helper/ops.h"
 
 #define TIMEOUT_MS 3000
 

@@ -12,7 +12,7 @@
 #include "common/log.h"
 #include "common/msg.h"
 #include "helper/consume/group.h"
-#include "helper/dispatch.h"
+#include "helper/ops.h"
 
 #define TIMEOUT_MS 4000
 

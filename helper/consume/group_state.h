@@ -1,7 +1,7 @@
 /*
- * The state of groups, shared by group.c (life of groups and topics, requests),
- * group_part.c (life of a partition: start, offer, commit, stop) and
- * group_jobs.c (what has to be asked of Kafka). Nobody else includes it.
+ * The state of groups, shared by group.c (life of groups), group_topic.c (their
+ * topics and who waits), group_part.c (life of a partition: start, offer, commit,
+ * stop) and group_jobs.c (what has to be asked of Kafka). Nobody else includes it.
  *
  *	groups -> group -> gtopic -> part -> offering
  */
@@ -111,14 +111,26 @@ struct groups {
 };
 
 /* group.c */
-struct gtopic *topic_find(struct group *g, const char *name);
-struct part *part_find(struct gtopic *t, int32_t partition);
-/* Gives what there is to who waits. */
-void topic_serve(struct gtopic *t);
-/* A topic that is leaving is gone once its last part is. May free it. */
-void topic_step(struct gtopic *t);
+/* A group without topics leaves. */
+void group_step(struct group *g);
 /* Runs the tick in the next turn of the loop. */
 void groups_tick_soon(struct groups *gs);
+
+/* group_topic.c */
+struct gtopic *topic_find(struct group *g, const char *name);
+struct gtopic *topic_new(struct group *g, struct kp_slice name);
+struct part *part_find(struct gtopic *t, int32_t partition);
+/* The op waits for a message of the topic; at most WAITERS_MAX do. */
+void topic_wait(struct gtopic *t, struct op *op);
+void topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why);
+/* Gives what there is to who waits. */
+void topic_serve(struct gtopic *t);
+/* Asks whether it exists. The answer may come at once, and may free the topic. */
+void topic_ask(struct gtopic *t);
+/* Gives it up. These may free it: it is gone once its last part is. */
+void topic_leave(struct gtopic *t);
+void topic_step(struct gtopic *t);
+void topic_tick(struct gtopic *t, int64_t now_ms);
 
 /* group_part.c */
 void part_claimed(void *arg, const char *topic, int32_t partition);

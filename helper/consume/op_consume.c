@@ -6,7 +6,7 @@
 
 #include "common/msg.h"
 #include "helper/consume/group.h"
-#include "helper/dispatch.h"
+#include "helper/ops.h"
 
 struct consume {
 	struct topics_ask ask;		/* first */

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "common/msg.h"
-#include "helper/dispatch.h"
+#include "helper/ops.h"
 #include "helper/produce/sender.h"
 #include "helper/topics.h"
 

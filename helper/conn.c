@@ -1,0 +1,233 @@
+/*
+ * A responder's connection: libuv reads and writes; here are the limits, the
+ * cutting of the stream into frames, and what hangs on the connection.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/msg.h"
+#include "helper/ipc_state.h"
+
+#define READ_BYTES 4096
+
+struct write {
+	uv_write_t req;
+	struct conn *conn;
+	uint8_t bytes[];
+};
+
+/* ---- hooks ---- */
+
+void
+conn_hook_add(struct conn *c, struct conn_hook *hook)
+{
+	hook->conn = c;
+	hook->prev = NULL;
+	hook->next = c->hooks;
+	if (c->hooks)
+		c->hooks->prev = hook;
+	c->hooks = hook;
+}
+
+void
+conn_hook_remove(struct conn_hook *hook)
+{
+	if (hook->conn == NULL)
+		return;
+	if (hook->prev)
+		hook->prev->next = hook->next;
+	else
+		hook->conn->hooks = hook->next;
+	if (hook->next)
+		hook->next->prev = hook->prev;
+	hook->conn = NULL;
+}
+
+struct conn_hook *
+conn_hook_find(struct conn *c, uint64_t id)
+{
+	struct conn_hook *h = c->hooks;
+
+	while (h && h->id != id)
+		h = h->next;
+	return h;
+}
+
+/* ---- writing ---- */
+
+static void
+write_done(uv_write_t *req, int status)
+{
+	struct write *w = (struct write *)req;
+
+	if (status < 0 && status != UV_ECANCELED)
+		conn_close(w->conn, "write failed");
+	free(w);
+}
+
+/* Most replies go out in one call; what the kernel does not take is queued. */
+void
+conn_write(struct conn *c, const uint8_t *p, size_t n)
+{
+	uv_buf_t buf = uv_buf_init((char *)(uintptr_t)p, (unsigned)n);
+	struct write *w;
+	int k;
+
+	if (c->closing)
+		return;
+	k = uv_try_write((uv_stream_t *)&c->pipe, &buf, 1);
+	if (k == (int)n)
+		return;
+	if (k < 0 && k != UV_EAGAIN) {
+		conn_close(c, "write failed");
+		return;
+	}
+	if (k < 0)
+		k = 0;
+	if (uv_stream_get_write_queue_size((uv_stream_t *)&c->pipe) + n > UNSENT_MAX) {
+		conn_close(c, "replies are not read");
+		return;
+	}
+	w = malloc(sizeof(*w) + n - (size_t)k);
+	if (w == NULL) {
+		conn_close(c, "out of memory");
+		return;
+	}
+	w->conn = c;
+	memcpy(w->bytes, p + k, n - (size_t)k);
+	buf = uv_buf_init((char *)w->bytes, (unsigned)(n - (size_t)k));
+	if (uv_write(&w->req, (uv_stream_t *)&c->pipe, &buf, 1, write_done) != 0) {
+		free(w);
+		conn_close(c, "write failed");
+	}
+}
+
+/* ---- reading ---- */
+
+static void
+read_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+{
+	struct conn *c = h->data;
+	size_t n = c->want > c->in.len + READ_BYTES ? c->want - c->in.len : READ_BYTES;
+
+	(void)suggested;
+	/* Room grows as bytes come, so that an announced length alone costs nothing. */
+	if (n > KEEP_BYTES && n > c->in.len + KEEP_BYTES)
+		n = c->in.len + KEEP_BYTES;
+	if (!kp_buf_reserve(&c->in, n)) {
+		*buf = uv_buf_init(NULL, 0);
+		return;
+	}
+	*buf = uv_buf_init((char *)c->in.p + c->in.len, (unsigned)(c->in.cap - c->in.len));
+}
+
+/* Cuts one frame off the front. False: no whole frame, or the peer is cut off. */
+static bool
+next_frame(struct conn *c)
+{
+	struct wire_frame f;
+	size_t used;
+	enum kp_err err;
+
+	err = wire_decode(kp_buf_slice(&c->in), c->ipc->body_max, &f, &used, &c->want);
+	if (err == KP_OK && used == 0)
+		return false;
+	if (err == KP_OK && f.deadline_ms == 0 && f.type != MSG_CONFIRM_OFFER)
+		err = KP_EBADMSG;
+	if (err == KP_OK && c->n_ops >= OPS_PER_CONN_MAX)
+		err = KP_EBUSY;
+	if (err == KP_OK)
+		err = op_new(c, &f);
+	if (err) {
+		op_send_error(c, f.id, err, 1, err == KP_ETOOBIG ?
+		    "the message is larger than --maxMessageBytes of the helper" : "");
+		conn_close(c, kp_err_text(err));
+		return false;
+	}
+	if (!c->closing)
+		kp_buf_consume(&c->in, used);
+	return !c->closing;
+}
+
+static void
+read_done(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
+{
+	struct conn *c = s->data;
+
+	(void)buf;
+	if (n < 0) {
+		conn_close(c, NULL);
+		return;
+	}
+	c->in.len += (size_t)n;
+	while (next_frame(c))
+		;
+	if (!c->closing && c->in.len == 0 && c->in.cap > KEEP_BYTES)
+		kp_buf_free(&c->in);
+}
+
+/* ---- ending ---- */
+
+static void
+conn_free(uv_handle_t *h)
+{
+	struct conn *c = h->data;
+
+	kp_buf_free(&c->in);
+	free(c);
+}
+
+void
+conn_end(struct conn *c)
+{
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		c->ipc->conns = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	c->ipc->n_conns--;
+	while (c->ops)
+		op_abandon(c->ops);
+	while (c->hooks) {
+		struct conn_hook *h = c->hooks;
+
+		conn_hook_remove(h);
+		h->gone(h);
+	}
+	uv_close((uv_handle_t *)&c->pipe, conn_free);
+}
+
+static void
+end_task(struct loop_task *t)
+{
+	conn_end((struct conn *)((char *)t - offsetof(struct conn, end)));
+}
+
+void
+conn_close(struct conn *c, const char *why)
+{
+	unsigned dropped;
+
+	if (c->closing)
+		return;
+	c->closing = true;
+	uv_read_stop((uv_stream_t *)&c->pipe);
+	if (why && log_rate_ok(&c->ipc->rate, &dropped))
+		log_warn("ipc connection cut dropped_lines=%u: %s", dropped, why);
+	c->end.run = end_task;
+	loop_post(c->ipc->loop, &c->end);
+}
+
+void
+conn_start(struct ipc *ipc, struct conn *c)
+{
+	c->ipc = ipc;
+	kp_buf_init(&c->in, WIRE_HEADER + ipc->body_max + READ_BYTES);
+	c->next = ipc->conns;
+	if (ipc->conns)
+		ipc->conns->prev = c;
+	ipc->conns = c;
+	ipc->n_conns++;
+	uv_read_start((uv_stream_t *)&c->pipe, read_alloc, read_done);
+}

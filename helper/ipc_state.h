@@ -1,0 +1,68 @@
+/*
+ * The state of the socket, shared by ipc.c (who may connect), conn.c (bytes in,
+ * bytes out) and op.c (requests). Nobody else includes it.
+ */
+#ifndef KP_IPC_STATE_H
+#define KP_IPC_STATE_H
+
+#include "common/log.h"
+#include "common/wire.h"
+#include "helper/ipc.h"
+
+#define CONNS_MAX 1024
+#define OPS_PER_CONN_MAX 64
+#define UNSENT_MAX (16u * 1024 * 1024)	/* of replies that a peer does not read */
+#define KEEP_BYTES (64u * 1024)		/* a larger buffer is not kept */
+#define USERS_MAX 16
+
+struct ipc {
+	struct loop *loop;
+	uv_pipe_t listener;
+	bool listening;
+	char *path;
+	size_t body_max;
+	uid_t users[USERS_MAX];
+	size_t n_users;
+	struct conn *conns;
+	size_t n_conns;
+	size_t n_ops;
+	struct kp_buf out;		/* the reply being built */
+	size_t out_begin;
+	struct log_rate rate;
+	void (*dispatch)(void *arg, struct op *op);
+	void *arg;
+};
+
+struct conn {
+	uv_pipe_t pipe;
+	struct ipc *ipc;
+	struct conn *prev, *next;
+	struct kp_buf in;
+	size_t want;			/* size of the frame being read, as far as known */
+	struct op *ops;
+	size_t n_ops;
+	struct conn_hook *hooks;
+	bool closing;
+	struct loop_task end;
+};
+
+/* conn.c */
+/* Takes over the accepted pipe, whose .data is the conn. */
+void conn_start(struct ipc *ipc, struct conn *c);
+void conn_write(struct conn *c, const uint8_t *p, size_t n);
+/* Marks it; its ops and hooks hear of it in a turn of their own, from conn_end(),
+ * because a connection may be found broken in the middle of anything. `why` is
+ * NULL for an ordinary end of file. */
+void conn_close(struct conn *c, const char *why);
+void conn_end(struct conn *c);
+
+/* op.c */
+/* A request came in: hands it to dispatch. KP_ENOMEM. */
+enum kp_err op_new(struct conn *c, const struct wire_frame *f);
+/* The connection of the op has gone. */
+void op_abandon(struct op *op);
+/* An ERROR frame that answers request `id`. */
+void op_send_error(struct conn *c, uint32_t id, enum kp_err err, uint32_t retry_after_s,
+    const char *text);
+
+#endif

@@ -1,0 +1,155 @@
+/* One async message: on its way into the store, to Kafka, and out of the store. */
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "helper/produce/sender_state.h"
+
+size_t
+entry_bytes(const struct entry *e)
+{
+	return e->row.key.n + e->row.value.n + sizeof(*e);
+}
+
+void
+entry_free_if_done(struct entry *e)
+{
+	if (e->sent == SEND_SENT || e->op ||
+	    e->appended == APPEND_QUEUED || e->appended == APPEND_REMOVING)
+		return;
+	free(e->body);
+	free(e);
+}
+
+void
+entry_answer(struct entry *e)
+{
+	struct msg_produced r = { .partition = -1, .offset = -1, .id = e->row.id };
+	struct op *op = e->op;
+
+	if (op == NULL)
+		return;
+	e->op = NULL;
+	msg_produced_encode(op_reply_begin(op, MSG_PRODUCED), &r);
+	op_reply_send(op);
+}
+
+void
+entry_refuse(struct entry *e, enum kp_err err, const char *text)
+{
+	struct op *op = e->op;
+
+	e->op = NULL;
+	if (op)
+		op_fail(op, err, err == KP_EFULL ? 10 : 0, "%s", text);
+}
+
+static void
+removed(struct store_cmd *cmd, enum kp_err err)
+{
+	struct entry *e = (struct entry *)((char *)cmd - offsetof(struct entry, remove));
+
+	if (err)
+		log_warn("sender row stays id=%lld err=%s: it will be sent again after a restart",
+		    (long long)e->row.id, kp_err_name(err));
+	e->appended = APPEND_NONE;
+	entry_free_if_done(e);
+}
+
+void
+entry_settle(struct entry *e, enum store_verb verb)
+{
+	e->appended = APPEND_REMOVING;
+	e->remove = (struct store_cmd){ .verb = verb, .row.id = e->row.id,
+	    .reason = e->reason, .done = removed };
+	if (verb == STORE_BURY)
+		log_error("sender dead letter id=%lld topic=%s: %s", (long long)e->row.id,
+		    e->lane->name, e->reason);
+	store_submit(e->sender->store, &e->remove);
+}
+
+/* The commit that the answer waits for. */
+void
+entry_appended(struct store_cmd *cmd, enum kp_err err)
+{
+	struct entry *e = (struct entry *)((char *)cmd - offsetof(struct entry, append));
+	struct lane *lane = e->lane;
+
+	if (e->sent == SEND_IDLE)
+		lane->appending--;
+	e->appended = err ? APPEND_NONE : APPEND_KEPT;
+	if (e->failed) {
+		/* Kafka refused it while it was being written: nobody was told 200. */
+		entry_refuse(e, e->failed, e->reason);
+		if (err == KP_OK)
+			entry_settle(e, STORE_REMOVE);
+	} else if (err == KP_OK) {
+		entry_answer(e);
+		if (e->sent == SEND_REPORTED)
+			entry_settle(e, STORE_REMOVE);
+	} else if (e->sent != SEND_SENT) {
+		entry_refuse(e, KP_EFULL, err == KP_EFULL ? "the disk of the store is full" :
+		    "the store has failed; sync produce still works");
+	}	/* else Kafka's acknowledgement can still keep the promise */
+	entry_free_if_done(e);
+	if (lane->backlog)
+		lane_load(lane);
+}
+
+enum kp_err
+entry_send(struct entry *e, const char **why)
+{
+	struct lane *lane = e->lane;
+	enum kp_err err;
+
+	err = producer_send(e->sender->producer, lane->name, e->row.key, e->row.value, e, why);
+	if (err)
+		return err;
+	e->sent = SEND_SENT;
+	lane->in_window++;
+	lane->in_window_bytes += entry_bytes(e);
+	e->sender->in_window++;
+	e->sender->in_window_bytes += entry_bytes(e);
+	if (e->row.id > lane->loaded_id)
+		lane->loaded_id = e->row.id;
+	return KP_OK;
+}
+
+/* The delivery report: the only thing that lets a row leave the store. */
+void
+entry_delivered(void *arg, void *opaque, const struct delivery *d)
+{
+	struct sender *s = arg;
+	struct entry *e = opaque;
+	struct lane *lane = e->lane;
+	const char *why;
+
+	lane->in_window--;
+	lane->in_window_bytes -= entry_bytes(e);
+	s->in_window--;
+	s->in_window_bytes -= entry_bytes(e);
+	e->sent = SEND_REPORTED;
+	if (d->err == KP_OK) {
+		s->delivered_ms = loop_now_ms(s->loop);
+	} else if (!d->permanent && s->drained == NULL && entry_send(e, &why) == KP_OK) {
+		return;			/* kept messages have no time-out */
+	} else if (d->permanent) {
+		e->failed = d->err;
+		e->reason = d->text;
+	}
+	if (e->appended == APPEND_QUEUED && store_cancel(s->store, &e->append))
+		e->appended = APPEND_NONE;
+	if (d->err == KP_OK)
+		entry_answer(e);
+	else if (e->appended == APPEND_NONE)
+		entry_refuse(e, d->err, d->text);
+	if (e->appended == APPEND_KEPT && d->err == KP_OK)
+		entry_settle(e, STORE_REMOVE);
+	else if (e->appended == APPEND_KEPT && d->permanent)
+		entry_settle(e, STORE_BURY);
+	else if (e->appended == APPEND_NONE && d->err && s->store == NULL)
+		log_error("sender message lost topic=%s durability=memory: %s", lane->name,
+		    d->text);
+	entry_free_if_done(e);
+	if (lane->backlog)
+		lane_load(lane);
+}

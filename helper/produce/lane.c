@@ -1,0 +1,120 @@
+/*
+ * One topic: how many of its messages librdkafka has, and, when it takes less than
+ * comes in, the backlog on the disk that is read back in order.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "helper/produce/sender_state.h"
+
+#define WINDOW_MESSAGES 10000
+#define WINDOW_BYTES (16u * 1024 * 1024)
+#define TOPICS_MAX 4096
+#define LOAD_ROWS 1000
+#define LOAD_BYTES (2u * 1024 * 1024)
+
+bool
+lane_has_room(const struct lane *lane)
+{
+	const struct sender *s = lane->sender;
+
+	/* One topic that Kafka does not take must leave room for the others. */
+	return s->in_window < WINDOW_MESSAGES && s->in_window_bytes < WINDOW_BYTES &&
+	    lane->in_window < WINDOW_MESSAGES / 2 && lane->in_window_bytes < WINDOW_BYTES / 2;
+}
+
+struct lane *
+lane_find(struct sender *s, struct kp_slice topic)
+{
+	struct lane *lane = s->lanes;
+
+	while (lane && !kp_slice_eq(topic, kp_slice_str(lane->name)))
+		lane = lane->next;
+	if (lane || s->n_lanes == TOPICS_MAX)
+		return lane;
+	lane = calloc(1, sizeof(*lane));
+	if (lane == NULL)
+		return NULL;
+	lane->sender = s;
+	memcpy(lane->name, topic.p, topic.n);
+	lane->next = s->lanes;
+	s->lanes = lane;
+	s->n_lanes++;
+	return lane;
+}
+
+/* A row from the disk becomes an entry that is kept already. The row's
+ * allocation becomes the entry's body. */
+static struct entry *
+entry_from_disk(struct lane *lane, struct store_loaded *row)
+{
+	struct entry *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return NULL;
+	e->sender = lane->sender;
+	e->lane = lane;
+	e->row = row->row;
+	e->body = row;
+	e->appended = APPEND_KEPT;
+	return e;
+}
+
+/* False: no further row may be sent now, because this one was not. */
+static bool
+send_loaded(struct lane *lane, struct store_loaded *row)
+{
+	struct entry *e = entry_from_disk(lane, row);
+	const char *why;
+	enum kp_err err;
+
+	if (e == NULL) {
+		free(row);
+		return false;
+	}
+	err = entry_send(e, &why);
+	if (err && err != KP_EBUSY) {
+		/* It can never be sent, and does not hold up what is behind it. */
+		lane->loaded_id = e->row.id;
+		e->reason = why;
+		entry_settle(e, STORE_BURY);
+	}
+	entry_free_if_done(e);
+	return err != KP_EBUSY;
+}
+
+static void
+loaded(void *arg, enum kp_err err, struct store_loaded *rows)
+{
+	struct lane *lane = arg;
+	bool any = rows != NULL, sending = true;
+
+	lane->loading = false;
+	while (rows) {
+		struct store_loaded *next = rows->next;
+
+		if (sending)
+			sending = send_loaded(lane, rows);
+		else
+			free(rows);
+		rows = next;
+	}
+	if (err == KP_OK && !any && lane->load_covers) {
+		lane->backlog = false;
+		log_info("sender caught up topic=%s", lane->name);
+	} else if (err == KP_OK && sending && (any || lane->appending == 0)) {
+		lane_load(lane);
+	}	/* else the next commit, report or retry comes back to it */
+}
+
+void
+lane_load(struct lane *lane)
+{
+	if (lane->loading || !lane_has_room(lane))
+		return;
+	lane->loading = true;
+	lane->load_covers = lane->appending == 0;
+	store_load(lane->sender->store, lane->name, lane->loaded_id, LOAD_ROWS, LOAD_BYTES,
+	    loaded, lane);
+}

@@ -1,0 +1,91 @@
+/*
+ * The state of the sender, shared by sender.c (accepting, life), entry.c (one
+ * message on its way) and lane.c (one topic: window and backlog). Nobody else
+ * includes it.
+ *
+ * Every async message that is in memory is an entry. It may be in the store's
+ * hands, in librdkafka's hands, or both, and is freed when it is in neither:
+ *
+ *	append: NONE -> QUEUED -> KEPT -> REMOVING -> (gone)
+ *	send:   IDLE -> SENT -> REPORTED
+ *
+ * An entry whose topic has a backlog is not sent; it is freed once it is kept,
+ * and comes back from the disk in its turn.
+ */
+#ifndef KP_SENDER_STATE_H
+#define KP_SENDER_STATE_H
+
+#include "helper/produce/producer.h"
+#include "helper/produce/sender.h"
+#include "helper/produce/store.h"
+
+enum append_state { APPEND_NONE, APPEND_QUEUED, APPEND_KEPT, APPEND_REMOVING };
+enum send_state { SEND_IDLE, SEND_SENT, SEND_REPORTED };
+
+struct lane {				/* one topic */
+	struct lane *next;
+	struct sender *sender;
+	char name[TOPIC_MAX + 1];
+	size_t in_window;
+	size_t in_window_bytes;
+	size_t appending;		/* not sent, and not on disk yet */
+	bool backlog;			/* the disk holds what was not sent */
+	bool loading;
+	bool load_covers;		/* the load sees all that was accepted */
+	int64_t loaded_id;		/* everything up to here was sent */
+};
+
+struct entry {
+	struct sender *sender;
+	struct lane *lane;
+	struct op *op;			/* NULL once answered */
+	struct store_row row;		/* its bytes are in `body` */
+	void *body;
+	struct store_cmd append;
+	struct store_cmd remove;
+	enum append_state appended;
+	enum send_state sent;
+	enum kp_err failed;		/* permanently, by Kafka */
+	const char *reason;
+};
+
+struct sender {
+	struct loop *loop;
+	struct store *store;		/* NULL: durability memory */
+	struct producer *producer;
+	uint64_t max_bytes;
+	int64_t next_id;		/* without a store */
+	struct lane *lanes;
+	size_t n_lanes;
+	size_t in_window;
+	size_t in_window_bytes;
+	struct loop_timer retry;
+	int64_t delivered_ms;		/* the last time Kafka took a message */
+	int64_t drain_until_ms;
+	struct loop_timer drain;
+	void (*drained)(void *arg);
+	void *drained_arg;
+};
+
+/* entry.c */
+size_t entry_bytes(const struct entry *e);
+/* Nobody has it any more: not the store, not librdkafka, not the one who waits. */
+void entry_free_if_done(struct entry *e);
+void entry_answer(struct entry *e);
+void entry_refuse(struct entry *e, enum kp_err err, const char *text);
+/* Hands it to librdkafka: KP_OK, or why not. */
+enum kp_err entry_send(struct entry *e, const char **why);
+/* Its row leaves the store, or moves to the dead letters. */
+void entry_settle(struct entry *e, enum store_verb verb);
+/* Callbacks of the store and of the producer. */
+void entry_appended(struct store_cmd *cmd, enum kp_err err);
+void entry_delivered(void *arg, void *opaque, const struct delivery *d);
+
+/* lane.c */
+/* The topic's lane, made if there is none; NULL past TOPICS_MAX. */
+struct lane *lane_find(struct sender *s, struct kp_slice topic);
+bool lane_has_room(const struct lane *lane);
+/* Reads on from the disk where its sending stopped, as far as there is room. */
+void lane_load(struct lane *lane);
+
+#endif
