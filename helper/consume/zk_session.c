@@ -49,6 +49,8 @@ zk_session_cause(void)
 {
 	int e = atomic_load(&last_errno);
 
+	if (e == EHOSTDOWN)		/* the library's own choice for it */
+		return "the server has closed the connection";
 	return e ? strerror(e) : "no answer";
 }
 

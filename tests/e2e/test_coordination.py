@@ -1,0 +1,440 @@
+"""Groups divided through a real ZooKeeper, without Kafka: zkdrive takes part and prints what it is told."""
+
+import itertools
+import re
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+from kazoo.client import KazooClient
+from kazoo.exceptions import NoNodeError
+
+from gateway import Sanitizers, binary
+from kafka import Zookeeper
+from procs import Proc, new_folder, wait_for
+
+SESSION_TIMEOUT = 15
+# A server that is just starting may take a connection and never answer on it; a client waits for ten seconds.
+RECONNECT = 25
+TOPIC = "t"
+PARTITIONS = 10
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def zookeeper():
+    server = Zookeeper()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def zk(zookeeper):
+    client = KazooClient(f"127.0.0.1:{zookeeper.port}")
+    client.start(30)
+    yield client
+    client.stop()
+    client.close()
+
+
+class Member:
+    """One zkdrive. `held` is what it thinks it has, from the lines it has printed."""
+
+    def __init__(self, servers, group, *topics, name=None):
+        # Numbered, so that the order of ids is the order of joining.
+        self.id = name or f"m{next(_numbers):05d}"
+        self.group = group
+        self.folder = new_folder("zkdrive")
+        self.sanitizers = Sanitizers(self.folder)
+        self.proc = Proc("zkdrive", [binary("zkdrive"), servers, group, self.id, *(topics or [f"{TOPIC}:{PARTITIONS}"])],
+                         self.folder, env=self.sanitizers.env, stdin=subprocess.PIPE)
+
+    def tell(self, line):
+        self.proc.popen.stdin.write(f"{line}\n".encode())
+        self.proc.popen.stdin.flush()
+
+    def lines(self, pattern):
+        return re.findall(rf"^{pattern}$", self.proc.output(), re.M)
+
+    def ask(self, line):
+        """The answer of zkdrive, which begins with the question's first word."""
+        what = line.split()[0]
+        before = len(self.lines(f"{what} .*"))
+        self.tell(line)
+        return wait_for(lambda: self.lines(f"{what} (.*)")[before:], 10, f"an answer to {line}")[0]
+
+    def held(self, topic=TOPIC):
+        found = set()
+        for what, partition in self.lines(rf"(claimed|revoke|lost) {topic} (\d+)"):
+            if what == "claimed":
+                assert int(partition) not in found, f"{topic} {partition} claimed twice"
+                found.add(int(partition))
+            else:
+                found.discard(int(partition))
+        return sorted(found)
+
+    def settled(self):
+        return self.ask(f"trouble {TOPIC}") == "none"
+
+    def quit(self, within=5):
+        self.proc.signal(signal.SIGTERM)
+        assert self.proc.wait(within) == 0
+        assert self.lines("end")
+
+    def kill(self):
+        self.proc.signal(signal.SIGKILL)
+        self.proc.wait(5)
+
+    def end(self):
+        if self.proc.running():
+            self.quit(12)
+        self.sanitizers.check([self.proc.log])
+
+
+@pytest.fixture
+def join(zookeeper, name):
+    made = []
+
+    def make(*topics, servers=None, group=name, **more):
+        made.append(Member(servers or f"127.0.0.1:{zookeeper.port}", group, *topics, **more))
+        return made[-1]
+    yield make
+    for member in made:
+        member.end()
+
+
+def owners(zk, group, topic=TOPIC, top=""):
+    """{member id: partitions} by the owner nodes."""
+    base, found = f"{top}/consumers/{group}/owners/{topic}", {}
+    try:
+        for p in sorted(map(int, zk.get_children(base))):
+            found.setdefault(zk.get(f"{base}/{p}")[0].decode(), []).append(p)
+    except NoNodeError:
+        return {}
+    return found
+
+
+def expect(zk, members, shares, within, group=None, top=""):
+    """Members hold contiguous slices of these sizes, in order, and ZooKeeper says the same. Returns the seconds."""
+    group = group or members[0].group
+    starts = [sum(shares[:i]) for i in range(len(shares))]
+    want = [list(range(s, s + n)) for s, n in zip(starts, shares)]
+    began = time.monotonic()
+
+    def as_wanted():
+        ids = owners(zk, group, top=top)
+        return ([m.held() for m in members] == want
+                and sorted(ids.values()) == sorted(w for w in want if w))
+    try:
+        wait_for(as_wanted, within, f"slices {want}", every=0.01)
+    except AssertionError:
+        print([m.held() for m in members], owners(zk, group, top=top))
+        raise
+    took = time.monotonic() - began
+    print(f"slices {shares} after {took:.2f} s")
+    return took
+
+
+def registration(zk, member, top=""):
+    """The path of the member's registration, whatever its id has become; None when there is none."""
+    base = f"{top}/consumers/{member.group}/ids"
+    try:
+        return next((f"{base}/{c}" for c in zk.get_children(base) if c.split(".")[0] == member.id), None)
+    except NoNodeError:
+        return None
+
+
+def delete_tree(zk, top):
+    """All of it at once: one by one, members would be faster to make it again."""
+    def below(path):
+        return [path] + [p for c in zk.get_children(path) for p in below(f"{path}/{c}")]
+
+    def deleted():
+        try:
+            paths = below(top)
+        except NoNodeError:
+            return False
+        change = zk.transaction()
+        for path in reversed(paths):
+            change.delete(path)
+        return all(result is True for result in change.commit())
+    wait_for(deleted, 5, f"{top} is deleted")
+
+
+def password(session):
+    """The server makes it from the id, so anybody can end anybody's session: Java's Random, 16 bytes."""
+    seed = (session ^ 0xB3415C00 ^ 0x5DEECE66D) & ((1 << 48) - 1)
+    out = b""
+    while len(out) < 16:
+        seed = (seed * 0x5DEECE66D + 0xB) & ((1 << 48) - 1)
+        out += ((seed >> 16) & 0xFFFFFFFF).to_bytes(4, "little")
+    return out
+
+
+def expire(zookeeper, zk, member):
+    """Ends the member's session on the server, as if its time had run out while it was stopped."""
+    session = zk.get(registration(zk, member))[1].ephemeralOwner
+    connect = struct.pack(">iqiqi16s?", 0, 0, 15000, session, 16, password(session), False)
+    close = struct.pack(">ii", 1, -11)
+    # Awake, it would be back within a millisecond and take its session back.
+    member.proc.signal(signal.SIGSTOP)
+    with socket.create_connection(("127.0.0.1", zookeeper.port)) as s:
+        s.sendall(b"".join(struct.pack(">i", len(m)) + m for m in (connect, close)))
+        while s.recv(4096):
+            pass
+    wait_for(lambda: not registration(zk, member), 5, "its nodes are gone")
+    member.proc.signal(signal.SIGCONT)
+
+
+def test_one_two_three_members(zk, join):
+    a = join()
+    expect(zk, [a], [10], 3)
+    b = join()
+    expect(zk, [a, b], [5, 5], 3)
+    c = join()
+    expect(zk, [a, b, c], [4, 3, 3], 3)
+    assert all(wait_for(m.settled, 3, "settled") for m in (a, b, c))
+
+
+def test_registration_is_that_of_kafka_pixy(zk, join):
+    a = join("foo:2", "bar:3")
+    wait_for(lambda: a.held("foo") == [0, 1] and a.held("bar") == [0, 1, 2], 3, "both topics")
+    data, stat = zk.get(registration(zk, a))
+    assert re.fullmatch(rb'{"pattern":"static","subscription":{"bar":1,"foo":1},"timestamp":\d{10},"version":1}', data)
+    assert stat.ephemeralOwner != 0
+    data, stat = zk.get(f"/consumers/{a.group}/owners/bar/2")
+    assert data.decode() == a.id and stat.ephemeralOwner != 0
+
+
+def test_leave_in_order(zk, join):
+    a, b, c = join(), join(), join()
+    expect(zk, [a, b, c], [4, 3, 3], 5)
+    a.quit()
+    assert expect(zk, [b, c], [5, 5], 2) < 1.5
+    c.quit()
+    assert expect(zk, [b], [10], 2) < 1.5
+    b.quit()
+    assert not zk.exists(f"/consumers/{b.group}")
+
+
+def test_leaves_what_is_not_its_own(zk, join):
+    a = join()
+    expect(zk, [a], [10], 3)
+    zk.ensure_path(f"/consumers/{a.group}/offsets/{TOPIC}/0")
+    a.quit()
+    assert zk.get_children(f"/consumers/{a.group}") == ["offsets"]
+
+
+def test_killed_member_is_replaced(zk, join):
+    a, b = join(), join()
+    expect(zk, [a, b], [5, 5], 5)
+    a.kill()
+    took = expect(zk, [b], [10], SESSION_TIMEOUT + 5)
+    assert took <= SESSION_TIMEOUT + 5
+
+
+def test_topics_come_and_go(zk, join):
+    a, b = join("x:4"), join("x:4", "y:2")
+    wait_for(lambda: a.held("x") == [0, 1] and b.held("x") == [2, 3] and b.held("y") == [0, 1], 5, "divided")
+    a.tell("subscribe y 2")
+    wait_for(lambda: a.held("y") == [0] and b.held("y") == [1], 5, "y divided")
+    b.tell("unsubscribe x")
+    wait_for(lambda: a.held("x") == [0, 1, 2, 3] and b.held("x") == [], 5, "x has one member")
+    a.tell("subscribe x 6")
+    wait_for(lambda: a.held("x") == [0, 1, 2, 3, 4, 5], 5, "x has grown")
+    for topic in "xy":
+        a.tell(f"unsubscribe {topic}")
+    b.tell("unsubscribe y")
+    wait_for(lambda: not zk.exists(f"/consumers/{a.group}"), 5, "nothing is left")
+    b.tell("subscribe y 2")
+    wait_for(lambda: b.held("y") == [0, 1], 5, "it starts again")
+
+
+def test_nothing_is_taken_before_it_is_released(zk, join):
+    a = join()
+    expect(zk, [a], [10], 3)
+    a.tell("hold")
+    b = join()
+    wait_for(lambda: len(a.lines("revoke .*")) == 5, 3, "five are asked for")
+    time.sleep(1.2)
+    assert b.held() == [] and len(owners(zk, a.group)[a.id]) == 10
+    assert "not been released" in b.ask(f"trouble {TOPIC}")
+    a.tell("release")
+    expect(zk, [a, b], [5, 5], 1)
+
+
+def test_expired_session_is_replaced(zookeeper, zk, join):
+    a, b = join(), join()
+    expect(zk, [a, b], [5, 5], 5)
+    for number in range(1, 4):
+        expire(zookeeper, zk, a)
+        began = time.monotonic()
+        wait_for(lambda: (registration(zk, a) or "").endswith(f".{number}"), 5, "registered again", every=0.01)
+        took = time.monotonic() - began
+        print(f"registered again after {took:.2f} s")
+        assert took < 2
+        assert len(a.lines(f"lost {TOPIC} .*")) >= 5 * number
+        expect(zk, [a, b], [5, 5], 5)
+    assert sorted(owners(zk, a.group)) == sorted([f"{a.id}.3", b.id])
+
+
+def test_parents_deleted_under_it(zk, join):
+    a, b = join(), join()
+    expect(zk, [a, b], [5, 5], 5)
+    for _ in range(5):
+        delete_tree(zk, f"/consumers/{a.group}")
+        wait_for(lambda: registration(zk, a) and registration(zk, b), 5, "both are registered again")
+        expect(zk, [a, b], [5, 5], 5)
+
+
+def test_registration_deleted_under_it(zk, join):
+    a = join()
+    expect(zk, [a], [10], 3)
+    old = zk.get(registration(zk, a))[1].czxid
+    zk.delete(registration(zk, a))
+    wait_for(lambda: registration(zk, a) and zk.get(registration(zk, a))[1].czxid > old, 3, "registered again")
+    expect(zk, [a], [10], 3)
+
+
+def test_claim_deleted_under_it(zk, join):
+    a = join()
+    expect(zk, [a], [10], 3)
+    zk.delete(f"/consumers/{a.group}/owners/{TOPIC}/3")
+    wait_for(lambda: a.lines(f"lost {TOPIC} 3"), 3, "it notices")
+    expect(zk, [a], [10], 3)
+
+
+def test_members_that_write_nonsense(zk, join, name):
+    a = join()
+    expect(zk, [a], [10], 3)
+    for i, data in enumerate([b"", b"null", b"[" * 100000, b'{"subscription":{"t":99999999999999999999}}',
+                              b'{"subscription":{"t":0}}', b'{"subscription":7}', b"\xff\xfe"]):
+        zk.create(f"/consumers/{name}/ids/a{i}", data, ephemeral=True)
+    time.sleep(1)
+    expect(zk, [a], [10], 3)
+    zk.create(f"/consumers/{name}/ids/a9", b'{"subscription":{"t":1},"version":1}', ephemeral=True)
+    wait_for(lambda: a.held() == [5, 6, 7, 8, 9], 3, "a good one counts")
+    zk.set(f"/consumers/{name}/ids/a9", b'{"subscription":{}}')
+    wait_for(lambda: a.held() == list(range(10)), 3, "a change in place is noticed")
+
+
+def test_a_strangers_claim_is_waited_for(zk, join, name):
+    path = f"/consumers/{name}/owners/{TOPIC}/0"
+    zk.create(path, b"stranger", ephemeral=True, makepath=True)
+    a = join()
+    wait_for(lambda: a.held() == list(range(1, 10)), 3, "all others")
+    began = time.monotonic()
+    zk.delete(path)
+    wait_for(lambda: 0 in a.held(), 3, "that one too", every=0.01)
+    assert time.monotonic() - began < 0.5
+
+
+def test_own_id_of_another_session_is_not_ours(zk, join, name):
+    """What a process before us has left: it says our id, and is about to vanish."""
+    zk.create(f"/consumers/{name}/owners/{TOPIC}/0", b"m-old", ephemeral=True, makepath=True)
+    a = join(name="m-old")
+    expect(zk, [a], [10], 3)
+    own = zk.get(f"/consumers/{name}/owners/{TOPIC}/0")[1].ephemeralOwner
+    assert own == zk.get(registration(zk, a))[1].ephemeralOwner
+
+
+def test_id_in_use_by_another_session(zk, join, name):
+    zk.create(f"/consumers/{name}/ids/m-same", b"{}", ephemeral=True, makepath=True)
+    a = join(name="m-same")
+    wait_for(lambda: a.held() == list(range(10)), 3, "it takes part")
+    assert sorted(zk.get_children(f"/consumers/{name}/ids")) == ["m-same", "m-same_1"]
+
+
+def test_consumers(zk, join, name):
+    a, b = join(), join()
+    expect(zk, [a, b], [5, 5], 5)
+    assert a.ask(f"consumers {TOPIC} {name}") == f"ok {name}/{a.id}=0,1,2,3,4 {name}/{b.id}=5,6,7,8,9"
+    assert f" {name}/{a.id}=0,1,2,3,4 {name}/{b.id}=5,6,7,8,9" in a.ask(f"consumers {TOPIC}")
+    assert a.ask("consumers unknown") == "ok"
+    assert a.ask(f"consumers unknown {name}") == "either group or topic is incorrect"
+    assert a.ask(f"consumers {TOPIC} unknown") == "either group or topic is incorrect"
+    zk.create(f"/consumers/{name}/owners/{TOPIC}/x", b"?")
+    zk.create(f"/consumers/{name}/owners/{TOPIC}/007", b"bond")
+    zk.create(f"/consumers/{name}/owners/empty", b"")
+    assert a.ask(f"consumers {TOPIC} {name}") == f"ok {name}/{a.id}=0,1,2,3,4 {name}/{b.id}=5,6,7,8,9"
+    assert a.ask(f"consumers empty {name}") == "ok"
+
+
+def test_chroot_that_does_not_exist(zookeeper, zk, join, name):
+    top = f"/{name}/some/chroot"
+    a = join(servers=f"127.0.0.1:{zookeeper.port}{top}", group="g")
+    expect(zk, [a], [10], 3, top=top)
+    delete_tree(zk, f"/{name}")
+    wait_for(lambda: registration(zk, a, top), 5, "the chroot is made again")
+    expect(zk, [a], [10], 5, top=top)
+    a.quit()
+    assert zk.get_children(f"{top}/consumers") == []
+
+
+def test_stop_and_start_of_the_server(zookeeper, zk, join):
+    a, b = join(), join()
+    expect(zk, [a, b], [5, 5], 5)
+    zookeeper.kill()
+    wait_for(lambda: "no connection to ZooKeeper" in a.ask(f"trouble {TOPIC}"), 3, "it knows")
+    assert "no connection to ZooKeeper" in a.ask(f"consumers {TOPIC}")
+    zookeeper.start()
+    wait_for(lambda: zk.connected, 30, "we are connected ourselves")
+    expect(zk, [a, b], [5, 5], RECONNECT)
+    wait_for(lambda: a.settled() and b.settled(), RECONNECT, "settled")
+    for m in (a, b):
+        long = m.lines(".* zk no connection .*")
+        assert long or not m.lines("lost .*"), "the same session, soon: what was held is held"
+
+
+def test_long_absence_of_the_server(zookeeper, zk, join):
+    a = join()
+    expect(zk, [a], [10], 3)
+    zookeeper.kill()
+    wait_for(lambda: a.held() == [], 10, "it no longer trusts its claims")
+    a.tell(f"unsubscribe {TOPIC}")
+    zookeeper.start()
+    wait_for(lambda: zk.connected, 30, "we are connected ourselves")
+    wait_for(lambda: not zk.exists(f"/consumers/{a.group}"), RECONNECT, "claims and registration are taken back")
+    a.tell(f"subscribe {TOPIC} {PARTITIONS}")
+    expect(zk, [a], [10], 5)
+
+
+def test_quit_without_a_server(zookeeper, zk, join):
+    a = join()
+    expect(zk, [a], [10], 3)
+    zookeeper.kill()
+    wait_for(lambda: "no connection" in a.ask(f"trouble {TOPIC}"), 3, "it knows")
+    began = time.monotonic()
+    a.quit(10)
+    print(f"ended after {time.monotonic() - began:.2f} s")
+    zookeeper.start()
+    wait_for(lambda: zk.connected, 30, "we are connected ourselves")
+    wait_for(lambda: not zk.get_children(f"/consumers/{a.group}/ids"), SESSION_TIMEOUT + RECONNECT, "the session has ended")
+
+
+def test_server_absent_at_the_start(join):
+    server = Zookeeper()
+    a = join(servers=f"127.0.0.1:{server.port}/late")
+    wait_for(lambda: "no connection to ZooKeeper" in a.ask(f"trouble {TOPIC}"), 3, "it says so")
+    time.sleep(1)
+    server.start()
+    wait_for(lambda: a.held() == list(range(10)), RECONNECT, "it works once the server is there")
+    a.quit()
+    server.stop()
+
+
+@pytest.mark.parametrize("servers", ["", "/chroot", "127.0.0.1:1//a", "127.0.0.1:1/a/"])
+def test_servers_that_cannot_be_read(servers):
+    run = subprocess.run([binary("zkdrive"), servers, "g", "m"], capture_output=True, timeout=10)
+    assert run.returncode == 1
+
+
+def test_host_that_cannot_be_resolved(join):
+    a = join(servers="no-such-host.invalid:2181")
+    wait_for(lambda: "no connection to ZooKeeper at no-such-host.invalid:2181" in a.ask(f"trouble {TOPIC}"), 3, "it says so")
+    a.quit(12)
