@@ -54,6 +54,9 @@ $(B)/test_fcgi_%: $(B)/tests/unit/test_fcgi_%.o $(FCGI_T)
 	$(Q)$(CC) $(LINK) -o $@ $^ $(FCGI_LIBS) -lcmocka
 $(B)/test_helper_%: $(B)/tests/unit/test_helper_%.o $(HELPER_T)
 	$(Q)$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS) -lcmocka
+LAUNCH_T = $(call obj,$(filter-out deploy/launcher/main.c,$(LAUNCH)) $(COMMON))
+$(B)/test_launcher_%: $(B)/tests/unit/test_launcher_%.o $(LAUNCH_T)
+	$(Q)$(CC) $(LINK) -o $@ $^ -lcmocka
 $(B)/test_common_%: $(B)/tests/unit/test_common_%.o $(call obj,$(COMMON))
 	$(Q)$(CC) $(LINK) -o $@ $^ -lcmocka
 $(B)/it_%: $(B)/tests/it/test_%.o $(call obj,$(IT_LIB) $(COMMON))
@@ -86,6 +89,36 @@ asan:
 	$(MAKE) $(ASAN) all check-unit check-it check-e2e
 tsan:
 	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp $(MAKE) $(TSAN) all check-unit check-it
+
+# The quick start for real, with a broker in memory.
+.PHONY: demo
+demo:
+	@B=$(B) MAKE='$(MAKE)' deploy/demo.sh
+
+# Paths in the installed files are those of PREFIX. A file of options that is there stays.
+SYSCONFDIR ?= /etc
+LIBEXEC    := $(PREFIX)/libexec/kafka-pixy
+SAMPLES    := nginx.conf lighttpd.conf apache-proxy_fcgi.conf apache-fcgid.conf apache-cgi.conf \
+              spawn-fcgi.sh
+UNITS      := $(notdir $(wildcard deploy/systemd/*.service deploy/systemd/*.socket))
+PLACES     := sed -e 's|/usr/libexec/kafka-pixy|$(LIBEXEC)|g' -e 's|/etc/kafka-pixy|$(SYSCONFDIR)/kafka-pixy|g'
+D          := $(DESTDIR)$(PREFIX)
+EXAMPLES   := $(D)/share/doc/kafka-pixy/examples
+
+.PHONY: install
+install: all
+	install -d $(D)/bin $(DESTDIR)$(LIBEXEC) $(D)/lib/systemd/system $(D)/lib/sysusers.d \
+	    $(D)/lib/tmpfiles.d $(D)/share/kafka-pixy $(EXAMPLES) $(DESTDIR)$(SYSCONFDIR)
+	install -m 755 $(B)/kafka-pixy $(D)/bin
+	install -m 755 $(B)/kafka-pixy.fcgi $(B)/kafka-pixy-helper $(DESTDIR)$(LIBEXEC)
+	@set -e; put() { $(PLACES) deploy/$$1 >"$$2"; chmod $$3 "$$2"; echo "install $$2"; }; \
+	for f in $(UNITS); do put systemd/$$f $(D)/lib/systemd/system/$$f 644; done; \
+	put systemd/kafka-pixy.sysusers $(D)/lib/sysusers.d/kafka-pixy.conf 644; \
+	put systemd/kafka-pixy.tmpfiles $(D)/lib/tmpfiles.d/kafka-pixy.conf 644; \
+	for f in $(SAMPLES); do put $$f $(EXAMPLES)/$$f 644; done; \
+	put kafka-pixy.conf $(D)/share/kafka-pixy/kafka-pixy.conf 644; \
+	[ -e $(DESTDIR)$(SYSCONFDIR)/kafka-pixy.conf ] || \
+	    put kafka-pixy.conf $(DESTDIR)$(SYSCONFDIR)/kafka-pixy.conf 644
 
 clean:
 	rm -rf $(B)

@@ -3,7 +3,7 @@
 #
 #   deps.sh check                     silent when all is there; else names each missing library with its
 #                                     package, and ends with 1
-#   deps.sh install [build|run|test]  installs what is missing of a set (default: build and run)
+#   deps.sh install [build|run|test]… installs what is missing of these sets (default: build and run)
 #   deps.sh install-packages PKG...   installs what is missing of these
 #
 # Packages are installed as root or through sudo. Debian starts a server as it installs it, and at each boot from
@@ -14,7 +14,7 @@ policy=/usr/sbin/policy-rc.d
 servers="nginx lighttpd apache2"
 build="build-essential pkg-config libfcgi-dev librdkafka-dev libzookeeper-mt-dev libjansson-dev libsqlite3-dev libuv1-dev"
 run="nginx curl"
-tests="libcmocka-dev lighttpd apache2 libapache2-mod-fcgid spawn-fcgi kcat python3 python3-venv"
+tests="libcmocka-dev nginx curl lighttpd apache2 libapache2-mod-fcgid spawn-fcgi kcat python3 python3-venv"
 
 say() { echo "deps: $*"; }
 
@@ -110,13 +110,17 @@ install_packages() {
 case ${1:-} in
 check) check ;;
 install)
-	case ${2:-} in
-	"") install_packages $build $run ;;
-	build) install_packages $build ;;
-	run) install_packages $run ;;
-	test) install_packages $build $run $tests ;;
-	*) say "there is no set \"$2\": build, run, test" >&2; exit 2 ;;
-	esac
+	shift
+	wanted=
+	for set in ${*:-build run}; do
+		case $set in
+		build) wanted="$wanted $build" ;;
+		run) wanted="$wanted $run" ;;
+		test) wanted="$wanted $tests" ;;
+		*) say "there is no set \"$set\": build, run, test" >&2; exit 2 ;;
+		esac
+	done
+	install_packages $wanted
 	;;
 install-packages)
 	shift

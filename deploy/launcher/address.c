@@ -15,14 +15,16 @@
 
 #include "common/sock.h"
 
-static bool
-port_ok(const char *port)
+/* 0 when it is none. */
+static unsigned
+parse_port(const char *text)
 {
-	size_t n = strlen(port);
+	unsigned long port;
 
-	if (n == 0 || n > 5 || strspn(port, "0123456789") != n)
-		return false;
-	return atoi(port) >= 1 && atoi(port) <= 65535;
+	if (strlen(text) > 5 || strspn(text, "0123456789") != strlen(text))
+		return 0;
+	port = strtoul(text, NULL, 10);
+	return port <= 65535 ? (unsigned)port : 0;
 }
 
 enum kp_err
@@ -30,9 +32,10 @@ address_parse(const char *text, struct address *a)
 {
 	const char *colon = strrchr(text, ':');
 	const char *host = text;
+	unsigned port = colon ? parse_port(colon + 1) : 0;
 	size_t n;
 
-	if (colon == NULL || !port_ok(colon + 1))
+	if (port == 0)
 		return KP_EBADREQ;
 	n = (size_t)(colon - text);
 	if (n >= 2 && host[0] == '[' && host[n - 1] == ']') {
@@ -52,7 +55,7 @@ address_parse(const char *text, struct address *a)
 			return KP_EBADREQ;
 	memcpy(a->host, host, n);
 	a->host[n] = '\0';
-	snprintf(a->port, sizeof(a->port), "%d", atoi(colon + 1));
+	snprintf(a->port, sizeof(a->port), "%u", port);
 	return KP_OK;
 }
 

@@ -171,16 +171,21 @@ bury(struct children *c, struct child *child)
 	log_death(child, pid);
 }
 
-void
-children_reap(struct children *c)
+static bool
+has_ended(const struct child *child)
 {
-	for (size_t i = 0; i < c->n; i++) {
-		siginfo_t info = { 0 };
+	siginfo_t info = { 0 };
 
-		if (c->v[i].pid && waitid(P_PID, (id_t)c->v[i].pid, &info,
-		    WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid)
+	return waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	    info.si_pid;
+}
+
+void
+children_reap(struct children *c, unsigned kinds)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if ((c->v[i].spec.kind & kinds) && c->v[i].pid && has_ended(&c->v[i]))
 			bury(c, &c->v[i]);
-	}
 }
 
 int

@@ -17,7 +17,7 @@
 #include "deploy/launcher/user.h"
 
 /* Bits, so that several can be asked for at once. */
-enum child_kind { CHILD_HELPER = 1, CHILD_RESPONDER = 2, CHILD_NGINX = 4 };
+enum child_kind { CHILD_HELPER = 1, CHILD_RESPONDER = 2, CHILD_NGINX = 4, CHILD_ANY = 7 };
 
 #define CHILDREN_MAX 32
 
@@ -52,9 +52,9 @@ struct children {
 /* Adds a child and starts it. KP_EIO: it cannot be run, a line has been logged. */
 enum kp_err children_add(struct children *c, const struct child_spec *spec);
 
-/* Takes note of all that have ended. With c->restart, each end is logged as an
+/* Takes note of those of the kinds that have ended. With c->restart, each end is logged as an
  * error and its next start is planned. */
-void children_reap(struct children *c);
+void children_reap(struct children *c, unsigned kinds);
 
 /* Starts what is due. Milliseconds until the next is, -1 when none waits. */
 int children_tick(struct children *c);

@@ -169,7 +169,8 @@ make_run_dir(struct launch *l)
 	return KP_OK;
 }
 
-/* Waits for `ready`, for the end of any child, or for a signal to stop. */
+/* Waits until it is ready, or ends, or a signal says stop. What dies beside it is
+ * left for later, when it will be started again. */
 static enum kp_err
 await(struct launch *l, enum child_kind kind, bool (*ready)(const struct launch *l))
 {
@@ -179,7 +180,7 @@ await(struct launch *l, enum child_kind kind, bool (*ready)(const struct launch 
 	while (!ready(l)) {
 		if (signals_is_stop(signals_wait(POLL_MS)))
 			return KP_EGONE;
-		children_reap(&l->children);
+		children_reap(&l->children, kind);
 		if (child->pid == 0) {
 			/* It has said why, unless it could not or would not. */
 			if (!WIFEXITED(child->status) || WEXITSTATUS(child->status) == 0)
@@ -217,8 +218,8 @@ start_helper(struct launch *l)
 {
 	const struct child_spec spec = {
 		.kind = CHILD_HELPER, .name = "helper", .path = l->helper_path,
-		.argv = (const char *const *)l->helper_argv, .stdin_fd = -1, .death_signal = SIGTERM,
-		.files_max = HELPER_FILES,
+		.argv = (const char *const *)l->helper_argv, .stdin_fd = -1,
+		.death_signal = SIGTERM, .files_max = HELPER_FILES,
 	};
 	enum kp_err err = children_add(&l->children, &spec);
 
@@ -268,7 +269,7 @@ write_nginx_conf(struct launch *l)
 	kp_buf_init(&b, 64 * 1024);
 	err = nginx_conf_put(&n, &b);
 	if (err) {
-		log_error("cannot write a configuration for nginx: a path has a control character");
+		log_error("cannot configure nginx: a path has a control character");
 	} else if (rundir_write(l->run_dir, "nginx.conf", kp_buf_slice(&b))) {
 		log_error("cannot write %s/nginx.conf: %s", l->run_dir, strerror(errno));
 		err = KP_EIO;
@@ -323,11 +324,11 @@ await_end(struct launch *l, enum child_kind kind, int64_t until_ms)
 {
 	int64_t left;
 
-	children_reap(&l->children);
+	children_reap(&l->children, kind);
 	while (children_running(&l->children, kind) && (left = until_ms - sock_now_ms()) > 0) {
 		if (signals_is_stop(signals_wait((int)left)))
 			return true;
-		children_reap(&l->children);
+		children_reap(&l->children, kind);
 	}
 	return false;
 }
@@ -345,8 +346,8 @@ stop_children(struct launch *l, bool hurry)
 		if (hurry)
 			await_end(l, stops[i].kind, sock_now_ms() + HURRY_MS);
 		if (children_running(&l->children, stops[i].kind))
-			log_warn("launcher killed a child that did not stop in time signal=%d",
-			    stops[i].sig);
+			log_warn("child killed name=%s: it did not stop in time",
+			    children_first(&l->children, stops[i].kind)->spec.name);
 		children_kill(&l->children, stops[i].kind);
 	}
 }

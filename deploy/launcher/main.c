@@ -54,7 +54,7 @@ clean_environment(void)
 }
 
 static enum kp_err
-change_user(const struct conf *c)
+change_user(struct conf *c)
 {
 	struct user u;
 
@@ -80,6 +80,8 @@ change_user(const struct conf *c)
 	setenv("LOGNAME", u.name, 1);
 	unsetenv("XDG_RUNTIME_DIR");
 	unsetenv("XDG_STATE_HOME");
+	/* Done for all children as well. */
+	c->user[0] = '\0';
 	return KP_OK;
 }
 
@@ -114,7 +116,7 @@ watch(struct children *children)
 
 	children->restart = true;
 	while (!signals_is_stop(sig)) {
-		children_reap(children);
+		children_reap(children, CHILD_ANY);
 		sig = signals_wait(children_tick(children));
 	}
 	log_info("stopping signal=%d", sig);
