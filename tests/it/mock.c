@@ -52,7 +52,15 @@ mock_close(struct mock *m)
 void
 mock_topic(struct mock *m, const char *topic, int partitions)
 {
+	const struct rd_kafka_metadata *md;
+	rd_kafka_topic_t *t;
+
 	assert_int_equal(rd_kafka_mock_topic_create(m->cluster, topic, partitions, 1), 0);
+	/* The producer looks at once, and not with its next round a second later. */
+	t = rd_kafka_topic_new(m->producer, topic, NULL);
+	assert_int_equal(rd_kafka_metadata(m->producer, 0, t, &md, PUT_MS), 0);
+	rd_kafka_metadata_destroy(md);
+	rd_kafka_topic_destroy(t);
 }
 
 void

@@ -1,0 +1,510 @@
+/* A peer that is broken or means harm: it loses its connection at worst; the next
+ * request of somebody else is answered, and the helper stays small. */
+#include "tests/it/mock.h"
+#include "tests/it/peer.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/sock.h"
+#include "tests/unit/unit.h"
+
+#define STOP_MS 15000
+#define MANY_IDLE 300
+#define IN_FLIGHT 64
+#define MEMORY_KIB (96L * 1024)		/* of a helper that holds what it should not */
+
+static struct mock mock;
+static struct helper helper;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	helper_init(&helper);
+	helper_start(&helper, mock.brokers, NULL);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	helper_stop(&helper, STOP_MS);
+	return 0;
+}
+
+/* The helper lives and answers somebody else. */
+static void
+assert_alive(void)
+{
+	struct peer p;
+
+	peer_open(&p, &helper);
+	assert_err(peer_ping(&p), KP_OK);
+	peer_close(&p);
+	assert_int_equal(helper_logged(&helper, "ready version"), 1);
+}
+
+/* Sends bytes on a connection of their own; it must be cut. */
+static void
+assert_cut(const void *bytes, size_t n)
+{
+	struct peer p;
+
+	peer_open(&p, &helper);
+	peer_send_raw(&p, bytes, n);
+	assert_true(peer_cut(&p, PEER_WAIT_MS));
+	peer_close(&p);
+}
+
+static void
+put_produce(struct kp_buf *b, const char *topic, const char *value, bool sync)
+{
+	const struct msg_produce m = { kp_slice_str(topic), LIT("k"), kp_slice_str(value), sync };
+	size_t begin;
+
+	kp_buf_init(b, 4096);
+	begin = wire_begin(b, MSG_PRODUCE, 7, 5000);
+	assert_err(msg_produce_encode(b, &m), KP_OK);
+	assert_err(wire_end(b, begin), KP_OK);
+}
+
+static void
+test_garbage(void **state)
+{
+	unsigned char bytes[512];
+	unsigned seed = 12345;
+
+	(void)state;
+	memset(bytes, 0xff, sizeof(bytes));
+	assert_cut(bytes, sizeof(bytes));
+	assert_cut("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 37);
+	for (int round = 0; round < 200; round++) {
+		for (size_t i = 0; i < sizeof(bytes); i++) {
+			seed = seed * 1103515245u + 12345u;
+			bytes[i] = (unsigned char)(seed >> 16);
+		}
+		bytes[4] = (unsigned char)(round % 2 ? bytes[4] | 0x80 : WIRE_VERSION);
+		bytes[6] |= 1;		/* reserved, so that none is a frame by chance */
+		assert_cut(bytes, sizeof(bytes));
+	}
+	assert_alive();
+}
+
+/* Cut off at each byte, then closed: nothing of it is done. */
+static void
+test_every_truncation(void **state)
+{
+	struct mock_records r;
+	struct kp_buf b;
+
+	(void)state;
+	mock_topic(&mock, "truncated", 1);
+	put_produce(&b, "truncated", "value", false);
+	for (size_t n = 0; n < b.len; n++) {
+		struct peer p;
+
+		peer_open(&p, &helper);
+		assert_true(peer_send_raw(&p, b.p, n));
+		peer_close(&p);
+	}
+	assert_alive();
+	mock_read(&mock, "truncated", 0, 1500, &r);
+	assert_int_equal(r.n, 0);
+	mock_records_free(&r);
+	kp_buf_free(&b);
+}
+
+/* A byte at a time is a frame like any other. */
+static void
+test_byte_by_byte(void **state)
+{
+	struct wire_frame f;
+	struct kp_buf b;
+	struct peer p;
+
+	(void)state;
+	mock_topic(&mock, "bytewise", 1);
+	put_produce(&b, "bytewise", "m0", true);
+	peer_open(&p, &helper);
+	for (size_t n = 0; n < b.len; n++)
+		assert_true(peer_send_raw(&p, b.p + n, 1));
+	assert_err(peer_reply(&p, 7, MSG_PRODUCED, &f), KP_OK);
+	peer_close(&p);
+	kp_buf_free(&b);
+	mock_expect(&mock, "bytewise", "m", 1, false);
+}
+
+/* Each byte of a valid frame flipped: an error, a cut, or a request; never worse. */
+static void
+test_every_flipped_byte(void **state)
+{
+	struct kp_buf b;
+
+	(void)state;
+	mock_topic(&mock, "flipped", 1);
+	put_produce(&b, "flipped", "value", false);
+	for (size_t i = 0; i < b.len; i++)
+		for (int bit = 0; bit < 8; bit += 3) {
+			struct peer p;
+
+			peer_open(&p, &helper);
+			b.p[i] ^= (uint8_t)(1 << bit);
+			peer_send_raw(&p, b.p, b.len);
+			b.p[i] ^= (uint8_t)(1 << bit);
+			peer_close(&p);
+		}
+	assert_alive();
+	kp_buf_free(&b);
+}
+
+static void
+test_lengths_that_lie(void **state)
+{
+	static const uint32_t lengths[] = { 0xffffffff, 0x80000000, 0x7fffffff, 0x10000000,
+		WIRE_BODY_MAX + 1, WIRE_BODY_MAX };
+	static struct peer waiting[200];
+	struct wire_frame f;
+	struct msg_error e;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lengths); i++) {
+		struct kp_buf b;
+		struct peer p;
+
+		kp_buf_init(&b, 64);
+		wire_begin(&b, MSG_PRODUCE, 99, 1000);
+		for (int k = 0; k < 4; k++)
+			b.p[k] = (uint8_t)(lengths[i] >> (24 - 8 * k));
+		peer_open(&p, &helper);
+		assert_true(peer_send_raw(&p, b.p, b.len));
+		/* told why, with the request's id, and cut */
+		assert_true(peer_recv(&p, &f, PEER_WAIT_MS));
+		assert_int_equal(f.type, MSG_ERROR);
+		assert_int_equal(f.id, 99);
+		assert_err(msg_error_decode(f.body, &e), KP_OK);
+		assert_err(e.err, KP_ETOOBIG);
+		assert_true(peer_cut(&p, PEER_WAIT_MS));
+		peer_close(&p);
+		kp_buf_free(&b);
+	}
+	/* announced, allowed, and never sent: takes no memory */
+	for (size_t i = 0; i < COUNT(waiting); i++) {
+		static const uint8_t header[] = { 0, 0x0f, 0x42, 0x40, WIRE_VERSION, MSG_PRODUCE,
+			0, 0, 0, 0, 0, 1, 0, 0, 0x10, 0 };
+
+		peer_open(&waiting[i], &helper);
+		assert_true(peer_send_raw(&waiting[i], header, sizeof(header)));
+	}
+	assert_alive();
+	assert_true(helper_rss_kib(&helper) < MEMORY_KIB);
+	for (size_t i = 0; i < COUNT(waiting); i++)
+		peer_close(&waiting[i]);
+}
+
+static void
+test_another_version(void **state)
+{
+	struct wire_frame f;
+	struct msg_error e;
+	struct peer p;
+
+	(void)state;
+	for (int version = 0; version < 3; version++) {
+		uint8_t header[WIRE_HEADER] = { 0, 0, 0, 0, (uint8_t)version, MSG_PING, 0, 0,
+			0, 0, 0, 5, 0, 0, 0x10, 0 };
+
+		if (version == WIRE_VERSION)
+			continue;
+		peer_open(&p, &helper);
+		assert_true(peer_send_raw(&p, header, sizeof(header)));
+		assert_true(peer_recv(&p, &f, PEER_WAIT_MS));
+		assert_int_equal(f.type, MSG_ERROR);
+		assert_int_equal(f.id, 5);
+		assert_err(msg_error_decode(f.body, &e), KP_OK);
+		assert_err(e.err, KP_EVERSION);
+		assert_true(peer_cut(&p, PEER_WAIT_MS));
+		peer_close(&p);
+	}
+	assert_alive();
+}
+
+/* Types nobody knows, and replies sent as requests: an error or a cut. */
+static void
+test_unknown_types(void **state)
+{
+	(void)state;
+	for (unsigned type = 0; type < 256; type++) {
+		struct wire_frame f;
+		struct peer p;
+
+		if (type >= MSG_PING && type <= MSG_GET_CONSUMERS)
+			continue;
+		peer_open(&p, &helper);
+		peer_ask(&p, (uint8_t)type, 2000, LIT("body"));
+		if (peer_recv(&p, &f, PEER_WAIT_MS))
+			assert_int_equal(f.type, MSG_ERROR);
+		else
+			assert_true(peer_cut(&p, 0));
+		peer_close(&p);
+	}
+	assert_alive();
+}
+
+/* Bodies that do not decode: an error for that request alone. */
+static void
+test_bad_bodies(void **state)
+{
+	struct wire_frame f;
+	struct peer p;
+
+	(void)state;
+	for (uint8_t type = MSG_PRODUCE; type <= MSG_GET_CONSUMERS; type++) {
+		if (type == MSG_CONFIRM_OFFER)
+			continue;
+		peer_open(&p, &helper);
+		assert_true(peer_reply(&p, peer_ask(&p, type, 2000, LIT("\xff\xff\xff\xff")),
+		    MSG_DONE, &f) != KP_OK);
+		assert_true(peer_reply(&p, peer_ask(&p, type, 2000, LIT("")), MSG_DONE, &f) !=
+		    KP_OK);
+		assert_err(peer_ping(&p), KP_OK);
+		peer_ask(&p, MSG_CONFIRM_OFFER, 0, LIT("\xff"));
+		peer_close(&p);
+	}
+	assert_alive();
+}
+
+/* Deadlines of nothing, and of more than is allowed. */
+static void
+test_bad_deadlines(void **state)
+{
+	static const uint32_t deadlines[] = { 0, WIRE_DEADLINE_MAX_MS + 1, UINT32_MAX };
+	struct peer p;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(deadlines); i++) {
+		peer_open(&p, &helper);
+		peer_ask(&p, MSG_PING, deadlines[i], LIT(""));
+		assert_true(peer_cut(&p, PEER_WAIT_MS));
+		peer_close(&p);
+	}
+	assert_alive();
+}
+
+/* As many as are allowed, mixed, replies in any order: each id comes once. */
+static void
+test_many_in_flight(void **state)
+{
+	bool seen[IN_FLIGHT + 1] = { false };
+	struct msg_message m;
+	struct wire_frame f;
+	struct peer p;
+
+	(void)state;
+	mock_topic(&mock, "flight", 1);
+	peer_open(&p, &helper);
+	assert_err(peer_consume(&p, "flight", "g", 1000, &m), KP_ENOMSG);
+	p.id = 0;
+	for (int i = 0; i < IN_FLIGHT; i++) {
+		if (i % 4 == 0)
+			peer_ask_consume(&p, "flight", "g", 1500);
+		else if (i % 4 == 1)
+			peer_ask(&p, MSG_PING, 1500, LIT(""));
+		else
+			peer_ask_produce(&p, &(struct msg_produce){ LIT("flight2"), LIT("k"),
+			    LIT("v"), i % 4 == 2 }, 5000);
+	}
+	for (int i = 0; i < IN_FLIGHT; i++) {
+		assert_true(peer_recv(&p, &f, PEER_WAIT_MS));
+		assert_in_range(f.id, 1, IN_FLIGHT);
+		assert_false(seen[f.id]);
+		seen[f.id] = true;
+	}
+	assert_err(peer_ping(&p), KP_OK);
+	peer_close(&p);
+}
+
+static void
+test_too_many_in_flight(void **state)
+{
+	struct wire_frame f;
+	struct peer p;
+	int busy = 0;
+
+	(void)state;
+	mock_topic(&mock, "toomany", 1);
+	peer_open(&p, &helper);
+	for (int i = 0; i < IN_FLIGHT + 1; i++)
+		peer_ask_consume(&p, "toomany", "g", 3000);
+	while (busy == 0 && peer_recv(&p, &f, PEER_WAIT_MS)) {
+		struct msg_error e;
+
+		assert_int_equal(f.type, MSG_ERROR);
+		assert_err(msg_error_decode(f.body, &e), KP_OK);
+		busy += e.err == KP_EBUSY;
+	}
+	assert_int_equal(busy, 1);
+	peer_close(&p);
+	assert_alive();
+}
+
+/* Asks and asks, and reads no reply: it is cut before it takes the helper's memory. */
+static void
+test_replies_that_are_never_read(void **state)
+{
+	static uint8_t pings[WIRE_HEADER * 4096];
+	long rss = helper_rss_kib(&helper);
+	struct kp_buf b;
+	struct peer p;
+	int64_t until;
+
+	(void)state;
+	kp_buf_init(&b, sizeof(pings));
+	for (size_t i = 0; i < sizeof(pings) / WIRE_HEADER; i++)
+		assert_err(wire_end(&b, wire_begin(&b, MSG_PING, 1, 1000)), KP_OK);
+	memcpy(pings, b.p, sizeof(pings));
+	kp_buf_free(&b);
+	peer_open(&p, &helper);
+	until = sock_now_ms() + PEER_WAIT_MS;
+	/* at most 32 MiB of them: far above what may wait for one connection */
+	for (int i = 0; i < 512 && sock_now_ms() < until; i++) {
+		enum kp_err err = sock_write(p.fd, pings, sizeof(pings), sock_now_ms() + 1000,
+		    NULL);
+
+		if (err)
+			break;		/* cut, or no longer read from: both are fine */
+		assert_true(helper_rss_kib(&helper) < rss + MEMORY_KIB);
+	}
+	assert_alive();
+	assert_true(helper_rss_kib(&helper) < rss + MEMORY_KIB);
+	peer_close(&p);
+}
+
+/* Nobody's turn is taken by those who say nothing. */
+static void
+test_idle_connections(void **state)
+{
+	static struct peer idle[MANY_IDLE];
+	struct msg_produced r;
+	struct peer p;
+
+	(void)state;
+	mock_topic(&mock, "idle", 1);
+	for (int i = 0; i < MANY_IDLE; i++) {
+		peer_open(&idle[i], &helper);
+		if (i % 3 == 0)
+			peer_send_raw(&idle[i], "\0\0", 2);	/* half a header */
+	}
+	peer_open(&p, &helper);
+	for (int i = 0; i < 20; i++)
+		assert_err(peer_produce(&p, "idle", "k", "v", i % 2, &r), KP_OK);
+	assert_true(helper_rss_kib(&helper) < MEMORY_KIB);
+	for (int i = 1; i < MANY_IDLE; i += 3)
+		assert_err(peer_ping(&idle[i]), KP_OK);
+	for (int i = 0; i < MANY_IDLE; i++)
+		peer_close(&idle[i]);
+	assert_err(peer_ping(&p), KP_OK);
+	peer_close(&p);
+}
+
+/* Past its limit it refuses; when some have gone it serves again. */
+static void
+test_more_connections_than_are_served(void **state)
+{
+	static struct peer many[1100];
+	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	bool served = false;
+	size_t n = 0;
+
+	(void)state;
+	for (; n < COUNT(many); n++) {
+		many[n] = (struct peer){ .fd = -1 };
+		if (sock_connect(helper.socket, sock_now_ms() + 2000, &many[n].fd) != KP_OK)
+			break;		/* out of our own descriptors: enough */
+	}
+	assert_true(n > 900);
+	while (n > 0)
+		close(many[--n].fd);
+	while (!served && sock_now_ms() < until) {
+		struct wire_frame f;
+		struct peer p;
+
+		/* it may come before the helper has seen the others go */
+		peer_open(&p, &helper);
+		if (peer_send_raw(&p, "\0\0\0\0\1\1\0\0\0\0\0\1\0\0\4\0", WIRE_HEADER))
+			served = peer_recv(&p, &f, 1000);
+		peer_close(&p);
+	}
+	assert_true(served);
+	assert_alive();
+}
+
+/* Connections that come and go in the middle of everything. */
+static void
+test_hang_ups_in_flight(void **state)
+{
+	long rss;
+
+	(void)state;
+	mock_topic(&mock, "hangups", 1);
+	assert_alive();
+	rss = helper_rss_kib(&helper);
+	for (int i = 0; i < 1000; i++) {
+		struct peer p;
+
+		peer_open(&p, &helper);
+		if (i % 3 == 0)
+			peer_ask_consume(&p, "hangups", "g", 5000);
+		else
+			peer_ask_produce(&p, &(struct msg_produce){ LIT("hangups"), LIT("k"),
+			    LIT("v"), i % 3 == 1 }, 5000);
+		peer_close(&p);
+	}
+	assert_alive();
+	assert_true(helper_rss_kib(&helper) < rss + 24 * 1024);
+}
+
+static int
+group_setup(void **state)
+{
+	(void)state;
+	mock_open(&mock);
+	return 0;
+}
+
+static int
+group_teardown(void **state)
+{
+	(void)state;
+	mock_close(&mock);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_garbage),
+		TEST(test_every_truncation),
+		TEST(test_byte_by_byte),
+		TEST(test_every_flipped_byte),
+		TEST(test_lengths_that_lie),
+		TEST(test_another_version),
+		TEST(test_unknown_types),
+		TEST(test_bad_bodies),
+		TEST(test_bad_deadlines),
+		TEST(test_many_in_flight),
+		TEST(test_too_many_in_flight),
+		TEST(test_replies_that_are_never_read),
+		TEST(test_idle_connections),
+		TEST(test_more_connections_than_are_served),
+		TEST(test_hang_ups_in_flight),
+	};
+
+	unit_filter();
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
