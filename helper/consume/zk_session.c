@@ -40,7 +40,7 @@ library_log(const char *message)
 	const char *e = strstr(message, "errno=");
 
 	if (e)
-		atomic_store(&last_errno, atoi(e + 6));
+		atomic_store(&last_errno, (int)strtol(e + 6, NULL, 10));
 	log_debug("zk library: %s", message);
 }
 

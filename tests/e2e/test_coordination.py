@@ -417,6 +417,22 @@ def test_quit_without_a_server(zookeeper, zk, join):
     wait_for(lambda: not zk.get_children(f"/consumers/{a.group}/ids"), SESSION_TIMEOUT + RECONNECT, "the session has ended")
 
 
+def test_server_that_hangs(zookeeper, zk, join):
+    a, b = join(), join()
+    expect(zk, [a, b], [5, 5], 5)
+    zookeeper.pause()
+    try:
+        began = time.monotonic()
+        assert a.ask(f"consumers {TOPIC}") == "ZooKeeper did not answer in time"
+        assert 2.5 < time.monotonic() - began < 4
+        began = time.monotonic()
+        a.quit(11)
+        print(f"ended after {time.monotonic() - began:.2f} s")
+    finally:
+        zookeeper.resume()
+    expect(zk, [b], [10], SESSION_TIMEOUT + RECONNECT)
+
+
 def test_server_absent_at_the_start(join):
     server = Zookeeper()
     a = join(servers=f"127.0.0.1:{server.port}/late")

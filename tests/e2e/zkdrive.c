@@ -168,7 +168,7 @@ run(char *line)
 	if (word[0] == NULL)
 		return;
 	if (strcmp(word[0], "subscribe") == 0 && word[2])
-		subscribe(word[1], atoi(word[2]));
+		subscribe(word[1], (int32_t)strtol(word[2], NULL, 10));
 	else if (strcmp(word[0], "unsubscribe") == 0 && word[1])
 		ops->unsubscribe(drive.c, word[1]);
 	else if (strcmp(word[0], "hold") == 0)
@@ -230,7 +230,7 @@ main(int argc, char **argv)
 		if (colon == NULL)
 			return 2;
 		*colon = '\0';
-		subscribe(argv[i], atoi(colon + 1));
+		subscribe(argv[i], (int32_t)strtol(colon + 1, NULL, 10));
 	}
 	drive.input = loop_watch_fd(drive.env.loop, 0, on_input, NULL);
 	uv_signal_init(loop_uv(drive.env.loop), &drive.term);

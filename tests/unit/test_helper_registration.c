@@ -134,7 +134,8 @@ test_what_is_no_object_is_refused(void **state)
 {
 	static const char *const texts[] = {
 		"", " ", "null", "[]", "\"foo\"", "1", "{", "{\"subscription\":{\"foo\":1}",
-		"{\"subscription\":{\"foo\":1}} x", "{\"subscription\":{\"foo\":99999999999999999999}}",
+		"{\"subscription\":{\"foo\":1}} x",
+		"{\"subscription\":{\"foo\":99999999999999999999}}",
 		"{\"subscription\":{\"\xff\":1}}", "pixy_jobs1_62065_2015-09-24T22:21:05Z",
 	};
 	struct registration r;
