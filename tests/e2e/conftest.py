@@ -64,6 +64,13 @@ def gateway():
     end_all(made)
 
 
+@pytest.fixture
+def helper():
+    make, made = maker(Helper)
+    yield make
+    end_all(made)
+
+
 @pytest.fixture(scope="module")
 def shared_gateway():
     make, made = maker(Gateway)

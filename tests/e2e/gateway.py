@@ -124,10 +124,14 @@ class Gateway:
     def kill_all(self):
         """The host loses power, as far as its peers can see: launcher, helper, responders, nginx."""
         below = self.pids()
+        options = Path(f"/proc/{self.helper()}/cmdline").read_text().split("\0")
+        (socket,) = [o for o in options if o.startswith("--socket=")]
         self.proc.signal(signal.SIGKILL)
         for pid in below:
             kill(pid)
         self.proc.wait(10)
+        # Nobody is left to remove the launcher's folder of sockets.
+        shutil.rmtree(Path(socket.partition("=")[2]).parent, ignore_errors=True)
 
     def stop(self, sig=signal.SIGTERM):
         """Must end with status 0 within the promised time and leave no process behind."""
@@ -188,6 +192,10 @@ class Helper:
         self.proc = Proc(HELPER, [binary(HELPER), *flags(self.options)], self.folder, env=self.sanitizers.env)
         self.proc.wait_ready(lambda: can_connect(self.socket), 20, "listens on its socket")
         return self
+
+    def kill(self):
+        self.proc.signal(signal.SIGKILL)
+        self.proc.wait(10)
 
     def stop(self):
         self.proc.signal(signal.SIGTERM)

@@ -80,7 +80,7 @@ class Proc:
         self.name, self.folder = name, folder
         self.log = folder / f"{name}.log"
         # The child ends when the test run does, however that ends.
-        argv = ["setpriv", "--pdeathsig", "TERM", *(["--reuid", user, "--clear-groups"] if user else []),
+        argv = ["setpriv", "--pdeathsig", "TERM", *(["--reuid", user, "--regid", user, "--init-groups"] if user else []),
                 *map(str, argv)]
         with open(self.log, "ab") as log:
             self.log_start = log.tell()
@@ -140,7 +140,8 @@ class Proc:
 
 def tail(path, lines=25):
     try:
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+        said = path.read_text(errors="replace").splitlines()
+        return "\n".join([line for line in said if not line.startswith("\tat ")][-lines:])  # Java's stacks
     except OSError as e:
         return str(e)
 
@@ -158,11 +159,12 @@ def _stat(pid):
 
 
 def program(pid):
-    """The file name of the program that a pid runs; process names are cut at 15 characters."""
+    """The file name of the program that a pid runs; its process name is cut at 15 characters."""
     try:
-        return os.path.basename(os.readlink(f"/proc/{pid}/exe")).removesuffix(" (deleted)")
+        words = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").split()
     except OSError:
         return ""
+    return os.path.basename(words[0].rstrip(":")) if words else ""  # "nginx: worker process"
 
 
 def descendants(pid, name=None):

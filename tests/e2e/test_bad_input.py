@@ -76,7 +76,7 @@ def request(method, target, body=b""):
 # Names.
 
 def test_hostile_names(gw, broker, topic, works):
-    paths, topics = broker.zk_paths("/consumers"), broker.topics()
+    paths, topics = broker.zk_paths("/consumers"), broker.topics() | {"__consumer_offsets"}
     bodies = {"POST": b'[{"partition": 0, "offset": 0}]', "GET": b""}
     wrong = []
     for bad in HOSTILE:
@@ -92,7 +92,7 @@ def test_hostile_names(gw, broker, topic, works):
             if "x-injected" in reply.headers or "set-cookie" in reply.headers:
                 wrong.append((method, target, reply.headers))
     assert not wrong
-    assert broker.topics() == topics
+    assert broker.topics() <= topics
     assert all(p.startswith("/consumers/g/") or p == "/consumers/g" for p in broker.zk_paths("/consumers") - paths)
 
 
@@ -101,10 +101,10 @@ def test_hostile_groups_join_nothing_outside_their_own_node(gw, broker, topic, n
     for bad in HOSTILE:
         if bad not in GOOD_GROUPS:
             assert parse_reply(gw.tcp.raw(request("GET", f"{messages(topic)}?group={bad}"))).status in (400, 414)
-    for odd in ("$(id)", "a b"):
+    for odd in ("$(id)", "a~b"):
         gw.tcp.join(topic, odd)
     made = broker.zk_paths() - before
-    homes = [f"/consumers/{g}" for g in ("$(id)", "a b")]
+    homes = [f"/consumers/{g}" for g in ("$(id)", "a~b")]
     assert made and all(any(p == h or p.startswith(f"{h}/") for h in homes) for p in made), made
 
 
@@ -131,7 +131,9 @@ def test_length_over_the_limit_is_refused_without_reading(responder, topic, resp
 
 
 @pytest.mark.parametrize("params, statuses", [
-    ({"REQUEST_METHOD": None}, {400, 405}), ({"REQUEST_METHOD": "G\r\nET"}, {400, 405}), ({"REQUEST_METHOD": "X" * 9000}, {400, 405}),
+    ({"REQUEST_METHOD": None, "REQUEST_URI": "/_ping"}, {400, 405}),
+    ({"REQUEST_METHOD": "G\r\nET", "REQUEST_URI": "/_ping"}, {400, 405}),
+    ({"REQUEST_METHOD": "X" * 9000, "REQUEST_URI": "/_ping"}, {400, 405}),
     ({"REQUEST_URI": None, "PATH_INFO": None}, {400, 404}), ({"REQUEST_URI": "\0"}, {400, 404}),
     ({"REQUEST_URI": "http://h/_ping"}, {200, 400, 404}),
     ({"REQUEST_URI": None, "PATH_INFO": "/_ping"}, {200}), ({"REQUEST_URI": None, "PATH_INFO": "", "SCRIPT_NAME": "/_ping"}, {200}),
@@ -205,18 +207,24 @@ def test_silent_connections_to_the_helper(helper, responder, topic, responder_wo
         s.close()
 
 
+STRANGER = """
+$SIG{PIPE} = "IGNORE"; alarm 10;
+my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 7;
+syswrite $s, "x" x 100;
+exit(sysread($s, my $answer, 1) ? 1 : 0);
+"""
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be a stranger")
 def test_stranger_on_the_helpers_socket(helper, responder, topic, responder_works):
     """Even where the file's mode lets somebody in, the helper looks who it is."""
-    stranger = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "curl", "-q", "-sS",
-                "--max-time", "5", "--unix-socket", helper.socket, "http://h/"]
+    stranger = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "perl", "-MIO::Socket::UNIX",
+                "-e", STRANGER, helper.socket]
     mode = os.stat(helper.socket).st_mode
-    assert mode & 0o007 == 0, "the socket is open to everybody"
-    assert subprocess.run(stranger, capture_output=True).returncode == 7, "no way in"
+    assert subprocess.run(stranger, timeout=20).returncode == 7, "the socket's mode lets nobody in"
     os.chmod(helper.socket, 0o666)
     try:
-        status = subprocess.run(stranger, capture_output=True).returncode
-        assert status in (52, 55, 56), f"curl ended with {status}: the connection must be closed"
+        assert subprocess.run(stranger, timeout=20).returncode == 0, "the connection is closed without a word"
     finally:
         os.chmod(helper.socket, mode & 0o777)
     wait_for(lambda: "uid=65534" in helper.proc.output(), 5, "the log says who came")

@@ -10,7 +10,7 @@ import pytest
 
 from gateway import HELPER, RESPONDER, STOP_WITHIN, binary, stopwatch
 from procs import alive, kill, new_folder, wait_for
-from web import messages
+from web import Workers, messages, offsets
 
 SEED_FLAGS = ["kafkaPeers", "zookeeperPeers", "tcpAddr", "unixAddr", "pidFile", "help"]
 
@@ -46,7 +46,7 @@ def test_version(flag):
 
 
 @pytest.mark.parametrize("args, about", [
-    (["--noSuchFlag"], "noSuchFlag"), (["-noSuchFlag=1"], "noSuchFlag"), (["stray"], "stray"),
+    (["--noSuchFlag"], "noSuchFlag"), (["-noSuchFlag=1"], "noSuchFlag"), (["stray"], "argument"),
     (["--kafkaPeers"], "kafkaPeers"), (["--coordination", "nobody"], "coordination"),
     (["--storeMaxBytes", "many"], "storeMaxBytes"), (["-X", "novalue"], "-X")])
 def test_usage_errors_end_at_once_with_one_line(args, about):
@@ -161,16 +161,22 @@ def test_hung_helper_gets_503_in_time(gateway):
     """Every reply comes within its deadline, even when the helper hangs."""
     gw = gateway(None, syncTimeoutMs=1000)
     assert gw.tcp.produce("t", b"v", sync=True).status == 200
+    answers = []
+    calls = [gw.tcp.ping, lambda: gw.tcp.consume("t", "g"), lambda: gw.tcp.produce("t", b"v", sync=True),
+             lambda: gw.tcp.produce("t", b"v"), lambda: gw.tcp.get(offsets("t"), {"group": "g"})]
+
+    def call(_, number, stop):
+        elapsed = stopwatch()
+        answers.append((calls[number]().status, elapsed()))
     helper = gw.helper()
     os.kill(helper, signal.SIGSTOP)
     try:
-        for call in (gw.tcp.ping, lambda: gw.tcp.consume("t", "g"), lambda: gw.tcp.produce("t", b"v", sync=True),
-                     lambda: gw.tcp.get("/topics/t/offsets", {"group": "g"})):
-            elapsed = stopwatch()
-            reply = call()
-            assert reply.status in (503, 504) and elapsed() < 15, reply
+        with Workers([gw.tcp] * len(calls), call) as workers:
+            workers.join()
     finally:
         os.kill(helper, signal.SIGCONT)
+    assert len(answers) == len(calls)
+    assert all(status in (503, 504) and seconds < 15 for status, seconds in answers), answers
     wait_for(gw.answers, 15, "answers again")
 
 

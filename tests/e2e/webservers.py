@@ -6,6 +6,7 @@ does not have, so a sample that changes its places fails here first.
 """
 
 import os
+import re
 import signal
 import socket
 
@@ -23,8 +24,8 @@ RESPONDER_BINARY = "/usr/libexec/kafka-pixy/kafka-pixy.fcgi"
 PORT = "19092"
 
 
-def render(sample, folder, places):
-    text = (DEPLOY / sample).read_text()
+def render(sample, folder, places, edit=lambda text: text):
+    text = edit((DEPLOY / sample).read_text())
     for old, new in places.items():
         assert old in text, f"deploy/{sample} does not mention {old}"
         text = text.replace(old, str(new))
@@ -43,6 +44,7 @@ class Responder:
         self.proc = None
 
     def start(self):
+        self.socket.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX) as s:
             s.bind(str(self.socket))
             self.socket.chmod(0o666)
@@ -91,13 +93,17 @@ class WebServer:
             return {RESPONDER_SOCKET: self.backend.socket, PORT: self.port}
         return {RESPONDER_BINARY: self.helper.responder, HELPER_SOCKET: self.helper.socket, PORT: self.port}
 
+    def edit(self, text):
+        """What an administrator would change in the sample by hand."""
+        return text
+
     def start(self):
         if self.backend:
             self.backend.start()
-        sample = render(self.sample, self.folder, self.places())
+        sample = render(self.sample, self.folder, self.places(), self.edit)
         config = self.folder / "main.conf"
         config.write_text(self.main.format(user=WEB_USER, run=self.run, sample=sample, port=self.port,
-                                           modules=MODULES, folder=self.folder))
+                                           other_port=free_port(), modules=MODULES, folder=self.folder))
         self.proc = Proc(self.name, [a.format(config=config, folder=self.folder) for a in self.argv],
                          self.folder, env=self.helper.env)
         self.proc.wait_ready(lambda: can_connect(("127.0.0.1", self.port)), 15, "listens")
@@ -147,6 +153,7 @@ class NginxSpawnFcgi(Nginx):
 class Lighttpd(WebServer):
     name = "lighttpd"
     sample = "lighttpd.conf"
+    responder = Responder
     argv = ["lighttpd", "-D", "-f", "{config}"]
     main = """
 server.document-root = "{run}"
@@ -154,9 +161,22 @@ server.upload-dirs = ( "{run}" )
 server.username = "{user}"
 server.groupname = "{user}"
 server.bind = "127.0.0.1"
-server.port = {port}
+server.port = {other_port}
 include "{sample}"
 """
+
+
+class LighttpdBinPath(Lighttpd):
+    """Starts the responders itself, as the sample's second fastcgi.server says, which is commented out."""
+
+    name = "lighttpd-bin-path"
+    responder = None
+
+    def edit(self, text):
+        first, second = re.search(r"^\tfastcgi.server.*?^\t\)\)\)\n", text, re.M | re.S), re.search(
+            r"^\t#fastcgi.server.*?^\t#\)\)\)\n", text, re.M | re.S)
+        text = text.replace(first.group(), "").replace(second.group(), second.group().replace("\t#", "\t"))
+        return text.replace("/run/lighttpd/kafka-pixy.sock", str(self.run / "lighttpd.sock"))
 
 
 class Apache(WebServer):
@@ -207,4 +227,4 @@ class ApacheCgi(Apache):
     modules = ["cgid"]
 
 
-ALL = {s.name: s for s in (Nginx, NginxSpawnFcgi, Lighttpd, ApacheProxyFcgi, ApacheFcgid, ApacheCgi)}
+ALL = {s.name: s for s in (Nginx, NginxSpawnFcgi, Lighttpd, LighttpdBinPath, ApacheProxyFcgi, ApacheFcgid, ApacheCgi)}
