@@ -98,14 +98,11 @@ static void
 say_ready(const struct launch *l)
 {
 	const struct conf *c = l->conf;
-	bool embedded = conf_embedded(c);
 
 	log_info("serving on %s%s%s version=%s pid=%d helper=%d nginx=%d", c->tcp_addr,
 	    l->unix_addr[0] ? " and " : "", l->unix_addr, KP_VERSION, (int)getpid(),
 	    (int)children_first(&l->children, CHILD_HELPER)->pid,
 	    (int)children_first(&l->children, CHILD_NGINX)->pid);
-	if (embedded)
-		log_warn("embedded broker: its messages live in memory only, until this ends");
 }
 
 /* Until a signal says stop. */

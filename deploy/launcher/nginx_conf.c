@@ -16,7 +16,6 @@ static const struct {
 	{ "400 494", 400, "Bad request: the web server could not read it" },
 	{ "403 404", 404, "Not found" },
 	{ "405", 405, "Method not allowed" },
-	{ "408", 408, "The request did not arrive in time" },
 	{ "411", 411, "Length required" },
 	{ "413", 413, "Message is too large" },
 	{ "414", 414, "The path or the query is too long; a form can carry a long key" },
