@@ -12,13 +12,14 @@ import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
-from gateway import Sanitizers, binary
+from gateway import TREE, Sanitizers, binary
 from kafka import Zookeeper
 from procs import Proc, new_folder, wait_for
 
 SESSION_TIMEOUT = 15
 # A server that is just starting may take a connection and never answer on it; a client waits for ten seconds.
 RECONNECT = 25
+LSAN_OPTIONS = f"suppressions={TREE}/tests/lsan.supp:print_suppressions=0"
 TOPIC = "t"
 PARTITIONS = 10
 
@@ -51,8 +52,9 @@ class Member:
         self.group = group
         self.folder = new_folder("zkdrive")
         self.sanitizers = Sanitizers(self.folder)
-        self.proc = Proc("zkdrive", [binary("zkdrive"), servers, group, self.id, *(topics or [f"{TOPIC}:{PARTITIONS}"])],
-                         self.folder, env=self.sanitizers.env, stdin=subprocess.PIPE)
+        argv = [binary("zkdrive"), servers, group, self.id, *(topics or [f"{TOPIC}:{PARTITIONS}"])]
+        env = {**self.sanitizers.env, "LSAN_OPTIONS": LSAN_OPTIONS}
+        self.proc = Proc("zkdrive", argv, self.folder, env=env, stdin=subprocess.PIPE)
 
     def tell(self, line):
         self.proc.popen.stdin.write(f"{line}\n".encode())
