@@ -72,6 +72,10 @@ check-layers:
 check-e2e: $(BINS) $(B)/zkdrive
 	@KP_BUILD=$(B) tests/e2e/run
 
+# Our side of the coordination alone, for tests on a real ZooKeeper.
+$(B)/zkdrive: $(B)/tests/e2e/zkdrive.o $(HELPER_T)
+	$(Q)$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS)
+
 # Everything, on everything: installs what is missing, then the plain build with all
 # tests, and all of them again under the sanitizers.
 .PHONY: check asan tsan

@@ -11,9 +11,11 @@
 
 #include "common/log.h"
 #include "common/msg.h"
+#include "common/sock.h"
 #include "helper/consume/group.h"
 #include "helper/ops.h"
 
+/* Reading takes so long at most, and so does each further step of setting. */
 #define TIMEOUT_MS 4000
 
 struct offsets_job {
@@ -66,6 +68,7 @@ job_start(struct offsets_job *j, void (*work)(struct loop_job *), void (*done)(s
 static void
 ask_all(struct offsets_job *j)
 {
+	int64_t until = sock_now_ms() + TIMEOUT_MS;
 	int32_t n = 0;
 
 	j->err = kafka_admin_partitions(j->h->admin, j->topic, false, TIMEOUT_MS, &n, j->why);
@@ -79,8 +82,8 @@ ask_all(struct offsets_job *j)
 	j->n = (size_t)n;
 	for (int32_t i = 0; i < n; i++)
 		j->v[i].partition = i;
-	j->err = kafka_admin_offsets(j->h->admin, j->group, j->topic, j->v, j->n, TIMEOUT_MS,
-	    j->why);
+	j->err = kafka_admin_offsets(j->h->admin, j->group, j->topic, j->v, j->n,
+	    (int)(until - sock_now_ms()) + 1, j->why);
 }
 
 /* ---- get ---- */

@@ -1,9 +1,9 @@
 /*
  * PRODUCE: one message for Kafka.
  *
- * Both ways first ask whether the topic exists. Then sync goes straight to the
- * producer and is answered by its delivery report; async goes to the sender. When
- * Kafka cannot be asked, async is kept all the same.
+ * Sync goes straight to the producer and is answered by its delivery report. Async
+ * first asks whether the topic exists, and is then the sender's; when Kafka cannot
+ * be asked it is kept all the same.
  */
 #include "helper/produce/op_produce.h"
 
@@ -14,6 +14,9 @@
 #include "helper/ops.h"
 #include "helper/produce/sender.h"
 #include "helper/topics.h"
+
+/* librdkafka looks at its time-outs once a second: its report comes within that. */
+#define REPORT_LATE_MS 700
 
 struct produce {
 	struct topics_ask ask;		/* first */
@@ -64,8 +67,15 @@ op_produce_delivered(void *arg, void *opaque, const struct delivery *d)
 	free(s);
 }
 
-/* The producer's own time-out comes first and knows more; until its report comes
- * the op is ours. */
+/* The report knows whether a copy was on its way, so it is worth a moment more. */
+static void
+sync_late(struct op *op, enum kp_err why)
+{
+	op->interrupted = NULL;
+	if (why == KP_ETIMEDOUT)
+		op_extend(op, REPORT_LATE_MS);
+}
+
 static void
 send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 {
@@ -81,6 +91,7 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 	s->h = h;
 	memcpy(s->topic, m->topic.p, m->topic.n);
 	s->body = op_take_body(op);
+	op->interrupted = sync_late;
 	err = producer_send(h->sync, s->topic, m->key, m->value, s, &why);
 	if (err == KP_OK)
 		return;
@@ -100,8 +111,6 @@ topic_known(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 		op_end(op);		/* was told that it came too late */
 	else if (err == KP_ENOTFOUND || err == KP_EDENIED)
 		op_fail(op, err, 0, "%s", why);
-	else if (p->m.sync)
-		send_sync(p->h, op, &p->m);
 	else
 		sender_accept(p->h->sender, op, &p->m);
 	free(p);
@@ -122,6 +131,10 @@ op_produce(struct helper *h, struct op *op)
 	if (m.value.n > h->conf.max_message_bytes) {
 		op_fail(op, KP_ETOOBIG, 0, "the message has %zu bytes, the limit is %llu",
 		    m.value.n, (unsigned long long)h->conf.max_message_bytes);
+		return;
+	}
+	if (m.sync) {
+		send_sync(h, op, &m);
 		return;
 	}
 	p = calloc(1, sizeof(*p));
