@@ -17,11 +17,13 @@ BASE    := -std=c11 -D_GNU_SOURCE -DTHREADED -I. -MMD -MP
 
 COMMON  := $(wildcard common/*.c)
 FCGI    := $(wildcard fcgi/*.c)
-HELPER  := $(wildcard helper/*.c helper/*/*.c)
+# librdkafka's threads, made known to ThreadSanitizer.
+THREADS := $(if $(filter thread,$(SAN)),tests/tsan_threads.c)
+HELPER  := $(wildcard helper/*.c helper/*/*.c) $(THREADS)
 LAUNCH  := $(wildcard deploy/launcher/*.c)
 UNIT    := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 IT      := $(patsubst tests/it/test_%.c,%,$(wildcard tests/it/test_*.c))
-IT_LIB  := $(filter-out tests/it/test_%,$(wildcard tests/it/*.c))
+IT_LIB  := $(filter-out tests/it/test_%,$(wildcard tests/it/*.c)) $(THREADS)
 
 obj      = $(patsubst %.c,$(B)/%.o,$(1))
 BINS    := $(B)/kafka-pixy $(B)/kafka-pixy.fcgi $(B)/kafka-pixy-helper
