@@ -75,7 +75,9 @@ producer_new(struct loop *l, struct kafka *k, unsigned timeout_ms, unsigned ling
 		{ "message.timeout.ms", timeout },
 		{ "linger.ms", linger },
 		{ "max.in.flight.requests.per.connection", "1" },
-		{ "topic.metadata.propagation.max.ms", "2000" },
+		/* Who waits wants to know soon; a kept message can wait for a cluster
+		 * that is starting and does not know its topics yet. */
+		{ "topic.metadata.propagation.max.ms", timeout_ms ? "2000" : "60000" },
 		{ "partitioner", "fnv1a_random" },
 		{ "sticky.partitioning.linger.ms", "0" },
 		/* Our own bounds are lower; these must never be the ones that bind. */
