@@ -77,6 +77,11 @@ make_venv() {
 	echo "$want" >"$cache/venv/stamp"
 }
 
+copy_jars() {
+	timeout 600 mvn -q -B -f "$1" dependency:copy-dependencies -DincludeScope=runtime \
+	    -DoutputDirectory="$2" >>"$log" 2>&1
+}
+
 # A folder of jars appears complete, or not at all.
 fetch_kafka() {
 	dir=$cache/kafka-$1
@@ -85,8 +90,7 @@ fetch_kafka() {
 	say "fetching Kafka $1 from Maven Central"
 	rm -rf "$dir" "$dir.part"
 	mkdir -p "$dir.part"
-	if timeout 600 mvn -q -B -f "$pom" dependency:copy-dependencies -DincludeScope=runtime \
-	    -DoutputDirectory="$dir.part" >>"$log" 2>&1; then
+	if copy_jars "$pom" "$dir.part" || copy_jars "$pom" "$dir.part"; then
 		cp "$pom" "$dir.part/pom.xml"
 		mv "$dir.part" "$dir"
 	else
