@@ -1,9 +1,9 @@
 /*
  * PRODUCE: one message for Kafka.
  *
- * Sync goes straight to the producer and is answered by its delivery report. Async
- * first asks whether the topic exists, and is then the sender's; when Kafka cannot
- * be asked it is kept all the same.
+ * Both ways first ask whether the topic exists. Then sync goes straight to the
+ * producer and is answered by its delivery report, async to the sender. When Kafka
+ * cannot be asked, sync fails and async is kept all the same.
  */
 #include "helper/produce/op_produce.h"
 
@@ -18,20 +18,24 @@
 /* librdkafka looks at its time-outs once a second: its report comes within that. */
 #define REPORT_LATE_MS 700
 
+/* While it is asked whether the topic exists. */
 struct produce {
 	struct topics_ask ask;		/* first */
 	struct helper *h;
-	struct op *op;
+	struct op *op;			/* NULL: was answered */
 	struct msg_produce m;		/* its slices point into the op's body */
 };
 
 /* A sync message on its way; the value must stay until its report. */
 struct sync_send {
-	struct op *op;
+	struct op *op;			/* NULL: was answered */
 	struct helper *h;
 	uint8_t *body;
+	bool late;
 	char topic[TOPIC_MAX + 1];
 };
+
+/* ---- sync ---- */
 
 static void
 fail_sync(struct op *op, const struct delivery *d)
@@ -47,7 +51,6 @@ fail_sync(struct op *op, const struct delivery *d)
 		op_fail(op, d->err, 0, "Kafka: %s", d->text);
 }
 
-/* The delivery report of a sync message. */
 void
 op_produce_delivered(void *arg, void *opaque, const struct delivery *d)
 {
@@ -57,9 +60,9 @@ op_produce_delivered(void *arg, void *opaque, const struct delivery *d)
 	(void)arg;
 	if (d->err == KP_ENOTFOUND)
 		topics_forget(s->h->topics, kp_slice_str(s->topic));
-	if (d->err) {
+	if (s->op && d->err) {
 		fail_sync(s->op, d);
-	} else {
+	} else if (s->op) {
 		msg_produced_encode(op_reply_begin(s->op, MSG_PRODUCED), &r);
 		op_reply_send(s->op);
 	}
@@ -71,9 +74,17 @@ op_produce_delivered(void *arg, void *opaque, const struct delivery *d)
 static void
 sync_late(struct op *op, enum kp_err why)
 {
-	op->interrupted = NULL;
-	if (why == KP_ETIMEDOUT)
+	static const struct delivery unknown = { .err = KP_ETIMEDOUT, .maybe_kept = true };
+	struct sync_send *s = op->state;
+
+	if (why == KP_ETIMEDOUT && !s->late) {
+		s->late = true;
+		op->interrupted = sync_late;
 		op_extend(op, REPORT_LATE_MS);
+		return;
+	}
+	s->op = NULL;
+	fail_sync(op, &unknown);
 }
 
 static void
@@ -91,6 +102,7 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 	s->h = h;
 	memcpy(s->topic, m->topic.p, m->topic.n);
 	s->body = op_take_body(op);
+	op->state = s;
 	op->interrupted = sync_late;
 	err = producer_send(h->sync, s->topic, m->key, m->value, s, &why);
 	if (err == KP_OK)
@@ -100,6 +112,27 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 	free(s);
 }
 
+/* ---- both ---- */
+
+static void
+fail_unreachable(struct op *op)
+{
+	op_fail(op, KP_ETIMEDOUT, 0, "Kafka cannot be reached; nothing was sent");
+}
+
+/* Nobody waits any more, so nothing is sent. */
+static void
+ask_late(struct op *op, enum kp_err why)
+{
+	struct produce *p = op->state;
+
+	p->op = NULL;
+	if (why == KP_ETIMEDOUT)
+		fail_unreachable(op);
+	else
+		op_end(op);
+}
+
 static void
 topic_known(struct topics_ask *ask, enum kp_err err, int32_t partitions, const char *why)
 {
@@ -107,12 +140,19 @@ topic_known(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 	struct op *op = p->op;
 
 	(void)partitions;
-	if (op->conn == NULL)
-		op_end(op);		/* was told that it came too late */
-	else if (err == KP_ENOTFOUND || err == KP_EDENIED)
+	if (op == NULL) {
+		free(p);
+		return;
+	}
+	op->interrupted = NULL;
+	if (err == KP_ENOTFOUND || err == KP_EDENIED)
 		op_fail(op, err, 0, "%s", why);
-	else
+	else if (!p->m.sync)
 		sender_accept(p->h->sender, op, &p->m);
+	else if (err)
+		fail_unreachable(op);
+	else
+		send_sync(p->h, op, &p->m);
 	free(p);
 }
 
@@ -133,15 +173,13 @@ op_produce(struct helper *h, struct op *op)
 		    m.value.n, (unsigned long long)h->conf.max_message_bytes);
 		return;
 	}
-	if (m.sync) {
-		send_sync(h, op, &m);
-		return;
-	}
 	p = calloc(1, sizeof(*p));
 	if (p == NULL) {
 		op_fail(op, KP_ENOMEM, 1, "%s", kp_err_text(KP_ENOMEM));
 		return;
 	}
 	*p = (struct produce){ .ask.done = topic_known, .h = h, .op = op, .m = m };
+	op->state = p;
+	op->interrupted = ask_late;
 	topics_ask(h->topics, m.topic, &p->ask);
 }
