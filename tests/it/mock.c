@@ -218,50 +218,72 @@ mock_records_free(struct mock_records *r)
 	*r = (struct mock_records){ NULL, 0 };
 }
 
-/* The number behind the prefix; fails the test when it is not one below n. */
-static unsigned
+/* The number behind the prefix; n when there is none. */
+static unsigned long
 number_of(const struct mock_record *r, const char *prefix, unsigned n)
 {
 	size_t len = strlen(prefix);
-	char *end = NULL;
 	unsigned long k = n;
+	char *end = NULL;
 
 	if (strncmp(r->value, prefix, len) == 0)
 		k = strtoul(r->value + len, &end, 10);
-	if (end == NULL || *end != '\0' || k >= n)
-		fail_msg("partition %d offset %lld holds \"%.60s\", which nobody sent",
-		    r->partition, (long long)r->offset, r->value);
-	return (unsigned)k;
+	return end && *end == '\0' ? k : n;
+}
+
+/* Checks the records that are there; gives how many of the n are not, and marks
+ * those that are. */
+static unsigned
+check_records(const struct mock_records *r, const char *prefix, unsigned n, enum mock_order order,
+    bool *seen)
+{
+	long newest[PARTITIONS];
+	unsigned missing = n;
+
+	memset(seen, 0, n);
+	for (int i = 0; i < PARTITIONS; i++)
+		newest[i] = -1;
+	for (size_t i = 0; i < r->n; i++) {
+		const struct mock_record *v = &r->v[i];
+		unsigned long k = number_of(v, prefix, n);
+
+		if (k >= n && order == MOCK_ANY)
+			continue;
+		if (k >= n)
+			fail_msg("partition %d offset %lld holds \"%.60s\", which nobody sent",
+			    v->partition, (long long)v->offset, v->value);
+		if (seen[k] && order == MOCK_ONCE)
+			fail_msg("\"%s\" is there twice", v->value);
+		if (!seen[k] && (long)k < newest[v->partition] && order != MOCK_ANY)
+			fail_msg("\"%s\" came after %ld", v->value, newest[v->partition]);
+		if (!seen[k])
+			newest[v->partition] = (long)k;
+		missing -= !seen[k];
+		seen[k] = true;
+	}
+	return missing;
 }
 
 void
-mock_expect(struct mock *m, const char *topic, const char *prefix, unsigned n, bool twice_allowed)
+mock_expect(struct mock *m, const char *topic, const char *prefix, unsigned n,
+    enum mock_order order)
 {
-	struct mock_records r;
+	int64_t until = sock_now_ms() + READ_MS;
 	bool *seen = calloc(n, sizeof(*seen));
-	long newest[PARTITIONS];
-	unsigned count = 0;
+	unsigned missing;
 
-	for (int i = 0; i < PARTITIONS; i++)
-		newest[i] = -1;
-	mock_read(m, topic, n, READ_MS, &r);
-	for (size_t i = 0; i < r.n; i++) {
-		unsigned k = number_of(&r.v[i], prefix, n);
+	assert_non_null(seen);
+	/* Second copies count as records, so there may be n before all have come. */
+	do {
+		struct mock_records r;
 
-		if (seen[k] && !twice_allowed)
-			fail_msg("%s: \"%s\" is there twice", topic, r.v[i].value);
-		if (!seen[k] && (long)k < newest[r.v[i].partition])
-			fail_msg("%s: \"%s\" came after %ld", topic, r.v[i].value,
-			    newest[r.v[i].partition]);
-		if (!seen[k])
-			newest[r.v[i].partition] = k;
-		count += !seen[k];
-		seen[k] = true;
-	}
-	for (unsigned i = 0; i < n && count < n; i++)
+		mock_read(m, topic, n, until - sock_now_ms(), &r);
+		missing = check_records(&r, prefix, n, order, seen);
+		mock_records_free(&r);
+	} while (missing && sock_now_ms() < until);
+	for (unsigned i = 0; i < n && missing; i++)
 		if (!seen[i])
-			fail_msg("%s: %u of %u are missing, the first is \"%s%u\"", topic,
-			    n - count, n, prefix, i);
+			fail_msg("%s: %u of %u are missing, the first is \"%s%u\"", topic, missing,
+			    n, prefix, i);
 	free(seen);
-	mock_records_free(&r);
 }

@@ -56,9 +56,13 @@ struct mock_records {
 void mock_read(struct mock *m, const char *topic, size_t want, int64_t wait_ms,
     struct mock_records *r);
 void mock_records_free(struct mock_records *r);
-/* The topic holds each of "prefix0" ... "prefix<n-1>", in that order within each
- * partition's first copies; second copies only where they may be. */
+/*
+ * The topic holds each of "prefix0" ... "prefix<n-1>", and nothing else:
+ * ONCE, in that order within each partition; TWICE: the first copies are in that
+ * order; ANY: in any order, and others may be there too. Waits for them.
+ */
+enum mock_order { MOCK_ONCE, MOCK_TWICE, MOCK_ANY };
 void mock_expect(struct mock *m, const char *topic, const char *prefix, unsigned n,
-    bool twice_allowed);
+    enum mock_order order);
 
 #endif

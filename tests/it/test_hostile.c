@@ -140,7 +140,7 @@ test_byte_by_byte(void **state)
 	assert_err(peer_reply(&p, 7, MSG_PRODUCED, &f), KP_OK);
 	peer_close(&p);
 	kp_buf_free(&b);
-	mock_expect(&mock, "bytewise", "m", 1, false);
+	mock_expect(&mock, "bytewise", "m", 1, MOCK_ONCE);
 }
 
 /* Each byte of a valid frame flipped: an error, a cut, or a request; never worse. */

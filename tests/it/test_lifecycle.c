@@ -100,13 +100,13 @@ test_killed_with_pending_messages(void **state)
 	mock_up(&mock);
 	start();
 	peer_produce_many(&peer, "pending", "k", "m", 400, 450, 16);
-	mock_expect(&mock, "pending", "m", 450, true);
+	mock_expect(&mock, "pending", "m", 450, MOCK_TWICE);
 	peer_close(&peer);
 	helper_stop(&helper, STOP_MS);
 	/* and then there is nothing left to send */
 	start();
 	peer_produce_many(&peer, "pending", "k", "m", 450, 451, 1);
-	mock_expect(&mock, "pending", "m", 451, true);
+	mock_expect(&mock, "pending", "m", 451, MOCK_TWICE);
 	peer_close(&peer);
 }
 
@@ -140,23 +140,7 @@ test_killed_under_load(void **state)
 	}
 	start();
 	peer_close(&peer);
-	{
-		struct mock_records r;
-		bool *seen = calloc(kept, 1);
-
-		mock_read(&mock, "load", kept, PEER_WAIT_MS, &r);
-		for (size_t i = 0; i < r.n; i++) {
-			unsigned long n = strtoul(r.v[i].value + 1, NULL, 10);
-
-			if (n < kept)
-				seen[n] = true;
-		}
-		for (unsigned i = 0; i < kept; i++)
-			if (!seen[i])
-				fail_msg("m%u of %u was answered and is lost", i, kept);
-		free(seen);
-		mock_records_free(&r);
-	}
+	mock_expect(&mock, "load", "m", kept, MOCK_ANY);
 }
 
 static void
@@ -168,7 +152,7 @@ test_ends_with_everything_sent(void **state)
 	peer_produce_many(&peer, "drain", "k", "m", 0, 1000, 32);
 	peer_close(&peer);
 	helper_stop(&helper, STOP_MS);
-	mock_expect(&mock, "drain", "m", 1000, false);
+	mock_expect(&mock, "drain", "m", 1000, MOCK_ONCE);
 }
 
 /* With Kafka away it ends all the same, says what stays, and sends it next time. */
@@ -181,7 +165,7 @@ test_ends_while_kafka_is_away(void **state)
 	mock_topic(&mock, "stay", 1);
 	start();
 	peer_produce_many(&peer, "stay", "k", "m", 0, 10, 1);
-	mock_expect(&mock, "stay", "m", 10, false);
+	mock_expect(&mock, "stay", "m", 10, MOCK_ONCE);
 	mock_down(&mock);
 	peer_produce_many(&peer, "stay", "k", "m", 10, 60, 8);
 	peer_close(&peer);
@@ -192,7 +176,7 @@ test_ends_while_kafka_is_away(void **state)
 	mock_up(&mock);
 	start();
 	peer_close(&peer);
-	mock_expect(&mock, "stay", "m", 60, true);
+	mock_expect(&mock, "stay", "m", 60, MOCK_TWICE);
 }
 
 /* Waiting requests are answered, not cut, when the helper is told to end. */
@@ -373,7 +357,7 @@ test_durability_modes(void **state)
 		peer_produce_many(&peer, topic, "k", "m", 0, 200, 32);
 		peer_close(&peer);
 		helper_stop(&helper, STOP_MS);
-		mock_expect(&mock, topic, "m", 200, false);
+		mock_expect(&mock, topic, "m", 200, MOCK_ONCE);
 	}
 }
 
