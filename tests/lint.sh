@@ -13,7 +13,7 @@ check() {
 	findings=$("$@" 2>&1)
 	if [ -n "$findings" ]; then
 		failed=$((failed + 1))
-		echo "$findings" | sed "s|^|$title: |"
+		echo "$findings" | awk -v title="$title" '{ print title ": " $0 }'
 	else
 		passed=$((passed + 1))
 	fi
