@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,7 @@ static const struct option {
 	    "group that may connect to the helper's socket" },
 	{ "socketUsers", L | H, STR, FIELD(socket_users), "", NULL, 0, 0,
 	    "users that the helper serves, name,...; root and its own user always are" },
-	{ "user", L | H, STR, FIELD(user), "", NULL, 0, 0,
+	{ "user", L, STR, FIELD(user), "", NULL, 0, 0,
 	    "user to become when started as root" },
 	{ "responders", L, NUM, FIELD(responders), "2", NULL, 1, 16,
 	    "number of responder processes" },
@@ -402,7 +403,7 @@ format_arg(const struct conf *c, const struct option *o)
 char **
 conf_args(const struct conf *c, enum conf_program program, const char *argv0)
 {
-	char **args = calloc(N_OPTIONS + CONF_X_MAX + 2, sizeof(*args));
+	char **args = calloc(N_OPTIONS + 2, sizeof(*args));
 	size_t n = 0;
 
 	if (args == NULL || (args[n++] = strdup(argv0)) == NULL)
@@ -410,16 +411,13 @@ conf_args(const struct conf *c, enum conf_program program, const char *argv0)
 	for (size_t i = 0; i < N_OPTIONS; i++) {
 		const struct option *o = &options[i];
 
-		/* The file and the environment are already in the values. */
+		/* A file and the environment are already in the values. */
 		if (!(o->programs & program) || o->kind == FLAG || o->kind == LIST ||
 		    strcmp(o->name, "config") == 0)
 			continue;
 		if ((args[n++] = format_arg(c, o)) == NULL)
 			goto fail;
 	}
-	for (size_t i = 0; i < c->n_x && program == CONF_HELPER; i++)
-		if (asprintf(&args[n++], "--X=%s", c->x[i]) < 0)
-			goto fail;
 	return args;
 
 fail:
@@ -433,6 +431,20 @@ conf_args_free(char **args)
 	for (size_t i = 0; args && args[i]; i++)
 		free(args[i]);
 	free(args);
+}
+
+enum kp_err
+conf_save_properties(const struct conf *c, const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	bool ok = f != NULL;
+
+	for (size_t i = 0; ok && i < c->n_x; i++)
+		ok = fprintf(f, "X = %s\n", c->x[i]) > 0;
+	if (f)
+		ok = fclose(f) == 0 && ok;
+	return ok ? KP_OK : KP_EIO;
 }
 
 const char *

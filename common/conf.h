@@ -73,11 +73,15 @@ bool conf_embedded(const struct conf *c);
 
 /*
  * The command line that gives `program` the same configuration: argv0, then
- * --name=value for each of its options. NULL-terminated, freed with
- * conf_args_free(); NULL without memory.
+ * --name=value for each of its options, but for -X: a property may be a secret, and
+ * everybody can read a command line. NULL-terminated, freed with conf_args_free();
+ * NULL without memory.
  */
 char **conf_args(const struct conf *c, enum conf_program program, const char *argv0);
 void conf_args_free(char **args);
+/* Writes the -X properties to a new file of mode 0600, for --config. KP_EIO: see
+ * errno. */
+enum kp_err conf_save_properties(const struct conf *c, const char *path);
 
 /* The names in the table, for the checks of documents; NULL past the end. */
 const char *conf_option_name(size_t i);

@@ -13,8 +13,11 @@
 struct write {
 	uv_write_t req;
 	struct conn *conn;
+	size_t n;
 	uint8_t bytes[];
 };
+
+static void read_on(struct conn *c);
 
 /* ---- hooks ---- */
 
@@ -59,10 +62,15 @@ static void
 write_done(uv_write_t *req, int status)
 {
 	struct write *w = (struct write *)req;
+	struct conn *c = w->conn;
+	bool paused = c->unsent > UNSENT_PAUSE;
 
-	if (status < 0 && status != UV_ECANCELED)
-		conn_close(w->conn, "write failed");
+	c->unsent -= sizeof(*w) + w->n;
 	free(w);
+	if (status < 0 && status != UV_ECANCELED)
+		conn_close(c, "write failed");
+	else if (paused && c->unsent <= UNSENT_PAUSE)
+		read_on(c);
 }
 
 /* Most replies go out in one call; what the kernel does not take is queued. */
@@ -84,22 +92,28 @@ conn_write(struct conn *c, const uint8_t *p, size_t n)
 	}
 	if (k < 0)
 		k = 0;
-	if (uv_stream_get_write_queue_size((uv_stream_t *)&c->pipe) + n > UNSENT_MAX) {
+	n -= (size_t)k;
+	if (c->unsent + n > UNSENT_MAX) {
 		conn_close(c, "replies are not read");
 		return;
 	}
-	w = malloc(sizeof(*w) + n - (size_t)k);
+	w = malloc(sizeof(*w) + n);
 	if (w == NULL) {
 		conn_close(c, "out of memory");
 		return;
 	}
 	w->conn = c;
-	memcpy(w->bytes, p + k, n - (size_t)k);
-	buf = uv_buf_init((char *)w->bytes, (unsigned)(n - (size_t)k));
+	w->n = n;
+	memcpy(w->bytes, p + k, n);
+	buf = uv_buf_init((char *)w->bytes, (unsigned)n);
 	if (uv_write(&w->req, (uv_stream_t *)&c->pipe, &buf, 1, write_done) != 0) {
 		free(w);
 		conn_close(c, "write failed");
+		return;
 	}
+	c->unsent += sizeof(*w) + n;
+	if (c->unsent > UNSENT_PAUSE)
+		uv_read_stop((uv_stream_t *)&c->pipe);
 }
 
 /* ---- reading ---- */
@@ -149,6 +163,16 @@ next_frame(struct conn *c)
 	return !c->closing;
 }
 
+/* All that have come, unless the peer is to read its replies first. */
+static void
+take_frames(struct conn *c)
+{
+	while (c->unsent <= UNSENT_PAUSE && next_frame(c))
+		;
+	if (!c->closing && c->in.len == 0 && c->in.cap > KEEP_BYTES)
+		kp_buf_free(&c->in);
+}
+
 static void
 read_done(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
@@ -160,10 +184,17 @@ read_done(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 		return;
 	}
 	c->in.len += (size_t)n;
-	while (next_frame(c))
-		;
-	if (!c->closing && c->in.len == 0 && c->in.cap > KEEP_BYTES)
-		kp_buf_free(&c->in);
+	take_frames(c);
+}
+
+static void
+read_on(struct conn *c)
+{
+	if (c->closing)
+		return;
+	take_frames(c);
+	if (!c->closing && c->unsent <= UNSENT_PAUSE)
+		uv_read_start((uv_stream_t *)&c->pipe, read_alloc, read_done);
 }
 
 /* ---- ending ---- */

@@ -9,8 +9,29 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/msg.h"
 #include "common/sock.h"
 #include "helper/ipc_state.h"
+
+/* Tells why, under the id 0: nothing of the peer was read. What does not go out at
+ * once is not worth waiting for. */
+static void
+refuse(uv_pipe_t *pipe)
+{
+	const struct msg_error m = { .err = KP_EDENIED,
+	    .text = LIT("The helper does not serve this user: add it to --socketUsers") };
+	struct kp_buf out;
+	uv_buf_t buf;
+	size_t begin;
+
+	kp_buf_init(&out, 1024);
+	begin = wire_begin(&out, MSG_ERROR, 0, 0);
+	if (msg_error_encode(&out, &m) == KP_OK && wire_end(&out, begin) == KP_OK) {
+		buf = uv_buf_init((char *)out.p, (unsigned)out.len);
+		uv_try_write((uv_stream_t *)pipe, &buf, 1);
+	}
+	kp_buf_free(&out);
+}
 
 static bool
 peer_allowed(struct ipc *ipc, uv_pipe_t *pipe)
@@ -26,6 +47,7 @@ peer_allowed(struct ipc *ipc, uv_pipe_t *pipe)
 	for (size_t i = 0; i < ipc->n_users; i++)
 		if (ipc->users[i] == cred.uid)
 			return true;
+	refuse(pipe);
 	if (log_rate_ok(&ipc->rate, &dropped))
 		log_warn("ipc peer refused uid=%u pid=%d dropped_lines=%u: "
 		    "not one of --socketUsers", cred.uid, cred.pid, dropped);

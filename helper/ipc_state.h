@@ -9,9 +9,10 @@
 #include "common/wire.h"
 #include "helper/ipc.h"
 
-#define CONNS_MAX 1024
+#define CONNS_MAX 8192			/* 16 responders of 400 threads fit */
 #define OPS_PER_CONN_MAX 64
 #define UNSENT_MAX (16u * 1024 * 1024)	/* of replies that a peer does not read */
+#define UNSENT_PAUSE (256u * 1024)	/* its requests wait until it has read some */
 #define KEEP_BYTES (64u * 1024)		/* a larger buffer is not kept */
 #define USERS_MAX 16
 
@@ -42,6 +43,7 @@ struct conn {
 	struct op *ops;
 	size_t n_ops;
 	struct conn_hook *hooks;
+	size_t unsent;			/* with what each reply costs in memory */
 	bool closing;
 	struct loop_task end;
 };

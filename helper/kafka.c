@@ -27,8 +27,8 @@ struct kafka {
 static void
 log_cb(const rd_kafka_t *rk, int level, const char *fac, const char *text)
 {
-	(void)rk;
-	log_line(level <= 2 ? LOG_ERROR : LOG_DEBUG, "kafka %s: %s", fac, text);
+	log_line(level <= 2 ? LOG_ERROR : LOG_DEBUG, "kafka handle=%s %s: %s",
+	    rk ? rd_kafka_name(rk) : "", fac, text);
 }
 
 /* Reads "@/path" into `out`, which the caller wipes. The file must be ours alone. */
@@ -325,6 +325,10 @@ kafka_wake_add(struct kafka_wake *w, rd_kafka_queue_t *q)
 	static const uint64_t one = 1;
 
 	rd_kafka_queue_io_event_enable(q, w->fd, &one, sizeof(one));
+	/* It tells when it is no longer empty. If it was not empty before it was told
+	 * to, it never would: so it is looked at once in any case. */
+	if (write(w->fd, &one, sizeof(one)) < 0)
+		log_warn("kafka wake: %s", strerror(errno));
 }
 
 void

@@ -137,6 +137,29 @@ admit_web_user(struct launch *l)
 	return KP_OK;
 }
 
+/* The helper reads -X properties from a file: a command line is for all to see. */
+static enum kp_err
+add_properties(struct launch *l)
+{
+	char path[RUNDIR_MAX + 32], *option;
+	size_t n = 0;
+
+	if (l->conf->n_x == 0)
+		return KP_OK;
+	snprintf(path, sizeof(path), "%s/helper.conf", l->run_dir);
+	if (conf_save_properties(l->conf, path) != KP_OK) {
+		log_error("cannot write %s: %s", path, strerror(errno));
+		return KP_EIO;
+	}
+	while (l->helper_argv[n])
+		n++;
+	if (asprintf(&option, "--config=%s", path) < 0)
+		return KP_ENOMEM;
+	/* conf_args() leaves room for it: it never gives --config itself. */
+	l->helper_argv[n] = option;
+	return KP_OK;
+}
+
 static enum kp_err
 make_argv(struct launch *l)
 {
@@ -146,7 +169,7 @@ make_argv(struct launch *l)
 		return KP_ENOMEM;
 	l->helper_argv = conf_args(l->conf, CONF_HELPER, "kafka-pixy-helper");
 	l->responder_argv = conf_args(l->conf, CONF_RESPONDER, "kafka-pixy.fcgi");
-	return l->helper_argv && l->responder_argv ? KP_OK : KP_ENOMEM;
+	return l->helper_argv && l->responder_argv ? add_properties(l) : KP_ENOMEM;
 }
 
 static enum kp_err

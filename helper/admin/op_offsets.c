@@ -164,14 +164,28 @@ resolve(struct offsets_job *j, const struct msg_offsets *want)
 	return KP_OK;
 }
 
+/* A responder has refused these already. */
+static bool
+are_sane(const struct msg_offsets *want)
+{
+	for (size_t i = 0; i < want->n; i++) {
+		if (want->v[i].offset < -2)
+			return false;
+		for (size_t k = 0; k < i; k++)
+			if (want->v[k].partition == want->v[i].partition)
+				return false;
+	}
+	return true;
+}
+
 static void
 set_work(struct loop_job *job)
 {
 	struct offsets_job *j = (struct offsets_job *)job;
 	struct msg_offsets want;
 
-	if (msg_offsets_decode(op_body(j->op), &want) != KP_OK)
-		j->err = KP_EBADMSG;
+	if (msg_offsets_decode(op_body(j->op), &want) != KP_OK || !are_sane(&want))
+		j->err = KP_EBADREQ;
 	else
 		ask_all(j);
 	if (j->err == KP_OK)
@@ -245,7 +259,7 @@ set_resolved(struct loop_job *job)
 	struct offsets_job *j = (struct offsets_job *)job;
 
 	if (j->err)
-		set_answer(j, j->err, j->why);
+		set_answer(j, j->err, j->why[0] ? j->why : kp_err_text(j->err));
 	else if (j->n == 0)
 		set_answer(j, KP_OK, NULL);
 	else

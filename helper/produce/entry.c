@@ -84,7 +84,7 @@ entry_appended(struct store_cmd *cmd, enum kp_err err)
 			entry_settle(e, STORE_REMOVE);
 	} else if (err == KP_OK) {
 		entry_answer(e);
-		if (e->sent == SEND_REPORTED)
+		if (e->sent == SEND_DELIVERED)
 			entry_settle(e, STORE_REMOVE);
 	} else if (e->sent != SEND_SENT) {
 		entry_refuse(e, KP_EFULL, err == KP_EFULL ? "the disk of the store is full" :
@@ -114,41 +114,82 @@ entry_send(struct entry *e, const char **why)
 	return KP_OK;
 }
 
-/* The delivery report: the only thing that lets a row leave the store. */
+/* Kafka has it: the only way for a row to leave the store for good. */
+static void
+entry_done(struct entry *e)
+{
+	struct sender *s = e->sender;
+
+	s->delivered_ms = loop_now_ms(s->loop);
+	e->sent = SEND_DELIVERED;
+	if (e->appended == APPEND_QUEUED && store_cancel(s->store, &e->append))
+		e->appended = APPEND_NONE;
+	entry_answer(e);
+	if (e->appended == APPEND_KEPT)
+		entry_settle(e, STORE_REMOVE);
+}
+
+/* Kafka will never take it: its sender hears so, if nobody told him 200 yet. */
+static void
+entry_hopeless(struct entry *e, const struct delivery *d)
+{
+	e->sent = SEND_IDLE;
+	e->failed = d->err;
+	e->reason = d->text;
+	if (e->appended == APPEND_QUEUED && store_cancel(e->sender->store, &e->append))
+		e->appended = APPEND_NONE;
+	else if (e->appended == APPEND_QUEUED)
+		e->lane->appending++;
+	if (e->appended == APPEND_KEPT)
+		entry_settle(e, STORE_BURY);
+	else if (e->appended == APPEND_NONE && e->op)
+		entry_refuse(e, d->err, d->text);
+	else if (e->appended == APPEND_NONE)
+		log_error("sender message lost topic=%s durability=memory: %s", e->lane->name,
+		    d->text);
+}
+
+/* Nothing is wrong with it, and kept messages have no time-out: sent again at once,
+ * or, when that cannot be, from the disk with all that came after it. */
+static void
+entry_again(struct entry *e, const struct delivery *d)
+{
+	struct lane *lane = e->lane;
+	const char *why;
+
+	e->sent = SEND_IDLE;
+	if (!e->sender->closing && entry_send(e, &why) == KP_OK)
+		return;
+	if (e->appended == APPEND_NONE) {
+		if (e->op == NULL)
+			log_error("sender message lost topic=%s: %s", lane->name, d->text);
+		entry_refuse(e, KP_EUNAVAIL, "Kafka did not take the message");
+		return;
+	}
+	lane->backlog = true;
+	lane->load_covers = false;
+	lane->appending += e->appended == APPEND_QUEUED;
+	if (lane->loaded_id >= e->row.id)
+		lane->loaded_id = e->row.id - 1;
+}
+
 void
 entry_delivered(void *arg, void *opaque, const struct delivery *d)
 {
 	struct sender *s = arg;
 	struct entry *e = opaque;
 	struct lane *lane = e->lane;
-	const char *why;
 
 	lane->in_window--;
 	lane->in_window_bytes -= entry_bytes(e);
 	s->in_window--;
 	s->in_window_bytes -= entry_bytes(e);
-	e->sent = SEND_REPORTED;
-	if (d->err == KP_OK) {
-		s->delivered_ms = loop_now_ms(s->loop);
-	} else if (!d->permanent && s->drained == NULL && entry_send(e, &why) == KP_OK) {
-		return;			/* kept messages have no time-out */
-	} else if (d->permanent) {
-		e->failed = d->err;
-		e->reason = d->text;
-	}
-	if (e->appended == APPEND_QUEUED && store_cancel(s->store, &e->append))
-		e->appended = APPEND_NONE;
 	if (d->err == KP_OK)
-		entry_answer(e);
-	else if (e->appended == APPEND_NONE)
-		entry_refuse(e, d->err, d->text);
-	if (e->appended == APPEND_KEPT && d->err == KP_OK)
-		entry_settle(e, STORE_REMOVE);
-	else if (e->appended == APPEND_KEPT && d->permanent)
-		entry_settle(e, STORE_BURY);
-	else if (e->appended == APPEND_NONE && d->err && s->store == NULL)
-		log_error("sender message lost topic=%s durability=memory: %s", lane->name,
-		    d->text);
+		entry_done(e);
+	else if (d->permanent)
+		entry_hopeless(e, d);
+	else
+		entry_again(e, d);
 	entry_free_if_done(e);
 	if (lane->backlog)
 		lane_load(lane);

@@ -88,7 +88,7 @@ static void
 loaded(void *arg, enum kp_err err, struct store_loaded *rows)
 {
 	struct lane *lane = arg;
-	bool any = rows != NULL, sending = true;
+	bool any = rows != NULL, sending = !lane->sender->closing;
 
 	lane->loading = false;
 	while (rows) {
@@ -111,7 +111,7 @@ loaded(void *arg, enum kp_err err, struct store_loaded *rows)
 void
 lane_load(struct lane *lane)
 {
-	if (lane->loading || !lane_has_room(lane))
+	if (lane->loading || lane->sender->closing || !lane_has_room(lane))
 		return;
 	lane->loading = true;
 	lane->load_covers = lane->appending == 0;

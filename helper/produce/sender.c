@@ -179,6 +179,7 @@ sender_close(struct sender *s)
 {
 	int64_t left = 0;
 
+	s->closing = true;
 	loop_timer_end(&s->retry);
 	producer_free(s->producer);
 	if (s->store)

@@ -7,7 +7,7 @@
  * hands, in librdkafka's hands, or both, and is freed when it is in neither:
  *
  *	append: NONE -> QUEUED -> KEPT -> REMOVING -> (gone)
- *	send:   IDLE -> SENT -> REPORTED
+ *	send:   IDLE -> SENT -> DELIVERED, or back to IDLE
  *
  * An entry whose topic has a backlog is not sent; it is freed once it is kept,
  * and comes back from the disk in its turn.
@@ -20,7 +20,7 @@
 #include "helper/produce/store.h"
 
 enum append_state { APPEND_NONE, APPEND_QUEUED, APPEND_KEPT, APPEND_REMOVING };
-enum send_state { SEND_IDLE, SEND_SENT, SEND_REPORTED };
+enum send_state { SEND_IDLE, SEND_SENT, SEND_DELIVERED };
 
 struct lane {				/* one topic */
 	struct lane *next;
@@ -63,6 +63,7 @@ struct sender {
 	int64_t delivered_ms;		/* the last time Kafka took a message */
 	int64_t drain_until_ms;
 	struct loop_timer drain;
+	bool closing;			/* nothing is sent or loaded any more */
 	void (*drained)(void *arg);
 	void *drained_arg;
 };

@@ -122,8 +122,8 @@ run_batch(struct store *s, struct store_cmd *first)
 	/* After a failed write or sync nobody knows what the disk holds. */
 	if ((err == KP_EIO || rest == KP_EIO) && !s->poisoned) {
 		s->poisoned = true;
-		log_error("store failed: async produce is refused until a restart; "
-		    "sync produce goes on");
+		log_error("store failed: until a restart an async message is only accepted "
+		    "once Kafka has it; sync produce goes on");
 	}
 	for (struct store_cmd *c = first; c; c = c->next) {
 		c->err = c->verb == STORE_APPEND ? err : rest;

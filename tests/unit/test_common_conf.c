@@ -114,10 +114,10 @@ test_spellings(void **state)
 		conf_free(&c);
 	}
 	/* the value is the rest, whatever it looks like */
-	assert_err(HELPER(&c, "--kafkaPeers=", "--store=a=b", "--user", "--help"), KP_OK);
+	assert_err(HELPER(&c, "--kafkaPeers=", "--store=a=b", "--zookeeperPeers", "--help"), KP_OK);
 	assert_string_equal(c.kafka_peers, "");
 	assert_string_equal(c.store, "a=b");
-	assert_string_equal(c.user, "--help");
+	assert_string_equal(c.zookeeper_peers, "--help");
 	assert_false(c.help);
 	conf_free(&c);
 	assert_err(HELPER(&c, "--logLevel", "warn", "--logLevel", "debug"), KP_OK);
@@ -182,7 +182,7 @@ test_precedence(void **state)
 	conf_free(&c);
 	/* the file's name may come from the environment; argv's wins there too */
 	setenv("KAFKA_PIXY_CONFIG", CONF_FILE, 1);
-	assert_err(HELPER(&c, "--user=u"), KP_OK);
+	assert_err(HELPER(&c, "--socketUsers=u"), KP_OK);
 	assert_int_equal(c.sync_timeout_ms, 111);
 	conf_free(&c);
 	setenv("KAFKA_PIXY_CONFIG", "/nonexistent", 1);
@@ -200,12 +200,12 @@ test_file_format(void **state)
 	(void)state;
 	write_conf("# a comment = 1\n\n  \t\n   kafkaPeers=a:1,b:2   \r\n"
 	    "\tstore =  /a path/with = and spaces \n"
-	    "tcpAddr = another program's\nX = a.b=c=d\nX=e=\nuser =\nsocketGroup=last");
+	    "tcpAddr = another program's\nX = a.b=c=d\nX=e=\nsocketUsers =\nsocketGroup=last");
 	assert_err(HELPER(&c, "--config=" CONF_FILE, "-X", "f=g"), KP_OK);
 	assert_string_equal(c.kafka_peers, "a:1,b:2");
 	assert_string_equal(c.store, "/a path/with = and spaces");
 	assert_string_equal(c.tcp_addr, "0.0.0.0:19092");
-	assert_string_equal(c.user, "");
+	assert_string_equal(c.socket_users, "");
 	assert_string_equal(c.socket_group, "last");
 	assert_int_equal(c.n_x, 3);
 	assert_string_equal(c.x[0], "a.b=c=d");
@@ -256,7 +256,7 @@ test_errors_of_the_command_line(void **state)
 	assert_refused("unknown option \"--\"; -help lists the options", "--");
 	assert_refused("unknown option \"-\"; -help lists the options", "-");
 	assert_refused("argument 3 is not an option; -help lists the options",
-	    "--user", "u", "stray");
+	    "--store", "u", "stray");
 	assert_refused("argument 1 is not an option; -help lists the options", "");
 	assert_refused("option --kafkaPeers needs a value", "--kafkaPeers");
 	assert_refused("option --X needs a value", "-X");
@@ -302,7 +302,7 @@ test_numbers_at_their_limits(void **state)
 	conf_free(&c);
 	setenv("KAFKA_PIXY_SYNC_TIMEOUT_MS", "1", 1);
 	assert_refused("--syncTimeoutMs takes a whole number from 100 to 300000, not \"1\"",
-	    "--user=u");
+	    "--store=u");
 }
 
 static void
@@ -337,7 +337,7 @@ test_errors_show_no_secret(void **state)
 		{ "-Xsasl.password=hunter2", NULL },
 		{ "--Y=sasl.password=hunter2", NULL },
 		{ "-sasl.password=hunter2", NULL },
-		{ "--user", "u", "sasl.password=hunter2", NULL },
+		{ "--store", "u", "sasl.password=hunter2", NULL },
 		{ "-X", "sasl.password", "hunter2", NULL },
 		{ "-X", "=hunter2", NULL },
 		{ "-X", "hunter2", NULL },
@@ -364,6 +364,7 @@ test_args_round_trip(void **state)
 {
 	struct conf a, b;
 	char **args, **again;
+	struct stat st;
 	int argc = 0;
 
 	(void)state;
@@ -375,8 +376,14 @@ test_args_round_trip(void **state)
 	setup(NULL);
 	assert_non_null(args);
 	assert_string_equal(args[0], "helper");
-	while (args[argc])
-		argc++;
+	for (; args[argc]; argc++)
+		assert_null(strstr(args[argc], "from file"));
+	unlink(CONF_FILE);
+	assert_err(conf_save_properties(&a, CONF_FILE), KP_OK);
+	assert_err(conf_save_properties(&a, CONF_FILE), KP_EIO);	/* only a new one */
+	assert_int_equal(stat(CONF_FILE, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	setenv("KAFKA_PIXY_CONFIG", CONF_FILE, 1);
 	assert_err(conf_load(&b, CONF_HELPER, argc, args, why, sizeof(why)), KP_OK);
 	assert_string_equal(b.kafka_peers, "file:1");
 	assert_string_equal(b.store, "a b=c");
@@ -420,7 +427,7 @@ test_args_for_each_program(void **state)
 		assert_err(conf_load(&b, programs[i], argc, args, why, sizeof(why)), KP_OK);
 		assert_int_equal(b.threads, programs[i] == CONF_HELPER ? 256 : 7);
 		assert_string_equal(b.socket, "/run/kafka-pixy/helper.sock");
-		assert_int_equal(b.n_x, programs[i] == CONF_HELPER ? 1 : 0);
+		assert_int_equal(b.n_x, 0);
 		conf_free(&b);
 		conf_args_free(args);
 	}
