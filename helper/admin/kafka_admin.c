@@ -10,10 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/sock.h"
 
-#define CREATE_PAUSE_MS 50
+#define PAUSE_MS 50
 
 struct kafka_admin {
 	rd_kafka_t *rk;
@@ -109,29 +110,37 @@ ask_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms, int32_t *n)
 	return err;
 }
 
+static void
+pause_a_moment(void)
+{
+	const struct timespec pause = { 0, PAUSE_MS * 1000000L };
+
+	nanosleep(&pause, NULL);
+}
+
 /* A topic that is being created is unknown, or has no leaders, for a while. */
 enum kp_err
 kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create, int timeout_ms,
     int32_t *n, char *why)
 {
-	int64_t until = sock_now_ms() + timeout_ms;
-	int64_t created_until = sock_now_ms() + (create ? TOPIC_CREATE_MS : 0);
+	int64_t begin = sock_now_ms(), until = begin + timeout_ms;
+	int64_t created_until = begin + (create ? TOPIC_CREATE_MS : 0);
 	rd_kafka_resp_err_t err;
 
 	for (;;) {
-		int64_t left = until - sock_now_ms();
+		int64_t left = until - sock_now_ms(), end;
 
 		err = ask_partitions(create ? a->creator : a->rk, topic,
 		    left > 1 ? (int)left : 1, n);
-		if (err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART &&
-		    err != RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC &&
-		    err != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+		if (err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+			end = until;
+		else if (err && kafka_err(err) == KP_ENOTFOUND)
+			end = created_until < until ? created_until : until;
+		else
 			break;
-		if (sock_now_ms() + CREATE_PAUSE_MS >= (created_until < until ? created_until :
-		    until))
+		if (sock_now_ms() + PAUSE_MS >= end)
 			break;
-		struct timespec pause = { 0, CREATE_PAUSE_MS * 1000000L };
-		nanosleep(&pause, NULL);
+		pause_a_moment();
 	}
 	return err ? fail_kafka(why, err) : KP_OK;
 }
@@ -212,6 +221,8 @@ take_committed(const rd_kafka_topic_partition_list_t *list, const char *topic,
 		    (rd_kafka_topic_partition_list_t *)(uintptr_t)list, topic, v[i].partition);
 
 		v[i].committed = -1;
+		free(v[i].metadata);
+		v[i].metadata = NULL;
 		if (p == NULL)
 			continue;
 		*err = p->err;
@@ -256,14 +267,13 @@ ask_committed(struct kafka_admin *a, const char *group, const char *topic,
 	return err ? fail_kafka(why, err) : KP_OK;
 }
 
-enum kp_err
-kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
-    struct partition_offsets *v, size_t n, int timeout_ms, char *why)
+static enum kp_err
+ask_all(struct kafka_admin *a, const char *group, const char *topic, struct partition_offsets *v,
+    size_t n, int64_t until, char *why)
 {
-	int64_t until = sock_now_ms() + timeout_ms;
 	enum kp_err err;
 
-	err = ask_committed(a, group, topic, v, n, timeout_ms, why);
+	err = ask_committed(a, group, topic, v, n, (int)(until - sock_now_ms()) + 1, why);
 	if (err == KP_OK)
 		err = ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_BEGINNING,
 		    (int)(until - sock_now_ms()) + 1, why);
@@ -273,8 +283,24 @@ kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
 	return err;
 }
 
+/* Leaders and coordinators move: what fails now may work in a moment. */
 enum kp_err
-kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,
+kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
+    struct partition_offsets *v, size_t n, int timeout_ms, char *why)
+{
+	int64_t until = sock_now_ms() + timeout_ms;
+	enum kp_err err;
+
+	for (;;) {
+		err = ask_all(a, group, topic, v, n, until, why);
+		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
+			return err;
+		pause_a_moment();
+	}
+}
+
+static enum kp_err
+commit_once(struct kafka_admin *a, const char *group, const char *topic,
     const struct partition_offsets *v, size_t n, int timeout_ms, char *why)
 {
 	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, 0);
@@ -314,4 +340,20 @@ kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,
 	rd_kafka_AlterConsumerGroupOffsets_destroy(req);
 	rd_kafka_topic_partition_list_destroy(list);
 	return err ? fail_kafka(why, err) : KP_OK;
+}
+
+/* The same offsets twice are as good as once. */
+enum kp_err
+kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,
+    const struct partition_offsets *v, size_t n, int timeout_ms, char *why)
+{
+	int64_t until = sock_now_ms() + timeout_ms;
+	enum kp_err err;
+
+	for (;;) {
+		err = commit_once(a, group, topic, v, n, (int)(until - sock_now_ms()) + 1, why);
+		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
+			return err;
+		pause_a_moment();
+	}
 }
