@@ -82,7 +82,6 @@ $(B)/zkdrive: $(B)/tests/e2e/zkdrive.o $(HELPER_T)
 # tests, and all of them again under the sanitizers.
 .PHONY: check asan tsan
 check:
-	deploy/deps.sh install build test
 	tests/setup.sh
 	$(MAKE) all check-layers check-unit check-it check-e2e
 	$(MAKE) asan

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need on Debian 12, once; a later run finds it all in place and changes nothing:
-#   - Debian packages (web servers, kcat, curl, Java, Maven), as root or through sudo;
+#   - Debian packages (libraries, web servers, kcat, Java, Maven), as root or through sudo: deploy/deps.sh;
 #   - a Python virtual environment of its own;
 #   - the jars of two Kafka versions, one of them with ZooKeeper, from Maven Central.
 # The last two go to $KP_CACHE (default ~/.cache/kafka-pixy), never into the tree. Nothing that it installs
@@ -9,9 +9,6 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${KP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kafka-pixy}
-servers="nginx lighttpd apache2"
-packages="$servers libapache2-mod-fcgid spawn-fcgi kcat curl python3 python3-venv"
-policy=/usr/sbin/policy-rc.d
 log=$cache/setup.log
 
 say() { echo "setup: $*"; }
@@ -23,16 +20,6 @@ die() {
 	exit 1
 }
 
-as_root() {
-	if [ "$(id -u)" -eq 0 ]; then
-		"$@"
-	else
-		sudo "$@"
-	fi
-}
-
-is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
-
 # Kafka 4 needs Java 17; one that is there already, from whatever source, is used as it is.
 has_java() {
 	v=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
@@ -40,31 +27,11 @@ has_java() {
 }
 
 install_packages() {
-	missing=
-	for p in $packages; do
-		is_installed "$p" || missing="$missing $p"
-	done
-	has_java || missing="$missing default-jre-headless"
-	command -v mvn >/dev/null || missing="$missing maven"
-	[ -n "$missing" ] || return 0
-	command -v apt-get >/dev/null || die "not a Debian system; please install:$missing"
-
-	say "installing Debian packages:$missing"
-	# Debian starts a server as it installs it, and at each boot from then on. Not on our account.
-	if [ ! -e $policy ]; then
-		trap 'as_root rm -f $policy' EXIT
-		trap 'exit 1' HUP INT TERM
-		printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
-		as_root chmod 755 $policy
-	fi
-	as_root apt-get update -qq >>"$log" 2>&1 || die "apt-get update failed"
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-	    $missing >>"$log" 2>&1 || die "apt-get install failed"
-	for s in $servers; do
-		case " $missing " in
-		*" $s "*) as_root systemctl disable "$s" >>"$log" 2>&1 || true ;;
-		esac
-	done
+	java=
+	has_java || java=default-jre-headless
+	command -v mvn >/dev/null || java="$java maven"
+	"$here/../deploy/deps.sh" install build test
+	"$here/../deploy/deps.sh" install-packages $java
 }
 
 make_venv() {
