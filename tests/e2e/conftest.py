@@ -26,6 +26,7 @@ def broker_fixture(kind):
     def fixture():
         broker = kind()
         broker.start()
+        broker.warm_up()
         yield broker
         broker.end()
     return fixture

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from kazoo.client import KazooClient
 
@@ -140,6 +140,10 @@ class Broker(Java):
         super().await_ready()
         self.await_leaders(self.made[-10:])
 
+    def warm_up(self):
+        """Kafka makes the topic of its groups' offsets when the first group comes, and is not ready until then."""
+        wait_for(lambda: self.committed("warm-up", "none", 1), 30, "the coordinator of groups")
+
     def admin(self):
         if self._admin is None:
             self._admin = AdminClient({"bootstrap.servers": self.peers, "log_level": 0})
@@ -164,10 +168,16 @@ class Broker(Java):
         return set(self.admin().list_topics(timeout=10).topics)
 
     def committed(self, group, topic, partitions):
-        """{partition: offset} as Kafka has it, -1001 where nothing was ever stored."""
-        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, p) for p in range(partitions)])
-        reply = self.admin().list_consumer_group_offsets([asked])[group].result(15)
-        return {tp.partition: tp.offset for tp in reply.topic_partitions}
+        """{partition: offset} as Kafka has it, -1001 where nothing was ever stored; None when it cannot say."""
+        reader = Consumer({"bootstrap.servers": self.peers, "group.id": group, "enable.auto.commit": False,
+                           "log_level": 0})
+        try:
+            reply = reader.committed([TopicPartition(topic, p) for p in range(partitions)], timeout=10)
+        except KafkaException:
+            return None
+        finally:
+            reader.close()
+        return {tp.partition: tp.offset for tp in reply}
 
     def kcat(self, *args, stdin=b"", check=True, text=True):
         run = subprocess.run(["kcat", "-q", "-b", self.peers, *map(str, args)], input=stdin,

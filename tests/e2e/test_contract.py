@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 
 from gateway import stopwatch
+from kafka import KafkaKraft
 from procs import wait_for
 from web import FORM, TEXT, messages, offsets
 
@@ -474,6 +475,33 @@ def test_consumers_of_local_coordination(site, topic, name):
     site.consume_all(topic, from_start(site, topic, name), 1)
     (member, partitions), = site.consumers(topic, name).json[name].items()
     assert re.fullmatch(MEMBER, member) and partitions == [0, 1, 2, 3]
+
+
+# A cluster that no group has ever used: Kafka makes the topic of their offsets while the request waits.
+
+@pytest.fixture
+def fresh():
+    broker = KafkaKraft()
+    broker.start()
+    yield broker
+    broker.end()
+
+
+def test_first_group_of_a_cluster_stores_its_offsets(gateway, fresh, name):
+    site = gateway(fresh).tcp
+    fresh.create_topic(name)
+    fresh.produce_lines(name, ["old"] * 3, partition=1)
+    reply = site.consume(name, name)
+    stored = fresh.committed(name, name, 4)
+    assert reply.status == 408 and stored == {0: 0, 1: 3, 2: 0, 3: 0}, (reply, stored)
+    sent = site.produce(name, b"new", sync=True).json
+    assert site.consume(name, name).message == (sent["partition"], sent["offset"], None, b"new")
+
+
+def test_first_offsets_of_a_cluster(gateway, fresh, name):
+    site = gateway(fresh).tcp
+    fresh.create_topic(name)
+    assert [row["offset"] for row in site.offsets(name, name)] == [-1] * 4
 
 
 # The embedded broker: the quick start on a machine without Kafka.

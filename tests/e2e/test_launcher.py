@@ -159,7 +159,7 @@ def test_killed_child_is_started_again(gateway, child):
 
 def test_hung_helper_gets_503_in_time(gateway):
     """Every reply comes within its deadline, even when the helper hangs."""
-    gw = gateway(None, syncTimeoutMs=1000)
+    gw = gateway(None, syncTimeoutMs=2000)
     assert gw.tcp.produce("t", b"v", sync=True).status == 200
     answers = []
     calls = [gw.tcp.ping, lambda: gw.tcp.consume("t", "g"), lambda: gw.tcp.produce("t", b"v", sync=True),
