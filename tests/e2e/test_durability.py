@@ -66,9 +66,9 @@ class Oracle:
             wait_for(lambda: not self.lost(), timeout, "all that was answered 200 is in Kafka", every=0.5)
         except AssertionError:
             lost = self.lost()
-            raise AssertionError(f"LOST {len(lost)} of {len(self.acked)}: {sorted(lost)[:3]}") from None
+            raise AssertionError(f"LOST {len(lost)} of {len(self.acked)}: {[v[:40] for v in sorted(lost)[:3]]}") from None
         phantom = set(self.present) - self.intent
-        assert not phantom, f"PHANTOM {len(phantom)}: {sorted(phantom)[:3]}"
+        assert not phantom, f"PHANTOM {len(phantom)}: {[v[:40] for v in sorted(phantom)[:3]]}"
 
     def counts(self):
         return (f"{len(self.acked)} answered 200, {self.refused} refused, {self.unknown} without an answer, "
