@@ -20,7 +20,7 @@
 #define PING_MS 2000
 #define PRODUCE_MS 5000
 #define CONSUME_MS 3000
-#define QUERY_MS 10000
+#define QUERY_MS 6000
 /* The helper's own answer at its deadline is better than ours. */
 #define GRACE_MS 1000
 #define CONFIRM_MS 1000
