@@ -78,22 +78,34 @@ check-e2e: $(BINS) $(B)/zkdrive
 $(B)/zkdrive: $(B)/tests/e2e/zkdrive.o $(HELPER_T)
 	$(Q)$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS)
 
+.PHONY: tests
+tests: $(UNIT:%=$(B)/test_%) $(IT:%=$(B)/it_%) $(B)/zkdrive
+
 # Everything, on everything: installs what is missing, then the plain build with all
-# tests, and all of them again under the sanitizers.
+# tests, and all of them again under the sanitizers. Both kinds of tests on Kafka
+# mostly wait, so they run beside each other; the last lines are those of the longer.
+JOBS   := $(shell nproc 2>/dev/null || echo 2)
+BESIDE := -j2 --output-sync=target
 .PHONY: check asan tsan
 check:
 	tests/setup.sh
-	$(MAKE) all check-layers check-unit check-it check-e2e
-	$(MAKE) asan
+	$(MAKE) -j$(JOBS) all tests
+	$(MAKE) check-layers check-unit
+	$(MAKE) $(BESIDE) check-it check-e2e
 	$(MAKE) tsan
+	$(MAKE) asan
 
 # The sanitizers' own builds, beside the plain one.
 ASAN := B=$(B)/asan SAN=address,undefined CFLAGS='-O1 -g'
 TSAN := B=$(B)/tsan SAN=thread CFLAGS='-O1 -g'
 asan:
-	$(MAKE) $(ASAN) all check-unit check-it check-e2e
+	$(MAKE) -j$(JOBS) $(ASAN) all tests
+	$(MAKE) $(ASAN) check-unit
+	$(MAKE) $(BESIDE) $(ASAN) check-it check-e2e
+tsan: export TSAN_OPTIONS = suppressions=$(CURDIR)/tests/tsan.supp
 tsan:
-	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp $(MAKE) $(TSAN) all check-unit check-it
+	$(MAKE) -j$(JOBS) $(TSAN) all tests
+	$(MAKE) $(TSAN) check-unit check-it
 
 # The quick start for real, with a broker in memory.
 .PHONY: demo
