@@ -281,6 +281,7 @@ boot(struct boot *b)
 int
 main(int argc, char **argv)
 {
+	static const char *const durability[] = { "fsync", "os", "memory" };
 	static struct boot b;
 	char why[512];
 
@@ -304,8 +305,8 @@ main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	watch_signals(&b);
-	log_info("ready version=%s member=%s socket=%s kafka=%s durability=%d", KP_VERSION,
-	    b.member, b.h.conf.socket, b.h.conf.kafka_peers, b.h.conf.durability);
+	log_info("ready version=%s member=%s socket=%s kafka=%s durability=%s", KP_VERSION,
+	    b.member, b.h.conf.socket, b.h.conf.kafka_peers, durability[b.h.conf.durability]);
 	loop_run(b.h.loop);
 	if (!b.clean) {
 		sender_close(b.h.sender);
