@@ -28,8 +28,11 @@ IT_LIB  := $(filter-out tests/it/test_%,$(wildcard tests/it/*.c)) $(THREADS)
 obj      = $(patsubst %.c,$(B)/%.o,$(1))
 BINS    := $(B)/kafka-pixy $(B)/kafka-pixy.fcgi $(B)/kafka-pixy-helper
 
-FCGI_LIBS   := -lfcgi -ljansson -lpthread
-HELPER_LIBS := -lrdkafka -lsqlite3 -lzookeeper_mt -luv -ljansson -lpthread
+# libfcgi and the ZooKeeper client have no pkg-config file on Debian.
+PC           = $(shell pkg-config $(1) rdkafka sqlite3 libuv jansson 2>/dev/null)
+BASE        += $(call PC,--cflags)
+FCGI_LIBS   := -lfcgi $(shell pkg-config --libs jansson 2>/dev/null) -lpthread
+HELPER_LIBS := $(call PC,--libs) -lzookeeper_mt -lpthread
 
 all: deps $(BINS)
 
@@ -137,9 +140,18 @@ install: all
 	[ -e $(DESTDIR)$(SYSCONFDIR)/kafka-pixy.conf ] || \
 	    put kafka-pixy.conf $(DESTDIR)$(SYSCONFDIR)/kafka-pixy.conf 644
 
+help:
+	@echo "make               the three programs, into $(B)/"
+	@echo "make demo          the quick start, with a broker in memory"
+	@echo "make check         installs what the tests need and runs all of them"
+	@echo "make check-layers check-unit check-it check-e2e    some of them"
+	@echo "make asan tsan     builds and tests under the sanitizers"
+	@echo "make install       PREFIX=$(PREFIX) DESTDIR= SYSCONFDIR=$(SYSCONFDIR)"
+	@echo "make clean"
+
 clean:
 	rm -rf $(B)
 
 .PRECIOUS: $(B)/%.o
-.PHONY: all clean
+.PHONY: all clean help
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
