@@ -93,7 +93,8 @@ conn_write(struct conn *c, const uint8_t *p, size_t n)
 	if (k < 0)
 		k = 0;
 	n -= (size_t)k;
-	if (c->unsent + n > UNSENT_MAX) {
+	/* A single reply may be larger: it has a limit of its own. */
+	if (c->unsent > 0 && c->unsent + n > UNSENT_MAX) {
 		conn_close(c, "replies are not read");
 		return;
 	}

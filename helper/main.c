@@ -28,6 +28,7 @@
 #include "helper/topics.h"
 
 #define EXIT_USAGE 2
+#define WORKERS "16"
 #define DRAIN_MS 10000
 #define STOP_CHECK_MS 20
 /* If a library hangs at the end, the process still ends; nothing is lost by it. */
@@ -39,7 +40,7 @@ struct boot {
 	uv_signal_t term, intr, quit;
 	struct loop_timer stop;
 	int64_t stop_until_ms;
-	bool groups_closed, drained, zk_closed;
+	bool groups_closed, drained, zk_closing, zk_closed;
 	bool clean;			/* nothing uses the parts any more */
 };
 
@@ -170,13 +171,11 @@ set_true(void *arg)
 	*(bool *)arg = true;
 }
 
-/* The session ends after the groups have left. */
+/* The session ends after the groups have left and every question is answered. */
 static void
-groups_closed(void *arg)
+close_zk(struct boot *b)
 {
-	struct boot *b = arg;
-
-	b->groups_closed = true;
+	b->zk_closing = true;
 	if (b->h.zk)
 		zk_close(b->h.zk, set_true, &b->zk_closed);
 	else
@@ -187,8 +186,13 @@ static void
 check_stopped(void *arg)
 {
 	struct boot *b = arg;
-	bool done = b->groups_closed && b->zk_closed && b->drained &&
-	    ipc_in_flight(b->h.ipc) == 0 && loop_jobs(b->h.loop) == 0;
+	bool quiet = b->groups_closed && ipc_in_flight(b->h.ipc) == 0 &&
+	    loop_jobs(b->h.loop) == 0;
+	bool done;
+
+	if (quiet && !b->zk_closing)
+		close_zk(b);
+	done = quiet && b->zk_closed && b->drained;
 
 	if (!done && loop_now_ms(b->h.loop) < b->stop_until_ms)
 		return;
@@ -221,7 +225,7 @@ on_signal(uv_signal_t *s, int sig)
 	alarm(STOP_LIMIT_S);
 	ipc_stop_accepting(b->h.ipc);
 	b->stop_until_ms = loop_now_ms(b->h.loop) + DRAIN_MS + 500;
-	groups_close(b->h.groups, groups_closed, b);
+	groups_close(b->h.groups, set_true, &b->groups_closed);
 	sender_drain(b->h.sender, DRAIN_MS, set_true, &b->drained);
 	loop_timer_set(b->h.loop, &b->stop, 0, STOP_CHECK_MS, check_stopped, b);
 }
@@ -267,6 +271,8 @@ boot(struct boot *b)
 	struct helper *h = &b->h;
 	enum kp_err err;
 
+	/* Workers mostly wait for brokers: libuv's four would be too few. */
+	setenv("UV_THREADPOOL_SIZE", WORKERS, 0);
 	h->loop = loop_new();
 	if (h->loop == NULL)
 		return KP_ENOMEM;

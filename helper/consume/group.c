@@ -148,6 +148,11 @@ groups_consume(struct groups *gs, struct op *op, const struct msg_consume *m)
 	struct gtopic *t = NULL;
 	char name[TOPIC_MAX + 1];
 
+	/* It may have been asked for before the end began. */
+	if (gs->closing) {
+		op_fail(op, KP_EUNAVAIL, 2, "%s", GROUPS_CLOSING);
+		return;
+	}
 	snprintf(name, sizeof(name), "%.*s", (int)m->topic.n, (const char *)m->topic.p);
 	if (g == NULL)
 		g = group_new(gs, m->group);
@@ -210,6 +215,10 @@ groups_consumers(struct groups *gs, const char *topic, const char *group, int64_
 	struct msg_consumers own;
 	enum kp_err err;
 
+	if (gs->closing) {
+		answer(arg, KP_EUNAVAIL, GROUPS_CLOSING, NULL);
+		return;
+	}
 	if (gs->env.ops->consumers) {
 		gs->env.ops->consumers(&gs->env.coordination, topic, group, deadline_ms, answer,
 		    arg);
@@ -282,7 +291,7 @@ groups_close(struct groups *gs, void (*done)(void *arg), void *arg)
 	for (struct group *g = gs->list; g; g = g->next)
 		for (struct gtopic *t = g->topics, *next; t; t = next) {
 			next = t->next;
-			topic_fail_waiters(t, KP_EUNAVAIL, "the helper is shutting down");
+			topic_fail_waiters(t, KP_EUNAVAIL, GROUPS_CLOSING);
 			if (t->state != TOPIC_LEAVING)
 				topic_leave(t);
 		}

@@ -25,6 +25,7 @@ struct group_job {
 	size_t n;
 	int timeout_ms;
 	bool oldest;
+	int32_t first_new;
 	enum kp_err err;
 	char why[WHY_MAX];
 	void (*done)(void *arg, enum kp_err err, const char *why);
@@ -92,7 +93,8 @@ start_work(struct loop_job *job)
 		return;
 	for (size_t i = 0; i < j->n; i++) {
 		struct partition_offsets *o = &j->v[i];
-		int64_t start = o->committed >= 0 ? o->committed : j->oldest ? o->begin : o->end;
+		bool from_begin = j->oldest || o->partition >= j->first_new;
+		int64_t start = o->committed >= 0 ? o->committed : from_begin ? o->begin : o->end;
 
 		if (start < o->begin)
 			start = o->begin;
@@ -124,11 +126,13 @@ start_done(struct loop_job *job)
 {
 	struct group_job *j = (struct group_job *)job;
 	struct gtopic *t = j->t;
+	struct group *g;
 
 	if (t == NULL) {
 		job_free(j);
 		return;
 	}
+	g = t->g;
 	t->start = NULL;
 	if (j->err) {
 		start_failed(t, j->why);
@@ -142,9 +146,10 @@ start_done(struct loop_job *job)
 		}
 	}
 	job_free(j);
-	group_run_sets(t->g);
 	topic_start_parts(t);
 	topic_serve(t);
+	topic_step(t);
+	group_run_sets(g);
 }
 
 static size_t
@@ -175,6 +180,7 @@ topic_start_parts(struct gtopic *t)
 	j->t = t;
 	j->timeout_ms = START_TIMEOUT_MS;
 	j->oldest = gs->env.conf->initial_offset == INITIAL_OLDEST;
+	j->first_new = t->first_new;
 	for (const struct part *p = t->parts; p; p = p->next)
 		if (p->state == PART_STARTING)
 			j->v[i++].partition = p->partition;
@@ -248,8 +254,10 @@ set_done(struct loop_job *job)
 		t->holds--;
 	j->done(j->arg, j->err, j->why);
 	job_free(j);
-	if (t)
+	if (t) {
 		topic_start_parts(t);	/* from what is committed now */
+		topic_step(t);
+	}
 }
 
 /* A commit or a start that is on its way would overwrite what is set now. */
@@ -302,12 +310,15 @@ groups_set_offsets(struct groups *gs, const char *group, const char *topic,
     struct partition_offsets *v, size_t n, int timeout_ms,
     void (*done)(void *arg, enum kp_err err, const char *why), void *arg)
 {
-	struct group_job *j = job_new(gs, group, topic, set_work, set_done);
+	struct group_job *j = NULL;
 	struct group *g = gs->list;
 
+	if (!gs->closing)
+		j = job_new(gs, group, topic, set_work, set_done);
 	if (j == NULL) {
 		partition_offsets_free(v, n);
-		done(arg, KP_ENOMEM, kp_err_text(KP_ENOMEM));
+		done(arg, gs->closing ? KP_EUNAVAIL : KP_ENOMEM,
+		    gs->closing ? GROUPS_CLOSING : kp_err_text(KP_ENOMEM));
 		return;
 	}
 	j->v = v;

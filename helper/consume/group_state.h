@@ -26,6 +26,7 @@
 #define GROUPS_MAX 256
 #define GROUP_TOPICS_MAX 256
 #define WAITERS_MAX 1024
+#define GROUPS_CLOSING "the helper is shutting down"
 
 struct group;
 struct gtopic;
@@ -68,6 +69,8 @@ struct gtopic {
 	char name[TOPIC_MAX + 1];
 	enum topic_state state;
 	int32_t n_partitions;
+	int32_t first_new;		/* from here on they came while we consumed: their
+					 * first message is as new as their last */
 	struct part *parts;		/* by partition */
 	struct part *turn;		/* the one that was served last */
 	struct op *first, *last;	/* waiting requests, by op->link */

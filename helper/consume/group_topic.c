@@ -193,6 +193,7 @@ topic_new(struct group *g, struct kp_slice name)
 	if (t == NULL)
 		return NULL;
 	t->g = g;
+	t->first_new = INT32_MAX;
 	memcpy(t->name, name.p, name.n);
 	t->next = g->topics;
 	g->topics = t;
@@ -258,6 +259,8 @@ topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 	if (err == KP_OK && (t->state == TOPIC_ASKING || partitions > t->n_partitions)) {
 		log_info("topic joined group=%s topic=%s partitions=%d", g->name, t->name,
 		    partitions);
+		if (t->state == TOPIC_ACTIVE && t->n_partitions < t->first_new)
+			t->first_new = t->n_partitions;
 		t->state = TOPIC_ACTIVE;
 		t->n_partitions = partitions;
 		t->why[0] = '\0';
@@ -306,7 +309,9 @@ tick_parts(struct gtopic *t, int64_t now)
 {
 	for (struct part *p = t->parts, *next; p; p = next) {
 		next = p->next;
-		while (p->first && now - p->first->made_ms > OFFER_MS) {
+		/* One that is stopping has a shorter limit, and may end by this. */
+		while (p->state == PART_ACTIVE && p->first &&
+		    now - p->first->made_ms > OFFER_MS) {
 			log_warn("offer not confirmed in time group=%s topic=%s partition=%d",
 			    t->g->name, t->name, p->partition);
 			offering_end(p->first, false);

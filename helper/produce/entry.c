@@ -4,10 +4,25 @@
 #include "common/log.h"
 #include "helper/produce/sender_state.h"
 
+#define AGAIN_MS 500
+
 size_t
 entry_bytes(const struct entry *e)
 {
 	return e->row.key.n + e->row.value.n + sizeof(*e);
+}
+
+struct entry *
+entry_new(struct lane *lane)
+{
+	struct entry *e = calloc(1, sizeof(*e));
+
+	if (e) {
+		e->sender = lane->sender;
+		e->lane = lane;
+		lane->entries++;
+	}
+	return e;
 }
 
 void
@@ -16,6 +31,7 @@ entry_free_if_done(struct entry *e)
 	if (e->sent == SEND_SENT || e->op ||
 	    e->appended == APPEND_QUEUED || e->appended == APPEND_REMOVING)
 		return;
+	e->lane->entries--;
 	free(e->body);
 	free(e);
 }
@@ -48,6 +64,13 @@ removed(struct store_cmd *cmd, enum kp_err err)
 {
 	struct entry *e = (struct entry *)((char *)cmd - offsetof(struct entry, remove));
 
+	if ((err == KP_EFULL || err == KP_ENOMEM) && !e->sender->closing) {
+		free(e->body);
+		e->body = NULL;
+		e->next = e->sender->again;
+		e->sender->again = e;
+		return;
+	}
 	if (err)
 		log_warn("sender row stays id=%lld err=%s: it will be sent again after a restart",
 		    (long long)e->row.id, kp_err_name(err));
@@ -65,6 +88,20 @@ entry_settle(struct entry *e, enum store_verb verb)
 		log_error("sender dead letter id=%lld topic=%s: %s", (long long)e->row.id,
 		    e->lane->name, e->reason);
 	store_submit(e->sender->store, &e->remove);
+}
+
+void
+entries_settle_again(struct sender *s)
+{
+	struct entry *e = s->again;
+
+	s->again = NULL;
+	while (e) {
+		struct entry *next = e->next;
+
+		store_submit(s->store, &e->remove);
+		e = next;
+	}
 }
 
 /* The commit that the answer waits for. */
@@ -149,8 +186,9 @@ entry_hopeless(struct entry *e, const struct delivery *d)
 		    d->text);
 }
 
-/* Nothing is wrong with it, and kept messages have no time-out: sent again at once,
- * or, when that cannot be, from the disk with all that came after it. */
+/* Nothing is wrong with it, and kept messages have no time-out. librdkafka has
+ * retried what is usual; what comes here is sent again after a pause, from the disk
+ * with all that came after it. */
 static void
 entry_again(struct entry *e, const struct delivery *d)
 {
@@ -158,14 +196,16 @@ entry_again(struct entry *e, const struct delivery *d)
 	const char *why;
 
 	e->sent = SEND_IDLE;
-	if (!e->sender->closing && entry_send(e, &why) == KP_OK)
-		return;
 	if (e->appended == APPEND_NONE) {
+		if (!e->sender->closing && entry_send(e, &why) == KP_OK)
+			return;
 		if (e->op == NULL)
 			log_error("sender message lost topic=%s: %s", lane->name, d->text);
 		entry_refuse(e, KP_EUNAVAIL, "Kafka did not take the message");
 		return;
 	}
+	log_warn("sender again id=%lld topic=%s: %s", (long long)e->row.id, lane->name, d->text);
+	lane->pause_until_ms = loop_now_ms(e->sender->loop) + AGAIN_MS;
 	lane->backlog = true;
 	lane->load_covers = false;
 	lane->appending += e->appended == APPEND_QUEUED;

@@ -24,6 +24,24 @@ lane_has_room(const struct lane *lane)
 	    lane->in_window < WINDOW_MESSAGES / 2 && lane->in_window_bytes < WINDOW_BYTES / 2;
 }
 
+static void
+free_idle(struct sender *s)
+{
+	struct lane **at = &s->lanes;
+
+	while (*at) {
+		struct lane *lane = *at;
+
+		if (lane->entries || lane->backlog || lane->loading) {
+			at = &lane->next;
+			continue;
+		}
+		*at = lane->next;
+		free(lane);
+		s->n_lanes--;
+	}
+}
+
 struct lane *
 lane_find(struct sender *s, struct kp_slice topic)
 {
@@ -31,8 +49,12 @@ lane_find(struct sender *s, struct kp_slice topic)
 
 	while (lane && !kp_slice_eq(topic, kp_slice_str(lane->name)))
 		lane = lane->next;
-	if (lane || s->n_lanes == TOPICS_MAX)
+	if (lane)
 		return lane;
+	if (s->n_lanes == TOPICS_MAX)
+		free_idle(s);
+	if (s->n_lanes == TOPICS_MAX || topic.n > TOPIC_MAX)
+		return NULL;
 	lane = calloc(1, sizeof(*lane));
 	if (lane == NULL)
 		return NULL;
@@ -49,12 +71,10 @@ lane_find(struct sender *s, struct kp_slice topic)
 static struct entry *
 entry_from_disk(struct lane *lane, struct store_loaded *row)
 {
-	struct entry *e = calloc(1, sizeof(*e));
+	struct entry *e = entry_new(lane);
 
 	if (e == NULL)
 		return NULL;
-	e->sender = lane->sender;
-	e->lane = lane;
 	e->row = row->row;
 	e->body = row;
 	e->appended = APPEND_KEPT;
@@ -88,7 +108,9 @@ static void
 loaded(void *arg, enum kp_err err, struct store_loaded *rows)
 {
 	struct lane *lane = arg;
-	bool any = rows != NULL, sending = !lane->sender->closing;
+	/* What failed meanwhile comes before what was read. */
+	bool stale = lane->loaded_id < lane->load_after;
+	bool any = rows != NULL, sending = !lane->sender->closing && !stale;
 
 	lane->loading = false;
 	while (rows) {
@@ -100,6 +122,8 @@ loaded(void *arg, enum kp_err err, struct store_loaded *rows)
 			free(rows);
 		rows = next;
 	}
+	if (stale)
+		return;			/* the retry timer begins anew */
 	if (err == KP_OK && !any && lane->load_covers) {
 		lane->backlog = false;
 		log_info("sender caught up topic=%s", lane->name);
@@ -111,9 +135,11 @@ loaded(void *arg, enum kp_err err, struct store_loaded *rows)
 void
 lane_load(struct lane *lane)
 {
-	if (lane->loading || lane->sender->closing || !lane_has_room(lane))
+	if (lane->loading || lane->sender->closing || !lane_has_room(lane) ||
+	    loop_now_ms(lane->sender->loop) < lane->pause_until_ms)
 		return;
 	lane->loading = true;
+	lane->load_after = lane->loaded_id;
 	lane->load_covers = lane->appending == 0;
 	store_load(lane->sender->store, lane->name, lane->loaded_id, LOAD_ROWS, LOAD_BYTES,
 	    loaded, lane);

@@ -120,17 +120,22 @@ fail_unreachable(struct op *op)
 	op_fail(op, KP_ETIMEDOUT, 0, "Kafka cannot be reached; nothing was sent");
 }
 
-/* Nobody waits any more, so nothing is sent. */
+/* Kafka could not be asked in time: sync has failed, async is kept all the same. */
 static void
 ask_late(struct op *op, enum kp_err why)
 {
 	struct produce *p = op->state;
 
 	p->op = NULL;
-	if (why == KP_ETIMEDOUT)
-		fail_unreachable(op);
-	else
+	op->interrupted = NULL;
+	if (why != KP_ETIMEDOUT) {
 		op_end(op);
+	} else if (p->m.sync) {
+		fail_unreachable(op);
+	} else {
+		op_extend(op, REPORT_LATE_MS);
+		sender_accept(p->h->sender, op, &p->m);
+	}
 }
 
 static void

@@ -14,20 +14,17 @@
 #define STALLED_MS 3000
 
 static enum kp_err
-entry_new(struct sender *s, struct op *op, const struct msg_produce *m, struct entry **out)
+accept_entry(struct sender *s, struct op *op, const struct msg_produce *m, struct entry **out)
 {
-	struct entry *e = calloc(1, sizeof(*e));
+	struct lane *lane = lane_find(s, m->topic);
 	struct timespec now;
+	struct entry *e;
 
-	*out = e;
+	if (lane == NULL)
+		return KP_EFULL;
+	*out = e = entry_new(lane);
 	if (e == NULL)
 		return KP_ENOMEM;
-	e->sender = s;
-	e->lane = lane_find(s, m->topic);
-	if (e->lane == NULL) {
-		free(e);
-		return KP_EFULL;
-	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	e->op = op;
 	e->row = (struct store_row){
@@ -89,7 +86,7 @@ sender_accept(struct sender *s, struct op *op, const struct msg_produce *m)
 		    "accepted before; see --storeMaxBytes");
 		return;
 	}
-	err = entry_new(s, op, m, &e);
+	err = accept_entry(s, op, m, &e);
 	if (err) {
 		op_fail(op, err, 10, "%s", err == KP_EFULL ? "too many topics" :
 		    kp_err_text(err));
@@ -103,6 +100,7 @@ retry(void *arg)
 {
 	struct sender *s = arg;
 
+	entries_settle_again(s);
 	for (struct lane *lane = s->lanes; lane; lane = lane->next)
 		if (lane->backlog)
 			lane_load(lane);
@@ -116,6 +114,9 @@ lane_with_rows(void *arg, const char *topic)
 	if (lane) {
 		lane->backlog = true;
 		log_info("sender backlog topic=%s: accepted before this start", topic);
+	} else {
+		log_error("sender backlog topic=%s: too many topics, it waits for the next start",
+		    topic);
 	}
 }
 
@@ -180,6 +181,7 @@ sender_close(struct sender *s)
 	int64_t left = 0;
 
 	s->closing = true;
+	entries_settle_again(s);
 	loop_timer_end(&s->retry);
 	producer_free(s->producer);
 	if (s->store)

@@ -32,6 +32,9 @@ struct lane {				/* one topic */
 	bool backlog;			/* the disk holds what was not sent */
 	bool loading;
 	bool load_covers;		/* the load sees all that was accepted */
+	int64_t load_after;		/* where the load began */
+	int64_t pause_until_ms;		/* after a strange failure */
+	size_t entries;
 	int64_t loaded_id;		/* everything up to here was sent */
 };
 
@@ -45,6 +48,7 @@ struct entry {
 	struct store_cmd remove;
 	enum append_state appended;
 	enum send_state sent;
+	struct entry *next;		/* of the sender's `again` */
 	enum kp_err failed;		/* permanently, by Kafka */
 	const char *reason;
 };
@@ -60,6 +64,7 @@ struct sender {
 	size_t in_window;
 	size_t in_window_bytes;
 	struct loop_timer retry;
+	struct entry *again;		/* their rows could not be removed: full disk */
 	int64_t delivered_ms;		/* the last time Kafka took a message */
 	int64_t drain_until_ms;
 	struct loop_timer drain;
@@ -78,6 +83,10 @@ void entry_refuse(struct entry *e, enum kp_err err, const char *text);
 enum kp_err entry_send(struct entry *e, const char **why);
 /* Its row leaves the store, or moves to the dead letters. */
 void entry_settle(struct entry *e, enum store_verb verb);
+/* Tries once more what a full disk did not let leave. */
+void entries_settle_again(struct sender *s);
+/* Counted by its lane until entry_free_if_done(). NULL without memory. */
+struct entry *entry_new(struct lane *lane);
 /* Callbacks of the store and of the producer. */
 void entry_appended(struct store_cmd *cmd, enum kp_err err);
 void entry_delivered(void *arg, void *opaque, const struct delivery *d);

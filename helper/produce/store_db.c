@@ -275,29 +275,38 @@ db_commit(struct store_db *db)
 }
 
 /* The topic's id, 0 when it has none. */
-static int64_t
-topic_id(struct store_db *db, struct kp_slice topic)
+static enum kp_err
+topic_id(struct store_db *db, struct kp_slice topic, int64_t *id)
 {
+	sqlite3_stmt *st = db->q[Q_TOPIC_ID];
+	int rc;
+
+	*id = db->last_topic_id;
 	if (db->last_topic[0] && kp_slice_eq(topic, kp_slice_str(db->last_topic)))
-		return db->last_topic_id;
-	sqlite3_bind_text(db->q[Q_TOPIC_ID], 1, (const char *)topic.p, (int)topic.n, SQLITE_STATIC);
-	return number(db, Q_TOPIC_ID);
+		return KP_OK;
+	sqlite3_bind_text(st, 1, (const char *)topic.p, (int)topic.n, SQLITE_STATIC);
+	rc = sqlite3_step(st);
+	*id = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+	sqlite3_reset(st);
+	return err_of(rc);
 }
 
 static enum kp_err
 add_topic(struct store_db *db, struct kp_slice topic, int64_t *id)
 {
-	enum kp_err err;
+	enum kp_err err = topic_id(db, topic, id);
 
-	*id = topic_id(db, topic);
-	if (*id == 0) {
+	if (err == KP_OK && *id == 0) {
 		sqlite3_bind_text(db->q[Q_TOPIC_ADD], 1, (const char *)topic.p, (int)topic.n,
 		    SQLITE_STATIC);
 		err = run(db, Q_TOPIC_ADD);
-		if (err)
-			return err;
-		*id = topic_id(db, topic);
+		if (err == KP_OK)
+			err = topic_id(db, topic, id);
+		if (err == KP_OK && *id == 0)
+			err = KP_EIO;	/* a row without a topic would never be found */
 	}
+	if (err)
+		return err;
 	snprintf(db->last_topic, sizeof(db->last_topic), "%.*s", (int)topic.n,
 	    (const char *)topic.p);
 	db->last_topic_id = *id;
@@ -388,17 +397,24 @@ db_load(struct store_db *db, const char *topic, int64_t after, unsigned max_rows
 	sqlite3_stmt *st = db->q[Q_LOAD];
 	struct store_loaded **tail = rows;
 	size_t bytes = 0;
+	int64_t id;
+	enum kp_err err;
 	int rc;
 
 	*rows = NULL;
-	sqlite3_bind_int64(st, 1, topic_id(db, kp_slice_str(topic)));
+	err = topic_id(db, kp_slice_str(topic), &id);
+	if (err)
+		return err;
+	sqlite3_bind_int64(st, 1, id);
 	sqlite3_bind_int64(st, 2, after);
 	sqlite3_bind_int64(st, 3, max_rows);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW && (bytes < max_bytes || *rows == NULL)) {
 		struct store_loaded *l = copy_row(st);
 
-		if (l == NULL)
+		if (l == NULL) {
+			err = KP_ENOMEM;
 			break;		/* what was read so far is a valid answer */
+		}
 		bytes += l->row.key.n + l->row.value.n;
 		*tail = l;
 		tail = &l->next;
@@ -406,7 +422,7 @@ db_load(struct store_db *db, const char *topic, int64_t after, unsigned max_rows
 	sqlite3_reset(st);
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 		log_error("store load err=%d: %s", rc, sqlite3_errmsg(db->sqlite));
-	return *rows ? KP_OK : err_of(rc);
+	return *rows ? KP_OK : err ? err : err_of(rc);
 }
 
 enum kp_err
