@@ -259,6 +259,28 @@ test_async_to_an_unseen_topic_while_kafka_is_away(void **state)
 	mock_expect(&mock, "unseen", "m", 20, MOCK_TWICE);
 }
 
+/* Each of them has to be asked for first, and Kafka cannot be asked. */
+static void
+test_async_to_many_unseen_topics_while_kafka_is_away(void **state)
+{
+	struct wire_frame f;
+	char topic[16];
+
+	(void)state;
+	mock_down(&mock);
+	for (int i = 0; i < 60; i++) {
+		snprintf(topic, sizeof(topic), "unseen%d", i);
+		peer_ask_produce(&peer, &(struct msg_produce){ .topic = kp_slice_str(topic),
+		    .value = LIT("v0") }, 5000);
+	}
+	for (int i = 0; i < 60; i++) {
+		assert_true(peer_recv(&peer, &f, PEER_WAIT_MS));
+		assert_string_equal(msg_type_name(f.type), msg_type_name(MSG_PRODUCED));
+	}
+	mock_up(&mock);
+	mock_expect(&mock, "unseen59", "v", 1, MOCK_TWICE);
+}
+
 /* Whoever was told that it failed must not find it there later. */
 static void
 test_sync_while_kafka_is_away(void **state)
@@ -461,6 +483,7 @@ main(void)
 		TEST(test_many_connections),
 		TEST(test_async_while_kafka_is_away),
 		TEST(test_async_to_an_unseen_topic_while_kafka_is_away),
+		TEST(test_async_to_many_unseen_topics_while_kafka_is_away),
 		TEST(test_sync_while_kafka_is_away),
 		TEST(test_sync_within_the_askers_deadline),
 		TEST(test_retriable_errors_are_retried),
