@@ -195,7 +195,7 @@ test_many_connections(void **state)
 {
 	static struct peer peers[CONNECTIONS];
 	const unsigned each = MANY / CONNECTIONS, step = 25;
-	char topic[16];
+	char topic[32];
 
 	(void)state;
 	for (int c = 0; c < CONNECTIONS; c++) {
@@ -264,7 +264,7 @@ static void
 test_async_to_many_unseen_topics_while_kafka_is_away(void **state)
 {
 	struct wire_frame f;
-	char topic[16];
+	char topic[32];
 
 	(void)state;
 	mock_down(&mock);
@@ -374,7 +374,7 @@ test_sync_gets_a_permanent_error(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		char topic[16];
+		char topic[32];
 
 		snprintf(topic, sizeof(topic), "refused%zu", i);
 		mock_topic(&mock, topic, 1);
