@@ -13,7 +13,8 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-
 HARDEN  := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection \
            $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 LINK    := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAGS) $(LDFLAGS)
-BASE    := -std=c11 -D_GNU_SOURCE -DTHREADED -I. -MMD -MP
+# FAULTS=1: the places of common/fault.h are real. For tests only.
+BASE    := -std=c11 -D_GNU_SOURCE -DTHREADED $(if $(FAULTS),-DKP_FAULTS) -I. -MMD -MP
 
 COMMON  := $(wildcard common/*.c)
 FCGI    := $(wildcard fcgi/*.c)

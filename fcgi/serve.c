@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "fcgi/http.h"
 #include "fcgi/route.h"
@@ -141,6 +142,7 @@ serve_request(struct serve *s)
 	if (res.offered) {
 		const struct msg_confirm m = { res.offer, delivered && res.status == 200 };
 
+		fault_point("R1");
 		client_confirm(s->client, &m);
 	}
 	log_debug("request path=%.*s status=%d written=%d", (int)req.path.n,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/msg.h"
 #include "helper/ipc_state.h"
 
@@ -83,6 +84,11 @@ conn_write(struct conn *c, const uint8_t *p, size_t n)
 
 	if (c->closing)
 		return;
+	if (fault_due("P5")) {
+		buf.len /= 2;
+		uv_try_write((uv_stream_t *)&c->pipe, &buf, 1);
+		fault_die();
+	}
 	k = uv_try_write((uv_stream_t *)&c->pipe, &buf, 1);
 	if (k == (int)n)
 		return;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "helper/consume/group_state.h"
 
@@ -325,4 +326,5 @@ group_commit(struct group *g)
 		return;
 	g->committing = true;
 	consumer_commit_send(x);
+	fault_point("C4");
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "helper/consume/group_state.h"
 
@@ -147,10 +148,14 @@ offer(struct part *p, struct offer *f, struct op *op)
 		op_fail(op, KP_ENOMEM, 1, "%s", kp_err_text(KP_ENOMEM));
 		return;
 	}
+	fault_point("C1");
 	m = consumer_message_view(f->message);
 	m.offer = o->hook.id;
 	msg_message_encode(op_reply_begin(op, MSG_MESSAGE), &m);
 	op_reply_send(op);
+	fault_point("C2");
+	if (fault_break("early-commit"))
+		offering_end(o, true);
 }
 
 void

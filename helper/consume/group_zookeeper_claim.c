@@ -10,6 +10,7 @@
  * the connection went may have been done; such a claim is in RELEASE, from where it is
  * found to be ours or deleted. A node of ours that others delete is noticed by a watch.
  */
+#include "common/fault.h"
 #include "common/log.h"
 #include "helper/consume/group_zookeeper_state.h"
 
@@ -114,6 +115,7 @@ claim_held(struct claim *k)
 	struct coordination *c = k->t->c;
 
 	k->busy = false;
+	fault_point("C6");
 	if (k->wanted) {
 		claim_enter(k, CLAIM_HELD);
 		k->doubt = true;	/* look, for the watch */
@@ -232,6 +234,7 @@ release_looked(void *arg, const struct zk_result *r)
 	char path[PATH_CAP];
 
 	if (r->err == KP_OK && session_is_ours(k, r)) {
+		fault_point("C5");
 		claim_path(k, path);
 		zk_delete(k->t->c->u, path, r->version, claim_deleted, k);
 	} else if (r->err == KP_OK || r->err == KP_ENOTFOUND) {

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "common/fault.h"
 #include "common/msg.h"
 #include "helper/consume/group.h"
 #include "helper/ops.h"
@@ -59,10 +60,12 @@ op_confirm(struct helper *h, struct op *op)
 {
 	struct msg_confirm m;
 
-	if (msg_confirm_decode(op_body(op), &m) == KP_OK)
+	if (msg_confirm_decode(op_body(op), &m) == KP_OK) {
 		groups_confirm(h->groups, op, &m);
-	else
+		fault_point("C3");
+	} else {
 		op_end(op);
+	}
 }
 
 void

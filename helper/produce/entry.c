@@ -1,6 +1,7 @@
 /* One async message: on its way into the store, to Kafka, and out of the store. */
 #include <stdlib.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "helper/produce/sender_state.h"
 
@@ -111,6 +112,7 @@ entry_appended(struct store_cmd *cmd, enum kp_err err)
 	struct entry *e = (struct entry *)((char *)cmd - offsetof(struct entry, append));
 	struct lane *lane = e->lane;
 
+	fault_point("P4");
 	if (e->sent == SEND_IDLE)
 		lane->appending--;
 	e->appended = err ? APPEND_NONE : APPEND_KEPT;
@@ -121,7 +123,7 @@ entry_appended(struct store_cmd *cmd, enum kp_err err)
 			entry_settle(e, STORE_REMOVE);
 	} else if (err == KP_OK) {
 		entry_answer(e);
-		if (e->sent == SEND_DELIVERED)
+		if (e->sent == SEND_DELIVERED || (e->sent && fault_break("early-delete")))
 			entry_settle(e, STORE_REMOVE);
 	} else if (e->sent != SEND_SENT) {
 		entry_refuse(e, KP_EFULL, err == KP_EFULL ? "the disk of the store is full" :
@@ -138,9 +140,11 @@ entry_send(struct entry *e, const char **why)
 	struct lane *lane = e->lane;
 	enum kp_err err;
 
+	fault_point("P6");
 	err = producer_send(e->sender->producer, lane->name, e->row.key, e->row.value, e, why);
 	if (err)
 		return err;
+	fault_point("P7");
 	e->sent = SEND_SENT;
 	lane->in_window++;
 	lane->in_window_bytes += entry_bytes(e);
@@ -157,6 +161,9 @@ entry_done(struct entry *e)
 {
 	struct sender *s = e->sender;
 
+	fault_point("P8");
+	if (s->drained)
+		fault_point("P13");
 	s->delivered_ms = loop_now_ms(s->loop);
 	e->sent = SEND_DELIVERED;
 	if (e->appended == APPEND_QUEUED && store_cancel(s->store, &e->append))

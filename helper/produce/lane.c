@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "helper/produce/sender_state.h"
 
@@ -93,6 +94,7 @@ send_loaded(struct lane *lane, struct store_loaded *row)
 		free(row);
 		return false;
 	}
+	fault_point("P12");
 	err = entry_send(e, &why);
 	if (err && err != KP_EBUSY) {
 		/* It can never be sent, and does not hold up what is behind it. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/msg.h"
 #include "helper/ops.h"
 #include "helper/produce/sender.h"
@@ -167,6 +168,7 @@ op_produce(struct helper *h, struct op *op)
 	struct msg_produce m;
 	struct produce *p;
 
+	fault_point("P1");
 	if (msg_produce_decode(op_body(op), &m) != KP_OK) {
 		op_fail(op, KP_EBADMSG, 0, "malformed PRODUCE");
 		return;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "helper/produce/sender_state.h"
 
@@ -73,6 +74,8 @@ entry_start(struct entry *e)
 	    .done = entry_appended };
 	e->appended = APPEND_QUEUED;
 	store_submit(s->store, &e->append);
+	if (fault_break("early-answer"))
+		entry_answer(e);
 }
 
 void

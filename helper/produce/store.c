@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/msg.h"
 #include "helper/produce/store_db.h"
@@ -99,9 +100,14 @@ run_transaction(struct store *s, struct store_cmd *first, bool with_appends)
 {
 	enum kp_err err = db_begin(s->db);
 
-	for (struct store_cmd *c = first; c && err == KP_OK; c = c->next)
+	for (struct store_cmd *c = first; c && err == KP_OK; c = c->next) {
 		if (with_appends || c->verb != STORE_APPEND)
 			err = run_one(s->db, c);
+		if (c->verb == STORE_APPEND)
+			fault_point("P2");
+		else
+			fault_point("P9");
+	}
 	if (err == KP_OK)
 		return db_commit(s->db);
 	db_rollback(s->db);

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/msg.h"
 #include "helper/produce/store_path.h"
@@ -126,6 +127,8 @@ configure(struct store_db *db, enum conf_durability durability)
 	if (rc == SQLITE_OK)
 		rc = exec(db, durability == DURABLE_FSYNC ? "PRAGMA synchronous = FULL" :
 		    "PRAGMA synchronous = NORMAL");
+	if (fault_break("no-sync"))
+		rc = exec(db, "PRAGMA synchronous = OFF");
 	if (rc == SQLITE_OK)
 		rc = exec(db, "PRAGMA journal_size_limit = " WAL_KEEP_BYTES);
 	if (rc == SQLITE_OK)
