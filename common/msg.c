@@ -13,6 +13,10 @@ static const char *const type_names[] = {
 	[MSG_SET_OFFSETS] = "set_offsets", [MSG_GET_CONSUMERS] = "get_consumers",
 	[MSG_DONE] = "done", [MSG_PRODUCED] = "produced", [MSG_MESSAGE] = "message",
 	[MSG_OFFSETS] = "offsets", [MSG_CONSUMERS] = "consumers", [MSG_ERROR] = "error",
+	[MSG_GET_STATUS] = "get_status", [MSG_FIND_MESSAGE] = "find_message",
+	[MSG_LIST_ROWS] = "list_rows", [MSG_RETRY_DEAD] = "retry_dead",
+	[MSG_DROP_DEAD] = "drop_dead", [MSG_STATUS] = "status", [MSG_RECEIPT] = "receipt",
+	[MSG_ROWS] = "rows", [MSG_ACTED] = "acted",
 };
 
 const char *
@@ -66,27 +70,6 @@ static enum kp_err
 decoded(const struct wire_reader *r)
 {
 	return wire_done(r) ? KP_OK : KP_EBADMSG;
-}
-
-/* An array of r's u32 count, each element taking at least min_bytes on the
- * wire, so that a short frame cannot ask for much memory. */
-static void *
-get_array(struct wire_reader *r, size_t *n, size_t max, size_t min_bytes, size_t elem_size)
-{
-	uint32_t count = wire_get_u32(r);
-	void *v;
-
-	*n = 0;
-	if (count > max || count > r->n / min_bytes) {
-		r->bad = true;
-		return NULL;
-	}
-	v = calloc(count ? count : 1, elem_size);
-	if (v == NULL)
-		r->bad = true;
-	else
-		*n = count;
-	return v;
 }
 
 /* Body: u16 err, u32 retry_after_s, bytes text. */
@@ -290,7 +273,7 @@ msg_offsets_decode(struct kp_slice in, struct msg_offsets *m)
 
 	*m = (struct msg_offsets){ .topic = wire_get_bytes(&r, TOPIC_MAX) };
 	m->group = wire_get_bytes(&r, GROUP_MAX);
-	m->v = get_array(&r, &m->n, PARTITIONS_MAX, OFFSET_WIRE_MIN, sizeof(*m->v));
+	m->v = wire_get_array(&r, &m->n, PARTITIONS_MAX, OFFSET_WIRE_MIN, sizeof(*m->v));
 	for (size_t i = 0; i < m->n; i++) {
 		m->v[i].partition = wire_get_i32(&r);
 		m->v[i].begin = wire_get_i64(&r);
@@ -331,13 +314,13 @@ msg_consumers_decode(struct kp_slice in, struct msg_consumers *m)
 	struct wire_reader r = wire_reader(in);
 
 	*m = (struct msg_consumers){ 0 };
-	m->v = get_array(&r, &m->n, CONSUMERS_MAX, CONSUMER_WIRE_MIN, sizeof(*m->v));
+	m->v = wire_get_array(&r, &m->n, CONSUMERS_MAX, CONSUMER_WIRE_MIN, sizeof(*m->v));
 	for (size_t i = 0; i < m->n && !r.bad; i++) {
 		struct msg_consumer *c = &m->v[i];
 
 		c->group = wire_get_bytes(&r, GROUP_MAX);
 		c->member = wire_get_bytes(&r, MEMBER_MAX);
-		c->partitions = get_array(&r, &c->n, PARTITIONS_MAX, 4, 4);
+		c->partitions = wire_get_array(&r, &c->n, PARTITIONS_MAX, 4, 4);
 		for (size_t k = 0; k < c->n; k++)
 			c->partitions[k] = wire_get_i32(&r);
 	}

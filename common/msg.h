@@ -33,6 +33,12 @@ enum msg_type {
 	MSG_GET_OFFSETS,
 	MSG_SET_OFFSETS,
 	MSG_GET_CONSUMERS,
+	/* Bodies of these and of their replies: msg_store.h. */
+	MSG_GET_STATUS,		/* empty body */
+	MSG_FIND_MESSAGE,
+	MSG_LIST_ROWS,
+	MSG_RETRY_DEAD,
+	MSG_DROP_DEAD,
 
 	MSG_DONE = 64,		/* empty body */
 	MSG_PRODUCED,
@@ -40,6 +46,10 @@ enum msg_type {
 	MSG_OFFSETS,
 	MSG_CONSUMERS,
 	MSG_ERROR,
+	MSG_STATUS,
+	MSG_RECEIPT,
+	MSG_ROWS,
+	MSG_ACTED,
 };
 
 const char *msg_type_name(uint8_t type);

@@ -1,6 +1,8 @@
 /* Big-endian fields and frame headers. No message is known here: see msg.c. */
 #include "common/wire.h"
 
+#include <stdlib.h>
+
 static void
 store_be(uint8_t *p, uint64_t v, size_t n)
 {
@@ -217,6 +219,25 @@ wire_get_flags(struct wire_reader *r, uint8_t known)
 	if (flags & ~known)
 		r->bad = true;
 	return flags;
+}
+
+void *
+wire_get_array(struct wire_reader *r, size_t *n, size_t max, size_t min_bytes, size_t elem_size)
+{
+	uint32_t count = wire_get_u32(r);
+	void *v;
+
+	*n = 0;
+	if (count > max || count > r->n / min_bytes) {
+		r->bad = true;
+		return NULL;
+	}
+	v = calloc(count ? count : 1, elem_size);
+	if (v == NULL)
+		r->bad = true;
+	else
+		*n = count;
+	return v;
 }
 
 bool

@@ -19,7 +19,7 @@
 #include "common/buf.h"
 #include "common/err.h"
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 #define WIRE_HEADER 16
 
 /* No body is ever longer, whatever --maxMessageBytes says. */
@@ -80,6 +80,13 @@ int64_t wire_get_i64(struct wire_reader *r);
 struct kp_slice wire_get_bytes(struct wire_reader *r, size_t max);
 /* Flags; marks the reader when a bit outside `known` is set. */
 uint8_t wire_get_flags(struct wire_reader *r, uint8_t known);
+/*
+ * Room, zeroed and freed by the caller, for the elements that follow a u32 count;
+ * each takes at least min_bytes on the wire, so that a short frame cannot ask for
+ * much memory. NULL, with the reader marked, for more than `max` of them.
+ */
+void *wire_get_array(struct wire_reader *r, size_t *n, size_t max, size_t min_bytes,
+    size_t elem_size);
 /* True when nothing failed and no byte is left over. */
 bool wire_done(const struct wire_reader *r);
 
