@@ -68,6 +68,11 @@ $(B)/test_common_%: $(B)/tests/unit/test_common_%.o $(call obj,$(COMMON))
 $(B)/it_%: $(B)/tests/it/test_%.o $(call obj,$(IT_LIB) $(COMMON))
 	$(Q)$(CC) $(LINK) -o $@ $^ -lrdkafka -lcmocka -lpthread
 
+# The same programs with the places of common/fault.h: tests choose where they die.
+.PHONY: faults
+faults:
+	@$(MAKE) --no-print-directory B=$(B)/faults FAULTS=1 $(BINS:$(B)/%=$(B)/faults/%)
+
 .PHONY: check-unit check-it check-layers check-e2e
 check-unit: $(UNIT:%=$(B)/test_%)
 	@tests/run.sh unit $^
@@ -75,7 +80,7 @@ check-it: $(B)/kafka-pixy-helper $(IT:%=$(B)/it_%)
 	@KP_BUILD=$(B) tests/run.sh integration $(IT:%=$(B)/it_%)
 check-layers:
 	@tests/lint.sh
-check-e2e: $(BINS) $(B)/zkdrive
+check-e2e: $(BINS) $(B)/zkdrive faults
 	@KP_BUILD=$(B) tests/e2e/run
 
 # Our side of the coordination alone, for tests on a real ZooKeeper.

@@ -22,8 +22,9 @@ STOP_WITHIN = 15
 WEB_USER = "www-data" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
 
 
-def binary(name):
-    path = BUILD / name
+def binary(name, faults=False):
+    """`faults`: from the build whose places of common/fault.h are real."""
+    path = (BUILD / "faults" if faults else BUILD) / name
     assert path.exists(), f"{path} is not built"
     return path
 

@@ -24,6 +24,16 @@ _ports_given = set()
 _folders = 0
 
 
+def rounds(check, long):
+    """How often a random test is to be done: in `make check`, and with KP_LONG=1 in `make check-long`."""
+    return long if os.environ.get("KP_LONG") else check
+
+
+def seed():
+    """Of everything random in a test; KP_SEED repeats a run. Print it with the counts."""
+    return int(os.environ.get("KP_SEED") or random.SystemRandom().randrange(1 << 31))
+
+
 def new_folder(name):
     """A fresh folder that web servers of other users may enter."""
     global _folders

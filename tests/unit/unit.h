@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -38,6 +39,26 @@ unit_filter(void)
 
 	if (pattern)
 		cmocka_set_test_filter(pattern);
+}
+
+/* How often a random test is to be done: in `make check`, and with KP_LONG=1 in
+ * `make check-long`. */
+static inline unsigned
+unit_rounds(unsigned check, unsigned check_long)
+{
+	return getenv("KP_LONG") ? check_long : check;
+}
+
+/* Of everything random in a test; KP_SEED repeats a run. Print it with the counts. */
+static inline unsigned
+unit_seed(void)
+{
+	const char *given = getenv("KP_SEED");
+	unsigned seed = 1;
+
+	if (given)
+		return (unsigned)strtoul(given, NULL, 10);
+	return getentropy(&seed, sizeof(seed)) == 0 ? seed : (unsigned)getpid();
 }
 
 #endif
