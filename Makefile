@@ -30,7 +30,7 @@ obj      = $(patsubst %.c,$(B)/%.o,$(1))
 BINS    := $(B)/kafka-pixy $(B)/kafka-pixy.fcgi $(B)/kafka-pixy-helper
 
 # libfcgi and the ZooKeeper client have no pkg-config file on Debian.
-PC           = $(shell pkg-config $(1) rdkafka sqlite3 libuv jansson 2>/dev/null)
+PC           = $(shell pkg-config $(1) rdkafka sqlite3 libuv jansson zlib 2>/dev/null)
 BASE        += $(call PC,--cflags)
 FCGI_LIBS   := -lfcgi $(shell pkg-config --libs jansson 2>/dev/null) -lpthread
 HELPER_LIBS := $(call PC,--libs) -lzookeeper_mt -lpthread

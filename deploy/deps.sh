@@ -12,7 +12,7 @@ set -eu
 
 policy=/usr/sbin/policy-rc.d
 servers="nginx lighttpd apache2"
-build="build-essential pkg-config libfcgi-dev librdkafka-dev libzookeeper-mt-dev libjansson-dev libsqlite3-dev libuv1-dev"
+build="build-essential pkg-config libfcgi-dev librdkafka-dev libzookeeper-mt-dev libjansson-dev libsqlite3-dev libuv1-dev zlib1g-dev"
 run="nginx curl"
 tests="libcmocka-dev nginx curl lighttpd apache2 libapache2-mod-fcgid spawn-fcgi kcat python3 python3-venv"
 
@@ -50,6 +50,7 @@ check() {
 	libjansson jansson libjansson-dev
 	libsqlite3 sqlite3 libsqlite3-dev
 	libuv libuv libuv1-dev
+	zlib zlib zlib1g-dev
 	EOF
 	[ $missing -eq 0 ] || exit 1
 	check_versions

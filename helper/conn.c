@@ -22,6 +22,12 @@ static void read_on(struct conn *c);
 
 /* ---- hooks ---- */
 
+bool
+conn_is_operator(const struct conn *c)
+{
+	return c->is_operator;
+}
+
 void
 conn_hook_add(struct conn *c, struct conn_hook *hook)
 {

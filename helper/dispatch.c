@@ -25,6 +25,11 @@ static const struct {
 	[MSG_GET_OFFSETS] = { op_get_offsets, false },
 	[MSG_SET_OFFSETS] = { op_set_offsets, false },
 	[MSG_GET_CONSUMERS] = { op_get_consumers, false },
+	[MSG_GET_STATUS] = { op_get_status, true },
+	[MSG_FIND_MESSAGE] = { op_find_message, false },
+	[MSG_LIST_ROWS] = { op_list_rows, false },
+	[MSG_RETRY_DEAD] = { op_retry_dead, false },
+	[MSG_DROP_DEAD] = { op_drop_dead, false },
 };
 
 void

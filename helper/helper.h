@@ -20,6 +20,8 @@ struct helper {
 	struct sender *sender;
 	struct groups *groups;
 	struct zk *zk;			/* NULL unless --coordination zookeeper */
+	struct health *health;
+	int64_t wall_started_ms;
 	bool stopping;			/* new requests get 503 */
 };
 

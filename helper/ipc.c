@@ -34,8 +34,9 @@ refuse(uv_pipe_t *pipe)
 }
 
 static bool
-peer_allowed(struct ipc *ipc, uv_pipe_t *pipe)
+peer_allowed(struct ipc *ipc, struct conn *c)
 {
+	uv_pipe_t *pipe = &c->pipe;
 	struct ucred cred;
 	socklen_t n = sizeof(cred);
 	unsigned dropped;
@@ -44,6 +45,7 @@ peer_allowed(struct ipc *ipc, uv_pipe_t *pipe)
 	if (uv_fileno((uv_handle_t *)pipe, &fd) != 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0)
 		return false;
+	c->is_operator = cred.uid == 0 || cred.uid == geteuid();
 	for (size_t i = 0; i < ipc->n_users; i++)
 		if (ipc->users[i] == cred.uid)
 			return true;
@@ -76,7 +78,7 @@ accepted(uv_stream_t *listener, int status)
 	uv_pipe_init(loop_uv(ipc->loop), &c->pipe, 0);
 	c->pipe.data = c;
 	if (uv_accept(listener, (uv_stream_t *)&c->pipe) != 0 || ipc->n_conns >= CONNS_MAX ||
-	    !peer_allowed(ipc, &c->pipe)) {
+	    !peer_allowed(ipc, c)) {
 		uv_close((uv_handle_t *)&c->pipe, just_free);
 		return;
 	}

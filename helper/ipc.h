@@ -10,6 +10,7 @@
 #ifndef KP_IPC_H
 #define KP_IPC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/conf.h"
@@ -40,6 +41,8 @@ struct conn_hook {
 	uint64_t id;
 	void (*gone)(struct conn_hook *hook);
 };
+/* The peer is root or the helper's own user: it may see and change what was accepted. */
+bool conn_is_operator(const struct conn *c);
 void conn_hook_add(struct conn *c, struct conn_hook *hook);
 void conn_hook_remove(struct conn_hook *hook);
 /* The hook with that id on this connection, or NULL. */

@@ -45,6 +45,7 @@ struct conn {
 	struct conn_hook *hooks;
 	size_t unsent;			/* with what each reply costs in memory */
 	bool closing;
+	bool is_operator;
 	struct loop_task end;
 };
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "helper/admin/health.h"
 #include "helper/consume/group.h"
 #include "helper/consume/zk.h"
 #include "helper/dispatch.h"
@@ -160,7 +161,8 @@ open_groups(struct boot *b)
 		env.coordination.zk = h->zk;
 	}
 	h->groups = groups_new(&env);
-	return h->groups ? KP_OK : KP_ENOMEM;
+	h->health = health_new(h->loop, h->admin, h->zk, h->sender);
+	return h->groups && h->health ? KP_OK : KP_ENOMEM;
 }
 
 /* ---- shutdown ---- */
@@ -221,6 +223,7 @@ on_signal(uv_signal_t *s, int sig)
 		return;
 	log_info("stop signal=%d in_flight=%zu", sig, ipc_in_flight(b->h.ipc));
 	b->h.stopping = true;
+	health_stop(b->h.health);
 	signal(SIGALRM, on_alarm);
 	alarm(STOP_LIMIT_S);
 	ipc_stop_accepting(b->h.ipc);
@@ -251,6 +254,7 @@ close_all(struct boot *b)
 
 	if (h->ipc)
 		ipc_close(h->ipc);
+	health_stop(h->health);
 	groups_free(h->groups);
 	if (h->sender)
 		sender_close(h->sender);
@@ -260,6 +264,7 @@ close_all(struct boot *b)
 		loop_free(h->loop);	/* waits for workers */
 	if (h->ipc)
 		ipc_free(h->ipc);
+	health_free(h->health);
 	topics_free(h->topics);
 	kafka_close(h->kafka);
 	conf_free(&h->conf);
@@ -303,6 +308,7 @@ main(int argc, char **argv)
 	}
 	log_init("helper", (enum log_level)b.h.conf.log_level);
 	set_limits();
+	b.h.wall_started_ms = time(NULL) * INT64_C(1000);
 	make_member(b.member, sizeof(b.member));
 	if (conf_embedded(&b.h.conf) && b.h.conf.store[0] == '\0')
 		b.h.conf.durability = DURABLE_MEMORY;

@@ -16,5 +16,10 @@ void op_ack(struct helper *h, struct op *op);
 void op_get_offsets(struct helper *h, struct op *op);
 void op_set_offsets(struct helper *h, struct op *op);
 void op_get_consumers(struct helper *h, struct op *op);
+void op_get_status(struct helper *h, struct op *op);
+void op_find_message(struct helper *h, struct op *op);
+void op_list_rows(struct helper *h, struct op *op);
+void op_retry_dead(struct helper *h, struct op *op);
+void op_drop_dead(struct helper *h, struct op *op);
 
 #endif

@@ -87,6 +87,18 @@ kafka_admin_free(struct kafka_admin *a)
 	free(a);
 }
 
+enum kp_err
+kafka_admin_reach(struct kafka_admin *a, int timeout_ms, char *why)
+{
+	const struct rd_kafka_metadata *md;
+	rd_kafka_resp_err_t err = rd_kafka_metadata(a->rk, 0, NULL, &md, timeout_ms);
+
+	if (err)
+		return fail_kafka(why, err);
+	rd_kafka_metadata_destroy(md);
+	return KP_OK;
+}
+
 /* ---- topics ---- */
 
 static rd_kafka_resp_err_t

@@ -22,6 +22,9 @@ struct kafka_admin;
 struct kafka_admin *kafka_admin_new(struct kafka *k, rd_kafka_t *creator);
 void kafka_admin_free(struct kafka_admin *a);
 
+/* KP_OK when a broker answers. */
+enum kp_err kafka_admin_reach(struct kafka_admin *a, int timeout_ms, char *why);
+
 /* How many partitions the topic has. With `create` a topic that does not exist is
  * waited for as long as the brokers may be creating it (TOPIC_CREATE_MS). */
 #define TOPIC_CREATE_MS 2000

@@ -13,6 +13,19 @@ entry_bytes(const struct entry *e)
 	return e->row.key.n + e->row.value.n + sizeof(*e);
 }
 
+int64_t
+entry_message(const struct entry *e)
+{
+	return e->row.was ? e->row.was : e->row.id;
+}
+
+/* What its row has of the topic's share of the store. */
+static int64_t
+row_bytes(const struct entry *e)
+{
+	return (int64_t)(e->row.key.n + e->row.value.n);
+}
+
 struct entry *
 entry_new(struct lane *lane)
 {
@@ -56,25 +69,27 @@ entry_refuse(struct entry *e, enum kp_err err, const char *text)
 	struct op *op = e->op;
 
 	e->op = NULL;
+	receipts_forget(e->sender->receipts, e->row.id);
 	if (op)
-		op_fail(op, err, err == KP_EFULL ? 10 : 0, "%s", text);
+		op_fail(op, err, err == KP_EFULL ? sender_retry_after(e->sender) : 0, "%s", text);
 }
 
 static void
 removed(struct store_cmd *cmd, enum kp_err err)
 {
 	struct entry *e = (struct entry *)((char *)cmd - offsetof(struct entry, remove));
+	unsigned dropped = 0;
 
 	if ((err == KP_EFULL || err == KP_ENOMEM) && !e->sender->closing) {
-		free(e->body);
-		e->body = NULL;
 		e->next = e->sender->again;
 		e->sender->again = e;
 		return;
 	}
-	if (err)
-		log_warn("sender row stays id=%lld err=%s: it will be sent again after a restart",
-		    (long long)e->row.id, kp_err_name(err));
+	if (err == KP_OK || err == KP_ENOTFOUND)
+		e->lane->pending_bytes -= row_bytes(e);
+	else if (log_rate_ok(&e->sender->stays, &dropped))
+		log_warn("sender row stays id=%lld err=%s dropped_lines=%u: it will be sent again "
+		    "after a restart", (long long)e->row.id, kp_err_name(err), dropped);
 	e->appended = APPEND_NONE;
 	entry_free_if_done(e);
 }
@@ -84,10 +99,17 @@ entry_settle(struct entry *e, enum store_verb verb)
 {
 	e->appended = APPEND_REMOVING;
 	e->remove = (struct store_cmd){ .verb = verb, .row.id = e->row.id,
-	    .reason = e->reason, .done = removed };
-	if (verb == STORE_BURY)
-		log_error("sender dead letter id=%lld topic=%s: %s", (long long)e->row.id,
+	    .row.attempts = e->tries, .reason = e->reason, .done = removed };
+	if (verb == STORE_BURY) {
+		receipts_forget(e->sender->receipts, entry_message(e));
+		log_error("sender dead letter id=%lld topic=%s: %s", (long long)entry_message(e),
 		    e->lane->name, e->reason);
+	}
+	/* The disk has it; only its size is still asked for. */
+	if (e->sent != SEND_SENT) {
+		free(e->body);
+		e->body = NULL;
+	}
 	store_submit(e->sender->store, &e->remove);
 }
 
@@ -116,18 +138,23 @@ entry_appended(struct store_cmd *cmd, enum kp_err err)
 	if (e->sent == SEND_IDLE)
 		lane->appending--;
 	e->appended = err ? APPEND_NONE : APPEND_KEPT;
+	if (err)
+		lane->pending_bytes -= row_bytes(e);
 	if (e->failed) {
 		/* Kafka refused it while it was being written: nobody was told 200. */
 		entry_refuse(e, e->failed, e->reason);
 		if (err == KP_OK)
-			entry_settle(e, STORE_REMOVE);
+			entry_settle(e, STORE_REFUSE);
 	} else if (err == KP_OK) {
 		entry_answer(e);
 		if (e->sent == SEND_DELIVERED || (e->sent && fault_break("early-delete")))
 			entry_settle(e, STORE_REMOVE);
+	} else if (e->sent == SEND_DELIVERED) {
+		store_count_direct(e->sender->store);
 	} else if (e->sent != SEND_SENT) {
 		entry_refuse(e, KP_EFULL, err == KP_EFULL ? "the disk of the store is full" :
-		    "the store has failed; sync produce still works");
+		    "the store has failed: sync produce still works, and a restart of the helper "
+		    "checks the store");
 	}	/* else Kafka's acknowledgement can still keep the promise */
 	entry_free_if_done(e);
 	if (lane->backlog)
@@ -146,6 +173,7 @@ entry_send(struct entry *e, const char **why)
 		return err;
 	fault_point("P7");
 	e->sent = SEND_SENT;
+	e->tries++;
 	lane->in_window++;
 	lane->in_window_bytes += entry_bytes(e);
 	e->sender->in_window++;
@@ -155,9 +183,19 @@ entry_send(struct entry *e, const char **why)
 	return KP_OK;
 }
 
+/* A row that is still on its way into the store need not go there. */
+static void
+take_back(struct entry *e)
+{
+	if (e->appended != APPEND_QUEUED || !store_cancel(e->sender->store, &e->append))
+		return;
+	e->appended = APPEND_NONE;
+	e->lane->pending_bytes -= row_bytes(e);
+}
+
 /* Kafka has it: the only way for a row to leave the store for good. */
 static void
-entry_done(struct entry *e)
+entry_done(struct entry *e, const struct delivery *d)
 {
 	struct sender *s = e->sender;
 
@@ -165,12 +203,30 @@ entry_done(struct entry *e)
 	if (s->drained)
 		fault_point("P13");
 	s->delivered_ms = loop_now_ms(s->loop);
+	rate_add(&s->rate, s->delivered_ms, entry_bytes(e));
+	receipts_delivered(s->receipts, entry_message(e), d->partition, d->offset,
+	    s->delivered_ms);
 	e->sent = SEND_DELIVERED;
-	if (e->appended == APPEND_QUEUED && store_cancel(s->store, &e->append))
-		e->appended = APPEND_NONE;
+	take_back(e);
 	entry_answer(e);
 	if (e->appended == APPEND_KEPT)
 		entry_settle(e, STORE_REMOVE);
+	else if (e->appended == APPEND_NONE && s->store)
+		store_count_direct(s->store);
+	s->counts.pending -= s->store == NULL;
+	s->counts.delivered += s->store == NULL;
+}
+
+/* Durability memory: answered 200, and nothing was kept. */
+static void
+entry_lost(struct entry *e, const char *why)
+{
+	struct store_counts *n = &e->sender->counts;
+
+	log_error("sender message lost topic=%s durability=memory: %s", e->lane->name, why);
+	receipts_forget(e->sender->receipts, e->row.id);
+	n->pending--;
+	n->dropped++;
 }
 
 /* Kafka will never take it: its sender hears so, if nobody told him 200 yet. */
@@ -180,17 +236,15 @@ entry_hopeless(struct entry *e, const struct delivery *d)
 	e->sent = SEND_IDLE;
 	e->failed = d->err;
 	e->reason = d->text;
-	if (e->appended == APPEND_QUEUED && store_cancel(e->sender->store, &e->append))
-		e->appended = APPEND_NONE;
-	else if (e->appended == APPEND_QUEUED)
+	take_back(e);
+	if (e->appended == APPEND_QUEUED)
 		e->lane->appending++;
 	if (e->appended == APPEND_KEPT)
 		entry_settle(e, STORE_BURY);
 	else if (e->appended == APPEND_NONE && e->op)
 		entry_refuse(e, d->err, d->text);
 	else if (e->appended == APPEND_NONE)
-		log_error("sender message lost topic=%s durability=memory: %s", e->lane->name,
-		    d->text);
+		entry_lost(e, d->text);
 }
 
 /* Nothing is wrong with it, and kept messages have no time-out. librdkafka has
@@ -207,7 +261,7 @@ entry_again(struct entry *e, const struct delivery *d)
 		if (!e->sender->closing && entry_send(e, &why) == KP_OK)
 			return;
 		if (e->op == NULL)
-			log_error("sender message lost topic=%s: %s", lane->name, d->text);
+			entry_lost(e, d->text);
 		entry_refuse(e, KP_EUNAVAIL, "Kafka did not take the message");
 		return;
 	}
@@ -232,7 +286,7 @@ entry_delivered(void *arg, void *opaque, const struct delivery *d)
 	s->in_window--;
 	s->in_window_bytes -= entry_bytes(e);
 	if (d->err == KP_OK)
-		entry_done(e);
+		entry_done(e, d);
 	else if (d->permanent)
 		entry_hopeless(e, d);
 	else

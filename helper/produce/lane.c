@@ -25,35 +25,62 @@ lane_has_room(const struct lane *lane)
 	    lane->in_window < WINDOW_MESSAGES / 2 && lane->in_window_bytes < WINDOW_BYTES / 2;
 }
 
-static void
-free_idle(struct sender *s)
+static struct lane **
+bucket_of(struct sender *s, struct kp_slice topic)
 {
-	struct lane **at = &s->lanes;
+	uint32_t h = 2166136261u;
 
-	while (*at) {
-		struct lane *lane = *at;
+	for (size_t i = 0; i < topic.n; i++)
+		h = (h ^ topic.p[i]) * 16777619u;
+	return &s->lanes[h % LANE_BUCKETS];
+}
 
-		if (lane->entries || lane->backlog || lane->loading) {
-			at = &lane->next;
-			continue;
+void
+lanes_each(struct sender *s, void (*each)(struct lane *lane))
+{
+	for (size_t i = 0; i < LANE_BUCKETS; i++)
+		for (struct lane *lane = s->lanes[i]; lane; lane = lane->next)
+			each(lane);
+}
+
+/* Those that nobody needs, or all of them. */
+static void
+free_lanes(struct sender *s, bool all)
+{
+	for (size_t i = 0; i < LANE_BUCKETS; i++) {
+		struct lane **at = &s->lanes[i];
+
+		while (*at) {
+			struct lane *lane = *at;
+
+			if (!all && (lane->entries || lane->backlog || lane->loading)) {
+				at = &lane->next;
+				continue;
+			}
+			*at = lane->next;
+			free(lane);
+			s->n_lanes--;
 		}
-		*at = lane->next;
-		free(lane);
-		s->n_lanes--;
 	}
+}
+
+void
+lanes_end(struct sender *s)
+{
+	free_lanes(s, true);
 }
 
 struct lane *
 lane_find(struct sender *s, struct kp_slice topic)
 {
-	struct lane *lane = s->lanes;
+	struct lane **bucket = bucket_of(s, topic), *lane = *bucket;
 
 	while (lane && !kp_slice_eq(topic, kp_slice_str(lane->name)))
 		lane = lane->next;
 	if (lane)
 		return lane;
 	if (s->n_lanes == TOPICS_MAX)
-		free_idle(s);
+		free_lanes(s, false);
 	if (s->n_lanes == TOPICS_MAX || topic.n > TOPIC_MAX)
 		return NULL;
 	lane = calloc(1, sizeof(*lane));
@@ -61,8 +88,8 @@ lane_find(struct sender *s, struct kp_slice topic)
 		return NULL;
 	lane->sender = s;
 	memcpy(lane->name, topic.p, topic.n);
-	lane->next = s->lanes;
-	s->lanes = lane;
+	lane->next = *bucket;
+	*bucket = lane;
 	s->n_lanes++;
 	return lane;
 }
@@ -87,15 +114,16 @@ static bool
 send_loaded(struct lane *lane, struct store_loaded *row)
 {
 	struct entry *e = entry_from_disk(lane, row);
-	const char *why;
-	enum kp_err err;
+	const char *why = "damaged on the disk: this is not what was accepted";
+	enum kp_err err = KP_EIO;
 
 	if (e == NULL) {
 		free(row);
 		return false;
 	}
 	fault_point("P12");
-	err = entry_send(e, &why);
+	if (!row->damaged)
+		err = entry_send(e, &why);
 	if (err && err != KP_EBUSY) {
 		/* It can never be sent, and does not hold up what is behind it. */
 		lane->loaded_id = e->row.id;
@@ -126,6 +154,11 @@ loaded(void *arg, enum kp_err err, struct store_loaded *rows)
 	}
 	if (stale)
 		return;			/* the retry timer begins anew */
+	if (err == KP_EIO && !lane->unreadable) {
+		lane->unreadable = true;
+		log_error("sender backlog topic=%s: it cannot be read on; restart the helper to "
+		    "salvage what can be read", lane->name);
+	}
 	if (err == KP_OK && !any && lane->load_covers) {
 		lane->backlog = false;
 		log_info("sender caught up topic=%s", lane->name);
@@ -137,7 +170,7 @@ loaded(void *arg, enum kp_err err, struct store_loaded *rows)
 void
 lane_load(struct lane *lane)
 {
-	if (lane->loading || lane->sender->closing || !lane_has_room(lane) ||
+	if (lane->loading || lane->unreadable || lane->sender->closing || !lane_has_room(lane) ||
 	    loop_now_ms(lane->sender->loop) < lane->pause_until_ms)
 		return;
 	lane->loading = true;

@@ -12,17 +12,22 @@
 /* An async answer does not wait for Kafka, so its producer may gather. */
 #define LINGER_MS 5
 #define RETRY_MS 500
+/* Whoever is refused comes back when a hundredth of the store may be free again, as
+ * fast as Kafka takes messages now. */
+#define ROOM_PART 100
+#define RETRY_AFTER_MAX_S 300
+#define RETRY_AFTER_UNKNOWN_S 30
+/* No topic may keep out the others. */
+#define SHARE_PART 2
 #define STALLED_MS 3000
 
 static enum kp_err
-accept_entry(struct sender *s, struct op *op, const struct msg_produce *m, struct entry **out)
+accept_entry(struct lane *lane, struct op *op, const struct msg_produce *m, struct entry **out)
 {
-	struct lane *lane = lane_find(s, m->topic);
+	struct sender *s = lane->sender;
 	struct timespec now;
 	struct entry *e;
 
-	if (lane == NULL)
-		return KP_EFULL;
 	*out = e = entry_new(lane);
 	if (e == NULL)
 		return KP_ENOMEM;
@@ -31,9 +36,10 @@ accept_entry(struct sender *s, struct op *op, const struct msg_produce *m, struc
 	e->row = (struct store_row){
 		.id = s->store ? store_next_id(s->store) : s->next_id++,
 		.accepted_ms = now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000,
-		.topic = m->topic, .key = m->key, .value = m->value,
+		.topic = kp_slice_str(lane->name), .key = m->key, .value = m->value,
 	};
 	e->body = op_take_body(op);
+	receipts_pending(s->receipts, e->row.id);
 	return KP_OK;
 }
 
@@ -54,6 +60,8 @@ entry_start(struct entry *e)
 		return;
 	}
 	if (s->store == NULL) {
+		s->counts.accepted += err == KP_OK;
+		s->counts.pending += err == KP_OK;
 		if (err)
 			entry_refuse(e, KP_EFULL, "too many messages wait for Kafka, and "
 			    "durability is \"memory\"");
@@ -73,29 +81,149 @@ entry_start(struct entry *e)
 	e->append = (struct store_cmd){ .verb = STORE_APPEND, .row = e->row,
 	    .done = entry_appended };
 	e->appended = APPEND_QUEUED;
+	lane->pending_bytes += (int64_t)(e->row.key.n + e->row.value.n);
 	store_submit(s->store, &e->append);
 	if (fault_break("early-answer"))
 		entry_answer(e);
 }
 
+/* ---- room ---- */
+
+uint32_t
+sender_retry_after(const struct sender *s)
+{
+	uint64_t messages, bytes, wanted = s->max_bytes / ROOM_PART;
+	uint64_t used = s->store ? store_bytes(s->store) : 0, seconds = RETRY_AFTER_UNKNOWN_S;
+
+	rate_get(&s->rate, loop_now_ms(s->loop), &messages, &bytes);
+	if (used > s->max_bytes)
+		wanted += used - s->max_bytes;
+	if (bytes)
+		seconds = 1 + wanted / bytes;
+	return (uint32_t)(seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S);
+}
+
+/* Why the store takes no further message of `bytes`, NULL when it does. */
+static const char *
+refusal(struct sender *s, uint64_t bytes)
+{
+	if (s->store == NULL)
+		return NULL;
+	if (store_bytes(s->store) + bytes > s->max_bytes)
+		return "the store is full: Kafka has not taken what was accepted before; see "
+		    "--storeMaxBytes";
+	return store_refuses(s->store);
+}
+
 void
 sender_accept(struct sender *s, struct op *op, const struct msg_produce *m)
 {
+	struct lane *lane = lane_find(s, m->topic);
+	const char *why = refusal(s, m->value.n);
+	enum kp_err err = KP_OK;
 	struct entry *e;
-	enum kp_err err;
 
-	if (s->store && store_bytes(s->store) + m->value.n > s->max_bytes) {
-		op_fail(op, KP_EFULL, 10, "the store is full: Kafka has not taken what was "
-		    "accepted before; see --storeMaxBytes");
+	if (lane == NULL)
+		why = "too many topics have messages that wait";
+	else if (why == NULL && s->store &&
+	    lane->pending_bytes + (int64_t)m->value.n > (int64_t)(s->max_bytes / SHARE_PART))
+		why = "the topic has its share of the store, a half: Kafka has not taken what was "
+		    "accepted before; see --storeMaxBytes";
+	if (why == NULL)
+		err = accept_entry(lane, op, m, &e);
+	if (why || err)
+		op_fail(op, why ? KP_EFULL : err, sender_retry_after(s), "%s",
+		    why ? why : kp_err_text(err));
+	else
+		entry_start(e);
+}
+
+/* ---- dead letters ---- */
+
+struct retry {
+	struct store_cmd cmd;		/* first */
+	struct lane *lane;
+	int64_t bytes;
+	void (*done)(void *arg, enum kp_err err);
+	void *arg;
+};
+
+static void
+revived(struct store_cmd *cmd, enum kp_err err)
+{
+	struct retry *r = (struct retry *)cmd;
+	struct lane *lane = r->lane;
+
+	lane->appending--;
+	if (err)
+		lane->pending_bytes -= r->bytes;
+	else
+		log_info("sender retry id=%lld topic=%s", (long long)cmd->row.was, lane->name);
+	r->done(r->arg, err);
+	free(r);
+	lane_load(lane);
+}
+
+/* Its topic sends from the disk until it has come to it. */
+void
+sender_retry(struct sender *s, const struct store_loaded *dead,
+    void (*done)(void *arg, enum kp_err err), void *arg)
+{
+	struct lane *lane = lane_find(s, dead->row.topic);
+	struct retry *r = lane ? calloc(1, sizeof(*r)) : NULL;
+
+	if (r == NULL) {
+		done(arg, KP_ENOMEM);
 		return;
 	}
-	err = accept_entry(s, op, m, &e);
-	if (err) {
-		op_fail(op, err, 10, "%s", err == KP_EFULL ? "too many topics" :
-		    kp_err_text(err));
+	*r = (struct retry){ .lane = lane, .done = done, .arg = arg,
+	    .bytes = (int64_t)(dead->key_bytes + dead->value_bytes),
+	    .cmd = { .verb = STORE_REVIVE, .row.id = store_next_id(s->store),
+	    .row.was = dead->row.id, .done = revived } };
+	lane->pending_bytes += r->bytes;
+	lane->backlog = true;
+	lane->load_covers = false;
+	lane->appending++;
+	store_submit(s->store, &r->cmd);
+}
+
+/* ---- questions ---- */
+
+struct store *
+sender_store(struct sender *s)
+{
+	return s->store;
+}
+
+bool
+sender_receipt(struct sender *s, int64_t id, struct msg_receipt *out)
+{
+	return receipts_find(s->receipts, id, loop_now_ms(s->loop), out);
+}
+
+void
+sender_stats(struct sender *s, struct sender_stats *out)
+{
+	uint64_t bytes;
+
+	*out = (struct sender_stats){ .store = { .counts = s->counts, .free_bytes = -1 },
+	    .delivered_ms = s->delivered_ms };
+	rate_get(&s->rate, loop_now_ms(s->loop), &out->delivered_per_s, &bytes);
+	if (s->store == NULL)
 		return;
-	}
-	entry_start(e);
+	store_stats(s->store, &out->store);
+	out->bytes = store_bytes(s->store);
+	out->max_bytes = s->max_bytes;
+	out->trouble = out->store.trouble ? out->store.trouble : refusal(s, 1);
+}
+
+/* ---- opening and ending ---- */
+
+static void
+load_backlog(struct lane *lane)
+{
+	if (lane->backlog)
+		lane_load(lane);
 }
 
 static void
@@ -104,18 +232,17 @@ retry(void *arg)
 	struct sender *s = arg;
 
 	entries_settle_again(s);
-	for (struct lane *lane = s->lanes; lane; lane = lane->next)
-		if (lane->backlog)
-			lane_load(lane);
+	lanes_each(s, load_backlog);
 }
 
 static void
-lane_with_rows(void *arg, const char *topic)
+lane_with_rows(void *arg, const char *topic, int64_t pending_bytes)
 {
 	struct lane *lane = lane_find(arg, kp_slice_str(topic));
 
 	if (lane) {
 		lane->backlog = true;
+		lane->pending_bytes = pending_bytes;
 		log_info("sender backlog topic=%s: accepted before this start", topic);
 	} else {
 		log_error("sender backlog topic=%s: too many topics, it waits for the next start",
@@ -137,12 +264,18 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 	s->max_bytes = conf->store_max_bytes;
 	if (conf->durability != DURABLE_MEMORY)
 		err = store_open(l, conf->store, (enum conf_durability)conf->durability, &s->store);
+	if (s->store)
+		store_set_min_free(s->store, conf->store_min_free_bytes);
+	s->receipts = receipts_new();
+	if (err == KP_OK && s->receipts == NULL)
+		err = KP_ENOMEM;
 	if (err == KP_OK) {
 		s->producer = producer_new(l, k, 0, LINGER_MS, entry_delivered, s);
 		err = s->producer ? KP_OK : KP_EIO;
 	}
 	if (err) {
 		store_close(s->store);
+		receipts_free(s->receipts);
 		free(s);
 		return err;
 	}
@@ -160,8 +293,9 @@ check_drained(void *arg)
 	int64_t now = loop_now_ms(s->loop);
 	bool empty = s->in_window == 0;
 
-	for (struct lane *lane = s->lanes; lane && empty; lane = lane->next)
-		empty = !lane->backlog;
+	for (size_t i = 0; i < LANE_BUCKETS && empty; i++)
+		for (const struct lane *lane = s->lanes[i]; lane; lane = lane->next)
+			empty = empty && !lane->backlog;
 	if (!empty && now < s->drain_until_ms && now < s->delivered_ms + STALLED_MS)
 		return;
 	loop_timer_end(&s->drain);
@@ -192,11 +326,7 @@ sender_close(struct sender *s)
 	log_info("sender stopped in_store=%lld%s", (long long)left,
 	    left ? ": they are sent after the next start" : "");
 	store_close(s->store);
-	while (s->lanes) {
-		struct lane *lane = s->lanes;
-
-		s->lanes = lane->next;
-		free(lane);
-	}
+	lanes_end(s);
+	receipts_free(s->receipts);
 	free(s);
 }

@@ -17,9 +17,10 @@
 #define KP_SENDER_H
 
 #include "common/conf.h"
-#include "common/msg.h"
+#include "common/msg_store.h"
 #include "helper/kafka.h"
 #include "helper/op.h"
+#include "helper/produce/store.h"
 
 struct sender;
 
@@ -40,5 +41,24 @@ void sender_drain(struct sender *s, int64_t max_ms, void (*done)(void *arg), voi
 
 /* Commits what waits, tells the log how many messages stay in the store. */
 void sender_close(struct sender *s);
+
+struct sender_stats {
+	struct store_stats store;	/* counts are right without a store, too */
+	uint64_t bytes, max_bytes;	/* max 0: there is no store */
+	uint64_t delivered_per_s;
+	int64_t delivered_ms;		/* when Kafka last took one, on the loop's clock */
+	const char *trouble;		/* why async is refused; NULL. Static text */
+};
+void sender_stats(struct sender *s, struct sender_stats *out);
+
+/* For questions to it; NULL with durability memory. */
+struct store *sender_store(struct sender *s);
+/* What memory knows of a message; false: nothing. */
+bool sender_receipt(struct sender *s, int64_t id, struct msg_receipt *out);
+
+/* The dead letter goes to Kafka once more, behind all that is pending. done() is
+ * called once, maybe at once. KP_ENOTFOUND: there is none (any more). */
+void sender_retry(struct sender *s, const struct store_loaded *dead,
+    void (*done)(void *arg, enum kp_err err), void *arg);
 
 #endif

@@ -15,15 +15,20 @@
 #ifndef KP_SENDER_STATE_H
 #define KP_SENDER_STATE_H
 
+#include "common/log.h"
 #include "helper/produce/producer.h"
+#include "helper/produce/rate.h"
+#include "helper/produce/receipts.h"
 #include "helper/produce/sender.h"
 #include "helper/produce/store.h"
+
+#define LANE_BUCKETS 256
 
 enum append_state { APPEND_NONE, APPEND_QUEUED, APPEND_KEPT, APPEND_REMOVING };
 enum send_state { SEND_IDLE, SEND_SENT, SEND_DELIVERED };
 
 struct lane {				/* one topic */
-	struct lane *next;
+	struct lane *next;		/* of its bucket */
 	struct sender *sender;
 	char name[TOPIC_MAX + 1];
 	size_t in_window;
@@ -33,7 +38,9 @@ struct lane {				/* one topic */
 	bool loading;
 	bool load_covers;		/* the load sees all that was accepted */
 	int64_t load_after;		/* where the load began */
+	bool unreadable;		/* its rows are, until a restart */
 	int64_t pause_until_ms;		/* after a strange failure */
+	int64_t pending_bytes;		/* of its rows, with those that are being written */
 	size_t entries;
 	int64_t loaded_id;		/* everything up to here was sent */
 };
@@ -48,6 +55,7 @@ struct entry {
 	struct store_cmd remove;
 	enum append_state appended;
 	enum send_state sent;
+	uint32_t tries;
 	struct entry *next;		/* of the sender's `again` */
 	enum kp_err failed;		/* permanently, by Kafka */
 	const char *reason;
@@ -59,8 +67,12 @@ struct sender {
 	struct producer *producer;
 	uint64_t max_bytes;
 	int64_t next_id;		/* without a store */
-	struct lane *lanes;
+	struct lane *lanes[LANE_BUCKETS];
 	size_t n_lanes;
+	struct receipts *receipts;
+	struct rate rate;		/* of deliveries */
+	struct store_counts counts;	/* without a store */
+	struct log_rate stays;
 	size_t in_window;
 	size_t in_window_bytes;
 	struct loop_timer retry;
@@ -75,6 +87,8 @@ struct sender {
 
 /* entry.c */
 size_t entry_bytes(const struct entry *e);
+/* The id that its sender knows. */
+int64_t entry_message(const struct entry *e);
 /* Nobody has it any more: not the store, not librdkafka, not the one who waits. */
 void entry_free_if_done(struct entry *e);
 void entry_answer(struct entry *e);
@@ -91,7 +105,12 @@ struct entry *entry_new(struct lane *lane);
 void entry_appended(struct store_cmd *cmd, enum kp_err err);
 void entry_delivered(void *arg, void *opaque, const struct delivery *d);
 
+/* sender.c: how long it is worth waiting for room, in seconds. */
+uint32_t sender_retry_after(const struct sender *s);
+
 /* lane.c */
+void lanes_each(struct sender *s, void (*each)(struct lane *lane));
+void lanes_end(struct sender *s);
 /* The topic's lane, made if there is none; NULL past TOPICS_MAX. */
 struct lane *lane_find(struct sender *s, struct kp_slice topic);
 bool lane_has_room(const struct lane *lane);

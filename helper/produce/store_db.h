@@ -1,5 +1,5 @@
 /*
- * The SQLite side of the store: schema, statements, transactions.
+ * The SQLite side of the store: one file, its statements, its transactions.
  *
  * Used by store.c alone: by the loop's thread before the store's thread starts
  * and after it has ended, by the store's thread in between.
@@ -11,9 +11,14 @@
 
 struct store_db;
 
-/* See store_open(). */
+/*
+ * See store_open(). KP_EIO, KP_EFULL: the disk does not work, or is full; the rows
+ * that it holds are as they were. KP_ECONFLICT: it must not be opened, as its name,
+ * owner, version or another helper are in the way; a line says so.
+ */
 enum kp_err db_open(const char *path, enum conf_durability durability, struct store_db **out);
 void db_close(struct store_db *db);
+const char *db_path(const struct store_db *db);
 
 /* The first id of this process: above all earlier ones, kept before it returns. */
 enum kp_err db_first_id(struct store_db *db, int64_t *id);
@@ -22,14 +27,17 @@ enum kp_err db_begin(struct store_db *db);
  * db_begin() is undone. */
 enum kp_err db_commit(struct store_db *db);
 void db_rollback(struct store_db *db);
-enum kp_err db_append(struct store_db *db, const struct store_row *row);
-enum kp_err db_remove(struct store_db *db, int64_t id);
-enum kp_err db_bury(struct store_db *db, int64_t id, const char *reason);
-enum kp_err db_load(struct store_db *db, const char *topic, int64_t after, unsigned max_rows,
-    size_t max_bytes, struct store_loaded **rows);
-enum kp_err db_each_topic(struct store_db *db, void (*each)(void *arg, const char *topic),
-    void *arg);
+/* Accepted and delivered without a row: n more of them, with this transaction. */
+void db_count_direct(struct store_db *db, int64_t n);
+/* KP_ENOTFOUND leaves the transaction as it was. */
+enum kp_err db_run(struct store_db *db, const struct store_cmd *cmd);
+/* What the log has moves into the file, once it is long. */
+enum kp_err db_checkpoint(struct store_db *db);
+enum kp_err db_answer(struct store_db *db, struct store_ask *ask);
+void db_each_topic(struct store_db *db,
+    void (*each)(void *arg, const char *topic, int64_t pending_bytes), void *arg);
 uint64_t db_bytes(struct store_db *db);
-int64_t db_count(struct store_db *db);
+/* As committed. */
+struct store_counts db_counts(const struct store_db *db);
 
 #endif

@@ -4,59 +4,109 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <stdlib.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "helper/produce/store_disk.h"
 
-/* Creates missing folders of the path with mode 0700. */
+/* What is wrong, for the log; and what kind of wrong it is. */
+struct finding {
+	const char *why;
+	enum kp_err err;
+};
+
+static struct finding
+conflict(const char *why)
+{
+	return (struct finding){ why, KP_ECONFLICT };
+}
+
+/* A disk that fails or is full is not a wrong --store. */
+static struct finding
+failed(int error)
+{
+	enum kp_err err = error == ENOSPC || error == EDQUOT ? KP_EFULL :
+	    error == EIO || error == EROFS ? KP_EIO : KP_ECONFLICT;
+
+	return (struct finding){ strerror(error), err };
+}
+
+/* Creates missing folders of the path, the last with mode 0700; each is on the disk
+ * before there is anything in it. */
 static int
 make_folders(char *folder)
 {
-	for (char *p = folder + 1; *p; p++) {
-		if (*p != '/')
+	for (char *p = folder + 1; ; p++) {
+		char end = *p;
+
+		if (end != '/' && end != '\0')
 			continue;
 		*p = '\0';
-		if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+		if (mkdir(folder, end ? 0755 : 0700) == 0)
+			disk_sync_folder(folder);
+		else if (errno != EEXIST)
 			return -1;
-		*p = '/';
+		*p = end;
+		if (end == '\0')
+			return 0;
 	}
-	return mkdir(folder, 0700) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+static struct finding
+check_folder(char *folder)
+{
+	struct stat st;
+
+	if (make_folders(folder) < 0 || stat(folder, &st) < 0)
+		return failed(errno);
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return conflict("its folder belongs to another user");
+	if (st.st_mode & (S_IWOTH | S_IWGRP))
+		return conflict("its folder may be written by others: use one of its own, "
+		    "of mode 0700");
+	return (struct finding){ 0 };
+}
+
+static struct finding
+check_file(const char *path, int flags)
+{
+	struct finding f = { 0 };
+	struct stat st;
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | flags, 0600);
+
+	if (fd < 0)
+		return errno == ELOOP ? conflict("is a symbolic link") : failed(errno);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		f = conflict("is not a regular file");
+	else if (st.st_uid != geteuid())
+		f = conflict("belongs to another user");
+	else if (fchmod(fd, 0600) < 0)
+		f = failed(errno);
+	close(fd);
+	return f;
 }
 
 enum kp_err
 store_path_check(const char *path)
 {
-	char *copy = strdup(path);
-	const char *why = NULL;
-	struct stat st;
-	int fd;
+	static const char *const beside[] = { "-wal", "-reserve", "-suspect" };
+	char copy[PATH_MAX];
+	struct finding f = conflict("the path is too long");
 
-	if (copy == NULL)
-		return KP_ENOMEM;
-	dirname(copy);
-	if (make_folders(copy) < 0 || stat(copy, &st) < 0)
-		why = strerror(errno);
-	else if ((st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX))
-		why = "its folder may be written by everybody; make it 0700";
-	free(copy);
-	if (why == NULL) {
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (fd < 0)
-			why = errno == ELOOP ? "is a symbolic link" : strerror(errno);
-		else if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-			why = "is not a regular file";
-		else if (st.st_uid != geteuid())
-			why = "belongs to another user";
-		else if (fchmod(fd, 0600) < 0)
-			why = strerror(errno);
-		/* Not while SQLite has it open: closing drops its locks. */
-		if (fd >= 0)
-			close(fd);
+	if (snprintf(copy, sizeof(copy), "%s", path) < (int)sizeof(copy) - 64)
+		f = check_folder(dirname(copy));
+	if (f.why == NULL)
+		f = check_file(path, O_CREAT);
+	for (size_t i = 0; i < 3 && f.why == NULL; i++) {
+		snprintf(copy, sizeof(copy), "%s%s", path, beside[i]);
+		if (access(copy, F_OK) == 0)
+			f = check_file(copy, 0);
 	}
-	if (why)
-		log_error("--store %s: %s", path, why);
-	return why ? KP_EIO : KP_OK;
+	if (f.why)
+		log_error("--store %s: %s", path, f.why);
+	return f.err;
 }

@@ -256,8 +256,9 @@ test_ids_are_never_reused(void **state)
 }
 
 static void
-add_name(void *arg, const char *topic)
+add_name(void *arg, const char *topic, int64_t pending_bytes)
 {
+	assert_int_equal(pending_bytes, 2);
 	strcat(arg, topic);
 }
 

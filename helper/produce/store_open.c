@@ -1,0 +1,388 @@
+/*
+ * Opening the store's file: settings, schema, what earlier versions wrote, and
+ * whether it is sound. One connection holds the file's lock for as long as it is
+ * open (EXCLUSIVE, set before WAL): no second process can read or write it, and
+ * SQLite needs no shared memory.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/fault.h"
+#include "common/log.h"
+#include "helper/produce/store_disk.h"
+#include "helper/produce/store_path.h"
+#include "helper/produce/store_state.h"
+
+/* What stays of the log's file after it was long. */
+#define WAL_KEEP_BYTES "8388608"
+/* A larger file is only searched for damage when there is a sign of it: its rows
+ * are checked one by one as they are read. */
+#define CHECK_BYTES_MAX (32 * 1024 * 1024)
+/* The most that a row may take: a message, its key, the rest. */
+#define ROW_BYTES_MAX (68 * 1024 * 1024)
+
+#define TEXT2(x) #x
+#define TEXT(x) TEXT2(x)
+
+/* Version 1 had no crc, no attempts, and counted nothing. */
+static const char *const upgrade_from_1[] = {
+	"ALTER TABLE pending ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0",
+	"ALTER TABLE pending ADD COLUMN was INTEGER",
+	"ALTER TABLE pending ADD COLUMN crc INTEGER",
+	"CREATE INDEX pending_was ON pending (was) WHERE was IS NOT NULL",
+	"ALTER TABLE dead ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0",
+	"ALTER TABLE dead ADD COLUMN crc INTEGER",
+	"CREATE INDEX dead_topic ON dead (topic, id)",
+	"ALTER TABLE topic ADD COLUMN pending INTEGER NOT NULL DEFAULT 0",
+	"ALTER TABLE topic ADD COLUMN pending_bytes INTEGER NOT NULL DEFAULT 0",
+	"ALTER TABLE topic ADD COLUMN dead INTEGER NOT NULL DEFAULT 0",
+	"UPDATE topic SET"
+	" pending = (SELECT count(*) FROM pending p WHERE p.topic = topic.id),"
+	" pending_bytes = (SELECT coalesce(sum(length(value) + coalesce(length(key), 0)), 0)"
+	"  FROM pending p WHERE p.topic = topic.id),"
+	" dead = (SELECT count(*) FROM dead d WHERE d.topic = topic.id)",
+	"CREATE TABLE counts (accepted INTEGER NOT NULL, delivered INTEGER NOT NULL,"
+	" dropped INTEGER NOT NULL)",
+	"INSERT INTO counts SELECT total(pending) + total(dead), 0, 0 FROM topic",
+	NULL
+};
+
+static const char *const create[] = {
+	"CREATE TABLE topic (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+	" pending INTEGER NOT NULL DEFAULT 0, pending_bytes INTEGER NOT NULL DEFAULT 0,"
+	" dead INTEGER NOT NULL DEFAULT 0)",
+	"CREATE TABLE pending (id INTEGER PRIMARY KEY, topic INTEGER NOT NULL,"
+	" accepted_ms INTEGER NOT NULL, attempts INTEGER NOT NULL, was INTEGER, crc INTEGER,"
+	" key BLOB, value BLOB NOT NULL)",
+	"CREATE INDEX pending_topic ON pending (topic, id)",
+	"CREATE INDEX pending_was ON pending (was) WHERE was IS NOT NULL",
+	"CREATE TABLE dead (id INTEGER PRIMARY KEY, topic INTEGER NOT NULL,"
+	" accepted_ms INTEGER NOT NULL, attempts INTEGER NOT NULL, crc INTEGER, key BLOB,"
+	" value BLOB NOT NULL, buried_ms INTEGER NOT NULL, reason TEXT NOT NULL)",
+	"CREATE INDEX dead_topic ON dead (topic, id)",
+	"CREATE TABLE counts (accepted INTEGER NOT NULL, delivered INTEGER NOT NULL,"
+	" dropped INTEGER NOT NULL)",
+	"INSERT INTO counts VALUES (0, 0, 0)",
+	"CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+	"INSERT INTO meta VALUES ('boots', 0)",
+	NULL
+};
+
+/* By the version that is found. */
+static const char *const *const steps_from[SCHEMA_VERSION] = { create, upgrade_from_1 };
+
+#define LISTED "id, topic, accepted_ms, attempts, was, crc, key, value"
+#define LISTED_DEAD "id, topic, accepted_ms, attempts, NULL, crc, key, value, buried_ms, reason"
+
+static const char *const sql[Q_N] = {
+	[Q_BEGIN] = "BEGIN IMMEDIATE",
+	[Q_COMMIT] = "COMMIT",
+	[Q_ROLLBACK] = "ROLLBACK",
+	[Q_APPEND] = "INSERT INTO pending (" LISTED ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[Q_ROW] = "SELECT topic, length(value) + coalesce(length(key), 0) FROM pending"
+	    " WHERE id = ?1",
+	[Q_REMOVE] = "DELETE FROM pending WHERE id = ?1",
+	[Q_BURY] = "INSERT OR REPLACE INTO dead (id, topic, accepted_ms, attempts, crc, key,"
+	    " value, buried_ms, reason) SELECT coalesce(was, id), topic, accepted_ms,"
+	    " attempts + ?2, crc, key, value, ?3, ?4 FROM pending WHERE id = ?1",
+	[Q_DEAD_ROW] = "SELECT topic, length(value) + coalesce(length(key), 0) FROM dead"
+	    " WHERE id = ?1",
+	[Q_REVIVE] = "INSERT INTO pending (" LISTED ") SELECT ?2, topic, accepted_ms, attempts,"
+	    " id, crc, key, value FROM dead WHERE id = ?1",
+	[Q_DROP] = "DELETE FROM dead WHERE id = ?1",
+	[Q_TOPIC_ADD] = "INSERT INTO topic (name) VALUES (?1)",
+	[Q_TOPIC_COUNT] = "UPDATE topic SET pending = ?2, pending_bytes = ?3, dead = ?4"
+	    " WHERE id = ?1",
+	[Q_COUNT] = "UPDATE counts SET accepted = ?1, delivered = ?2, dropped = ?3",
+	[Q_BOOT] = "UPDATE meta SET value = value + 1 WHERE name = 'boots'",
+	[Q_BOOTS] = "SELECT value FROM meta WHERE name = 'boots'",
+	[Q_LOAD] = "SELECT " LISTED " FROM pending WHERE topic = ?1 AND id > ?2"
+	    " ORDER BY id LIMIT ?3",
+	[Q_LIST_PENDING] = "SELECT " LISTED " FROM pending WHERE id > ?2 ORDER BY id LIMIT ?3",
+	[Q_LIST_PENDING_OF] = "SELECT " LISTED " FROM pending WHERE topic = ?1 AND id > ?2"
+	    " ORDER BY id LIMIT ?3",
+	[Q_LIST_DEAD] = "SELECT " LISTED_DEAD " FROM dead WHERE id > ?2 ORDER BY id LIMIT ?3",
+	[Q_LIST_DEAD_OF] = "SELECT " LISTED_DEAD " FROM dead WHERE topic = ?1 AND id > ?2"
+	    " ORDER BY id LIMIT ?3",
+	[Q_FIND_PENDING] = "SELECT " LISTED " FROM pending WHERE id = ?1 AND was IS NULL",
+	[Q_FIND_WAS] = "SELECT " LISTED " FROM pending WHERE was = ?1",
+	[Q_FIND_DEAD] = "SELECT " LISTED_DEAD " FROM dead WHERE id = ?1",
+	[Q_OLDEST] = "SELECT " LISTED " FROM pending ORDER BY id LIMIT 1",
+	[Q_PAGES] = "PRAGMA page_count",
+	[Q_FREE] = "PRAGMA freelist_count",
+	[Q_PAGE_SIZE] = "PRAGMA page_size",
+};
+
+enum kp_err
+db_err(int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return KP_OK;
+	case SQLITE_FULL:
+		return KP_EFULL;
+	case SQLITE_NOMEM:
+		return KP_ENOMEM;
+	default:
+		return KP_EIO;
+	}
+}
+
+static int
+exec(struct store_db *db, const char *text)
+{
+	return sqlite3_exec(db->sqlite, text, NULL, NULL, NULL);
+}
+
+static int
+count_wal(void *arg, sqlite3 *sqlite, const char *name, int pages)
+{
+	struct store_db *db = arg;
+
+	(void)sqlite, (void)name;
+	db->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+/* Checkpoints are ours: SQLite's automatic ones ignore an error, and after a sync
+ * that failed a second one may succeed without the data being there. */
+static int
+configure(struct store_db *db, enum conf_durability durability)
+{
+	/* FULL: a commit syncs the log. NORMAL: it reaches the kernel only. */
+	const char *const pragmas[] = {
+		"PRAGMA locking_mode = EXCLUSIVE",
+		"PRAGMA journal_mode = WAL",
+		fault_break("no-sync") ? "PRAGMA synchronous = OFF" :
+		    durability == DURABLE_FSYNC ? "PRAGMA synchronous = FULL" :
+		    "PRAGMA synchronous = NORMAL",
+		"PRAGMA journal_size_limit = " WAL_KEEP_BYTES,
+		"PRAGMA wal_autocheckpoint = 0",
+		"PRAGMA cell_size_check = ON",
+		"PRAGMA mmap_size = 0",
+		"PRAGMA cache_size = -2048",
+		"PRAGMA temp_store = MEMORY",
+	};
+	int rc = SQLITE_OK;
+
+	sqlite3_busy_timeout(db->sqlite, 0);
+	sqlite3_extended_result_codes(db->sqlite, 1);
+	sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sqlite3_limit(db->sqlite, SQLITE_LIMIT_LENGTH, ROW_BYTES_MAX);
+	sqlite3_limit(db->sqlite, SQLITE_LIMIT_ATTACHED, 0);
+	for (size_t i = 0; i < sizeof(pragmas) / sizeof(pragmas[0]) && rc == SQLITE_OK; i++)
+		rc = exec(db, pragmas[i]);
+	sqlite3_wal_hook(db->sqlite, count_wal, db);
+	return rc;
+}
+
+int
+db_connect(const char *path, enum conf_durability durability, bool salvage, struct store_db **out)
+{
+	struct store_db *db = calloc(1, sizeof(*db));
+	mode_t mask = umask(077);
+	int rc = SQLITE_NOMEM;
+
+	*out = db;
+	if (db && (db->path = strdup(path)) != NULL)
+		rc = sqlite3_open_v2(path, &db->sqlite, SQLITE_OPEN_READWRITE |
+		    SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX, NULL);
+	/* What is to be salvaged stays as it is. */
+	if (rc == SQLITE_OK && salvage)
+		rc = sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	if (rc == SQLITE_OK)
+		rc = configure(db, durability);
+	umask(mask);
+	return rc;
+}
+
+static int
+read_pragma(struct store_db *db, const char *text, int *value)
+{
+	sqlite3_stmt *st;
+	int rc = sqlite3_prepare_v2(db->sqlite, text, -1, &st, NULL);
+
+	*value = -1;
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*value = sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	return rc == SQLITE_ROW ? SQLITE_OK : rc;
+}
+
+/* The schema of today, in one transaction. */
+static int
+upgrade(struct store_db *db, int version)
+{
+	int rc = exec(db, "BEGIN IMMEDIATE");
+
+	for (const char *const *s = steps_from[version]; *s && rc == SQLITE_OK; s++) {
+		rc = exec(db, *s);
+		fault_point("P14");
+	}
+	if (rc == SQLITE_OK)
+		rc = exec(db, "PRAGMA user_version = " TEXT(SCHEMA_VERSION));
+	if (rc == SQLITE_OK)
+		rc = exec(db, "PRAGMA application_id = " TEXT(APPLICATION_ID));
+	if (rc == SQLITE_OK)
+		rc = exec(db, "COMMIT");
+	if (rc != SQLITE_OK && !sqlite3_get_autocommit(db->sqlite))
+		exec(db, "ROLLBACK");
+	return rc;
+}
+
+int
+db_prepare(struct store_db *db, int *version)
+{
+	int rc = read_pragma(db, "PRAGMA user_version", version);
+
+	if (rc == SQLITE_OK && *version > SCHEMA_VERSION)
+		return SQLITE_OK;
+	if (rc == SQLITE_OK && *version < 0)
+		return SQLITE_CORRUPT;
+	if (rc == SQLITE_OK && *version < SCHEMA_VERSION) {
+		if (*version > 0)
+			log_info("store upgrade path=%s from=%d to=%d", db->path, *version,
+			    SCHEMA_VERSION);
+		rc = upgrade(db, *version);
+	}
+	for (int i = 0; i < Q_N && rc == SQLITE_OK; i++)
+		rc = sqlite3_prepare_v3(db->sqlite, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+		    &db->q[i], NULL);
+	return rc == SQLITE_OK ? topics_read(db) : rc;
+}
+
+/* ---- is it sound? ---- */
+
+static bool
+is_damage(int rc)
+{
+	/* A schema that does not parse, or lacks what we know of: SQLITE_ERROR. */
+	return (rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB ||
+	    (rc & 0xff) == SQLITE_ERROR || (rc & 0xff) == SQLITE_CONSTRAINT ||
+	    (rc & 0xff) == SQLITE_MISMATCH || rc == SQLITE_IOERR_SHORT_READ;
+}
+
+/* The first thing that is wrong; an empty text when nothing is. */
+static int
+check(struct store_db *db, char *wrong, size_t cap)
+{
+	sqlite3_stmt *st;
+	int rc = sqlite3_prepare_v2(db->sqlite, "PRAGMA integrity_check(1)", -1, &st, NULL);
+
+	wrong[0] = '\0';
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		const char *text = (const char *)sqlite3_column_text(st, 0);
+
+		if (text == NULL || strcmp(text, "ok") != 0)
+			snprintf(wrong, cap, "%s", text ? text : "out of memory");
+		rc = SQLITE_OK;
+	}
+	sqlite3_finalize(st);
+	return rc;
+}
+
+static bool
+worth_a_check(const char *path)
+{
+	struct stat st;
+
+	return disk_is_suspect(path) || (stat(path, &st) == 0 && st.st_size <= CHECK_BYTES_MAX);
+}
+
+/* ---- opening ---- */
+
+/* One attempt. On KP_EBADMSG the file is damaged, and `wrong` says how. */
+static enum kp_err
+try_open(const char *path, enum conf_durability durability, struct store_db **out, char *wrong,
+    size_t cap)
+{
+	bool to_check = worth_a_check(path);
+	struct store_db *db;
+	int version = 0, rc = db_connect(path, durability, false, &db);
+
+	if (rc == SQLITE_OK)
+		rc = db_prepare(db, &version);
+	wrong[0] = '\0';
+	if (rc == SQLITE_OK && version <= SCHEMA_VERSION && to_check)
+		rc = check(db, wrong, cap);
+	if (rc == SQLITE_OK && version <= SCHEMA_VERSION && !wrong[0]) {
+		*out = db;
+		return KP_OK;
+	}
+	if (!wrong[0])
+		snprintf(wrong, cap, "%s", db ? sqlite3_errmsg(db->sqlite) : "out of memory");
+	db_close(db);
+	if ((rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED)
+		log_error("--store %s: another helper has it open; give each its own", path);
+	else if (version > SCHEMA_VERSION)
+		log_error("--store %s: written by a newer version (schema %d)", path, version);
+	else if (rc == SQLITE_OK || is_damage(rc))
+		return KP_EBADMSG;
+	else
+		return db_err(rc);
+	return KP_ECONFLICT;
+}
+
+enum kp_err
+db_open(const char *path, enum conf_durability durability, struct store_db **out)
+{
+	char wrong[256];
+	enum kp_err err;
+
+	*out = NULL;
+	err = store_path_check(path);
+	if (err == KP_OK)
+		err = db_salvage_resume(path);
+	if (err)
+		return err;
+	err = try_open(path, durability, out, wrong, sizeof(wrong));
+	if (err == KP_EFULL && disk_release_reserve(path))
+		err = try_open(path, durability, out, wrong, sizeof(wrong));
+	if (err == KP_EBADMSG && !disk_looks_like_ours(path)) {
+		log_error("--store %s: is no store of ours: %s", path, wrong);
+		return KP_ECONFLICT;
+	}
+	if (err == KP_EBADMSG) {
+		err = db_salvage(path, wrong);
+		if (err == KP_OK)
+			err = try_open(path, durability, out, wrong, sizeof(wrong));
+		if (err == KP_EBADMSG)
+			err = KP_EIO;
+	}
+	if (err == KP_OK)
+		disk_clear_suspect(path);
+	else if (err != KP_ECONFLICT)
+		log_error("--store %s: %s", path, wrong);
+	return err;
+}
+
+void
+db_close(struct store_db *db)
+{
+	if (db == NULL)
+		return;
+	for (int i = 0; i < Q_N; i++)
+		sqlite3_finalize(db->q[i]);
+	sqlite3_close(db->sqlite);
+	topics_end(db);
+	free(db->path);
+	free(db);
+}
+
+const char *
+db_path(const struct store_db *db)
+{
+	return db->path;
+}

@@ -1,0 +1,121 @@
+/*
+ * The state of the store's file, shared by the store_*.c that look after it:
+ * store_open.c (schema, opening, closing), store_db.c (what is written),
+ * store_read.c (what is read), store_topics.c (the counters), store_salvage.c
+ * (a damaged file). Nobody else includes it.
+ *
+ *	topic(id, name, pending, pending_bytes, dead)
+ *	pending(id, topic, accepted_ms, attempts, was, crc, key, value)
+ *	dead(id, topic, accepted_ms, attempts, crc, key, value, buried_ms, reason)
+ *	counts(accepted, delivered, dropped)		one row
+ *	meta(name, value)				boots: how often it was opened
+ *
+ * A dead letter's id is the one that its sender was told; tried again, it gets a
+ * new place in the queue, and keeps that id in `was`.
+ */
+#ifndef KP_STORE_STATE_H
+#define KP_STORE_STATE_H
+
+#include <sqlite3.h>
+
+#include "helper/produce/store_db.h"
+
+#define SCHEMA_VERSION 2
+/* "KPxy": marks the file as ours. */
+#define APPLICATION_ID 0x4b507879
+/* Ids of one process: 2^36 messages, and 2^27 processes. */
+#define IDS_PER_BOOT (INT64_C(1) << 36)
+#define DB_TOPICS_MAX 10000
+
+enum statement {
+	Q_BEGIN, Q_COMMIT, Q_ROLLBACK,
+	Q_APPEND, Q_ROW, Q_REMOVE, Q_BURY, Q_DEAD_ROW, Q_REVIVE, Q_DROP,
+	Q_TOPIC_ADD, Q_TOPIC_COUNT, Q_COUNT, Q_BOOT, Q_BOOTS,
+	Q_LOAD, Q_LIST_PENDING, Q_LIST_PENDING_OF, Q_LIST_DEAD, Q_LIST_DEAD_OF,
+	Q_FIND_PENDING, Q_FIND_WAS, Q_FIND_DEAD, Q_OLDEST,
+	Q_PAGES, Q_FREE, Q_PAGE_SIZE, Q_N
+};
+
+/* What a topic has in the file. */
+struct topic_counts {
+	int64_t pending, pending_bytes, dead;
+};
+
+struct db_topic {
+	struct db_topic *next;		/* of its bucket by name */
+	struct db_topic *next_by_id;
+	struct db_topic *next_touched;
+	char name[TOPIC_MAX + 1];
+	int64_t id;
+	bool touched;			/* by the open transaction */
+	bool added;			/* by it, too */
+	struct topic_counts now;	/* with the open transaction */
+	struct topic_counts kept;	/* as committed */
+};
+
+#define DB_BUCKETS 512
+struct db_topics {
+	struct db_topic *buckets[DB_BUCKETS];
+	struct db_topic *ids[DB_BUCKETS];
+	size_t n;
+	struct db_topic *touched;
+	struct store_counts now, kept;
+};
+
+struct store_db {
+	sqlite3 *sqlite;
+	sqlite3_stmt *q[Q_N];
+	char *path;
+	struct db_topics topics;
+	int wal_pages;			/* since the last checkpoint */
+};
+
+/* store_open.c */
+enum kp_err db_err(int rc);
+/* A file with our schema and settings, no other than `path`; nothing is looked at
+ * yet. Returns SQLite's code, and *db in any case. */
+int db_connect(const char *path, enum conf_durability durability, bool salvage,
+    struct store_db **out);
+/* Schema, statements and counters. SQLite's code; *version is set. */
+int db_prepare(struct store_db *db, int *version);
+
+/* store_db.c: one step of a statement that returns no row we need. */
+enum kp_err db_step(struct store_db *db, enum statement q);
+int64_t db_number(struct store_db *db, enum statement q);
+/* A row as it is, its crc checked by whoever reads it. KP_EIO for a topic past the
+ * most that we have. */
+enum kp_err db_insert(struct store_db *db, const struct store_row *row);
+
+/* store_topics.c: the counters in memory, in step with the transactions. */
+int topics_read(struct store_db *db);
+void topics_end(struct store_db *db);
+struct db_topic *topics_by_id(struct store_db *db, int64_t id);
+struct db_topic *topics_by_name(struct store_db *db, struct kp_slice name);
+/* In memory, under an id that the file gave it. NULL: no memory, a bad name, too
+ * many, or the id or the name has been seen. */
+struct db_topic *topics_add(struct store_db *db, struct kp_slice name, int64_t id);
+/* Found, or added to the file. */
+enum kp_err topics_get(struct store_db *db, struct kp_slice name, struct db_topic **out);
+void topics_change(struct store_db *db, struct db_topic *t, int64_t pending,
+    int64_t pending_bytes, int64_t dead);
+/* Before the commit; after it; after a rollback. */
+enum kp_err topics_write(struct store_db *db);
+void topics_committed(struct store_db *db);
+void topics_undone(struct store_db *db);
+
+/* store_read.c: over what a row says of itself but for its place in the queue. */
+uint32_t row_crc(struct kp_slice topic, int64_t accepted_ms, struct kp_slice key,
+    struct kp_slice value);
+/* Of a column; an empty blob is not a NULL. Valid until the next step. */
+struct kp_slice db_column_bytes(sqlite3_stmt *st, int i);
+
+/*
+ * store_salvage.c: moves what can be read of the damaged file at `path` into a new
+ * one there, and the old one to a dated name. All or nothing; a crash in between
+ * leaves one or the other.
+ */
+enum kp_err db_salvage(const char *path, const char *what_is_wrong);
+/* Ends a salvage that a crash interrupted. */
+enum kp_err db_salvage_resume(const char *path);
+
+#endif

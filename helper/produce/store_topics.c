@@ -1,0 +1,257 @@
+/*
+ * The counters of the store: how many rows each topic has, and how many messages
+ * were accepted and delivered at all. They change with the rows in the same
+ * transaction, so that they are right after any crash, and nothing is ever counted
+ * row by row.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "helper/produce/store_state.h"
+
+static struct db_topic **
+bucket_of(struct db_topics *t, struct kp_slice name)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < name.n; i++)
+		h = (h ^ name.p[i]) * 16777619u;
+	return &t->buckets[h % DB_BUCKETS];
+}
+
+struct db_topic *
+topics_by_name(struct store_db *db, struct kp_slice name)
+{
+	struct db_topic *t = *bucket_of(&db->topics, name);
+
+	while (t && !kp_slice_eq(name, kp_slice_str(t->name)))
+		t = t->next;
+	return t;
+}
+
+static struct db_topic **
+bucket_of_id(struct db_topics *t, int64_t id)
+{
+	return &t->ids[(uint64_t)id % DB_BUCKETS];
+}
+
+struct db_topic *
+topics_by_id(struct store_db *db, int64_t id)
+{
+	struct db_topic *t = *bucket_of_id(&db->topics, id);
+
+	while (t && t->id != id)
+		t = t->next_by_id;
+	return t;
+}
+
+struct db_topic *
+topics_add(struct store_db *db, struct kp_slice name, int64_t id)
+{
+	struct db_topics *all = &db->topics;
+	struct db_topic **bucket, *t;
+
+	if (all->n >= DB_TOPICS_MAX || name.n == 0 || name.n > TOPIC_MAX ||
+	    topics_by_id(db, id) || topics_by_name(db, name))
+		return NULL;
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return NULL;
+	memcpy(t->name, name.p, name.n);
+	t->id = id;
+	bucket = bucket_of(all, name);
+	t->next = *bucket;
+	*bucket = t;
+	bucket = bucket_of_id(all, id);
+	t->next_by_id = *bucket;
+	*bucket = t;
+	all->n++;
+	return t;
+}
+
+static void
+forget(struct store_db *db, struct db_topic *t)
+{
+	struct db_topic **at = bucket_of(&db->topics, kp_slice_str(t->name));
+
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
+	at = bucket_of_id(&db->topics, t->id);
+	while (*at != t)
+		at = &(*at)->next_by_id;
+	*at = t->next_by_id;
+	db->topics.n--;
+	free(t);
+}
+
+/* It takes part in the open transaction. */
+static void
+touch(struct store_db *db, struct db_topic *t)
+{
+	if (t->touched)
+		return;
+	t->touched = true;
+	t->next_touched = db->topics.touched;
+	db->topics.touched = t;
+}
+
+/* ---- reading them ---- */
+
+static int
+read_topics(struct store_db *db)
+{
+	struct store_counts *now = &db->topics.now;
+	sqlite3_stmt *st;
+	int rc = sqlite3_prepare_v2(db->sqlite,
+	    "SELECT id, name, pending, pending_bytes, dead FROM topic", -1, &st, NULL);
+
+	while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+		struct db_topic *t;
+
+		rc = sqlite3_step(st);
+		if (rc != SQLITE_ROW)
+			break;
+		t = topics_add(db, db_column_bytes(st, 1), sqlite3_column_int64(st, 0));
+		if (t == NULL) {
+			rc = SQLITE_CORRUPT;
+			break;
+		}
+		t->now = t->kept = (struct topic_counts){ sqlite3_column_int64(st, 2),
+		    sqlite3_column_int64(st, 3), sqlite3_column_int64(st, 4) };
+		now->pending += t->now.pending;
+		now->dead += t->now.dead;
+	}
+	sqlite3_finalize(st);
+	return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int
+read_counts(struct store_db *db)
+{
+	struct store_counts *now = &db->topics.now;
+	sqlite3_stmt *st;
+	int rc = sqlite3_prepare_v2(db->sqlite, "SELECT accepted, delivered, dropped FROM counts",
+	    -1, &st, NULL);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		now->accepted = sqlite3_column_int64(st, 0);
+		now->delivered = sqlite3_column_int64(st, 1);
+		now->dropped = sqlite3_column_int64(st, 2);
+	}
+	sqlite3_finalize(st);
+	return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
+}
+
+int
+topics_read(struct store_db *db)
+{
+	/* Names of long ago make room. */
+	int rc = sqlite3_exec(db->sqlite, "DELETE FROM topic WHERE pending = 0 AND dead = 0",
+	    NULL, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = read_topics(db);
+	if (rc == SQLITE_OK)
+		rc = read_counts(db);
+	db->topics.kept = db->topics.now;
+	return rc;
+}
+
+void
+topics_end(struct store_db *db)
+{
+	for (size_t i = 0; i < DB_BUCKETS; i++)
+		while (db->topics.buckets[i])
+			forget(db, db->topics.buckets[i]);
+}
+
+/* ---- changing them ---- */
+
+enum kp_err
+topics_get(struct store_db *db, struct kp_slice name, struct db_topic **out)
+{
+	enum kp_err err;
+
+	*out = topics_by_name(db, name);
+	if (*out)
+		return KP_OK;
+	if (db->topics.n >= DB_TOPICS_MAX)
+		return KP_EFULL;
+	sqlite3_bind_text(db->q[Q_TOPIC_ADD], 1, (const char *)name.p, (int)name.n, SQLITE_STATIC);
+	err = db_step(db, Q_TOPIC_ADD);
+	if (err)
+		return err;
+	*out = topics_add(db, name, sqlite3_last_insert_rowid(db->sqlite));
+	if (*out == NULL)
+		return KP_ENOMEM;
+	(*out)->added = true;
+	touch(db, *out);
+	return KP_OK;
+}
+
+void
+topics_change(struct store_db *db, struct db_topic *t, int64_t pending, int64_t pending_bytes,
+    int64_t dead)
+{
+	t->now.pending += pending;
+	t->now.pending_bytes += pending_bytes;
+	t->now.dead += dead;
+	db->topics.now.pending += pending;
+	db->topics.now.dead += dead;
+	touch(db, t);
+}
+
+enum kp_err
+topics_write(struct store_db *db)
+{
+	const struct store_counts *now = &db->topics.now, *kept = &db->topics.kept;
+	sqlite3_stmt *st = db->q[Q_TOPIC_COUNT];
+	enum kp_err err = KP_OK;
+
+	for (struct db_topic *t = db->topics.touched; t && err == KP_OK; t = t->next_touched) {
+		sqlite3_bind_int64(st, 1, t->id);
+		sqlite3_bind_int64(st, 2, t->now.pending);
+		sqlite3_bind_int64(st, 3, t->now.pending_bytes);
+		sqlite3_bind_int64(st, 4, t->now.dead);
+		err = db_step(db, Q_TOPIC_COUNT);
+	}
+	if (err || (now->accepted == kept->accepted && now->delivered == kept->delivered &&
+	    now->dropped == kept->dropped))
+		return err;
+	st = db->q[Q_COUNT];
+	sqlite3_bind_int64(st, 1, now->accepted);
+	sqlite3_bind_int64(st, 2, now->delivered);
+	sqlite3_bind_int64(st, 3, now->dropped);
+	return db_step(db, Q_COUNT);
+}
+
+void
+topics_committed(struct store_db *db)
+{
+	for (struct db_topic *t = db->topics.touched; t; t = t->next_touched) {
+		t->kept = t->now;
+		t->touched = t->added = false;
+	}
+	db->topics.touched = NULL;
+	db->topics.kept = db->topics.now;
+}
+
+void
+topics_undone(struct store_db *db)
+{
+	struct db_topic *t = db->topics.touched, *next;
+
+	for (; t; t = next) {
+		next = t->next_touched;
+		t->now = t->kept;
+		t->touched = false;
+		if (t->added)
+			forget(db, t);	/* it is no more in the file */
+	}
+	db->topics.touched = NULL;
+	db->topics.now = db->topics.kept;
+}
