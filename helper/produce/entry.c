@@ -254,6 +254,7 @@ static void
 entry_again(struct entry *e, const struct delivery *d)
 {
 	struct lane *lane = e->lane;
+	unsigned dropped;
 	const char *why;
 
 	e->sent = SEND_IDLE;
@@ -265,7 +266,10 @@ entry_again(struct entry *e, const struct delivery *d)
 		entry_refuse(e, KP_EUNAVAIL, "Kafka did not take the message");
 		return;
 	}
-	log_warn("sender again id=%lld topic=%s: %s", (long long)e->row.id, lane->name, d->text);
+	/* One that is given up at the end stays on the disk. */
+	if (!e->sender->closing && log_rate_ok(&e->sender->again_rate, &dropped))
+		log_warn("sender again id=%lld topic=%s dropped_lines=%u: %s",
+		    (long long)entry_message(e), lane->name, dropped, d->text);
 	lane->pause_until_ms = loop_now_ms(e->sender->loop) + AGAIN_MS;
 	lane->backlog = true;
 	lane->load_covers = false;

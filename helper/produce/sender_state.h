@@ -72,7 +72,7 @@ struct sender {
 	struct receipts *receipts;
 	struct rate rate;		/* of deliveries */
 	struct store_counts counts;	/* without a store */
-	struct log_rate stays;
+	struct log_rate stays, again_rate;
 	size_t in_window;
 	size_t in_window_bytes;
 	struct loop_timer retry;

@@ -152,7 +152,7 @@ count_wal(void *arg, sqlite3 *sqlite, const char *name, int pages)
 /* Checkpoints are ours: SQLite's automatic ones ignore an error, and after a sync
  * that failed a second one may succeed without the data being there. */
 static int
-configure(struct store_db *db, enum conf_durability durability)
+configure(struct store_db *db, enum conf_durability durability, bool salvage)
 {
 	/* FULL: a commit syncs the log. NORMAL: it reaches the kernel only. */
 	const char *const pragmas[] = {
@@ -172,7 +172,10 @@ configure(struct store_db *db, enum conf_durability durability)
 
 	sqlite3_busy_timeout(db->sqlite, 0);
 	sqlite3_extended_result_codes(db->sqlite, 1);
-	sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	/* A writable schema means to SQLite that a file that is too short, or whose
+	 * schema is odd, is opened all the same. */
+	sqlite3_db_config(db->sqlite, salvage ? SQLITE_DBCONFIG_WRITABLE_SCHEMA :
+	    SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	sqlite3_limit(db->sqlite, SQLITE_LIMIT_LENGTH, ROW_BYTES_MAX);
 	sqlite3_limit(db->sqlite, SQLITE_LIMIT_ATTACHED, 0);
@@ -197,7 +200,7 @@ db_connect(const char *path, enum conf_durability durability, bool salvage, stru
 	if (rc == SQLITE_OK && salvage)
 		rc = sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	if (rc == SQLITE_OK)
-		rc = configure(db, durability);
+		rc = configure(db, durability, salvage);
 	umask(mask);
 	return rc;
 }

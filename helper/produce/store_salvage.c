@@ -22,12 +22,18 @@
 
 #define DAMAGED "damaged on the disk: this is not what was accepted"
 #define ROWS_A_COMMIT 10000
+/* More starts than any file has seen: nobody knows how many there were. */
+#define BOOTS_MAX (INT64_C(1) << 26)
+/* A row takes more bytes; and a step may be in vain. */
+#define BYTES_A_STEP 8
 
 struct salvage {
 	struct store_db *from, *to;
 	bool old_schema;		/* version 1 */
 	bool dead;			/* of which table the rows are now */
 	int64_t rows, dead_letters, max_id;
+	int64_t boots;			/* of the old file; ids are below its next ones */
+	int64_t budget;			/* of steps: a tree that leads in circles must end */
 	unsigned uncommitted;
 	enum kp_err err;		/* of the new file: ends it */
 };
@@ -63,8 +69,31 @@ commit_now_and_then(struct salvage *s)
 		s->err = db_begin(s->to);
 }
 
+static bool
+is_plausible(const struct salvage *s, int64_t id)
+{
+	return id > 0 && id / IDS_PER_BOOT <= s->boots;
+}
+
+/* Two ways may lead to a row. */
+static bool
+has_row(struct salvage *s, int64_t id)
+{
+	static const enum statement places[] = { Q_ROW, Q_DEAD_ROW };
+	bool has = false;
+
+	for (size_t i = 0; i < 2 && !has; i++) {
+		sqlite3_stmt *st = s->to->q[places[i]];
+
+		sqlite3_bind_int64(st, 1, id);
+		has = sqlite3_step(st) == SQLITE_ROW;
+		sqlite3_reset(st);
+	}
+	return has;
+}
+
 /* Into the new file: pending, or a dead letter when it was one or is no more what
- * it was. A row that two ways lead to is already there. */
+ * it was. */
 static void
 keep_row(struct salvage *s, sqlite3_stmt *st)
 {
@@ -80,9 +109,10 @@ keep_row(struct salvage *s, sqlite3_stmt *st)
 		.key = db_column_bytes(st, 5), .value = db_column_bytes(st, 6), .topic = name,
 	};
 
-	if (row.id <= 0 || sqlite3_column_type(st, 6) != SQLITE_BLOB || row.key.n > KEY_MAX)
+	if (row.id <= 0 || sqlite3_column_type(st, 6) != SQLITE_BLOB || row.key.n > KEY_MAX ||
+	    has_row(s, row.id))
 		return;
-	damaged = t == NULL || (has_crc && sqlite3_column_int64(st, 4) !=
+	damaged = t == NULL || !is_plausible(s, row.id) || (has_crc && sqlite3_column_int64(st, 4) !=
 	    row_crc(name, row.accepted_ms, row.key, row.value));
 	if (t == NULL) {
 		snprintf(unknown, sizeof(unknown), "unknown-%lld",
@@ -90,11 +120,7 @@ keep_row(struct salvage *s, sqlite3_stmt *st)
 		row.topic = kp_slice_str(unknown);
 	}
 	s->err = db_insert(s->to, &row);
-	if (s->err == KP_EIO) {		/* the id is there already */
-		s->err = KP_OK;
-		return;
-	}
-	if (row.id > s->max_id)
+	if (row.id > s->max_id && is_plausible(s, row.id))
 		s->max_id = row.id;
 	s->rows++;
 	if (s->err || !(s->dead || damaged)) {
@@ -111,7 +137,8 @@ keep_row(struct salvage *s, sqlite3_stmt *st)
 }
 
 /* Rows past `from` (or before it, downwards, to `to`): SQLITE_DONE at the end, else
- * where reading stopped is in *last. */
+ * where reading stopped is in *last. A wrong id among right ones leads astray only
+ * if it is the last before the damage. */
 static int
 scan(struct salvage *s, bool down, int64_t from, int64_t to, int64_t *last)
 {
@@ -124,8 +151,11 @@ scan(struct salvage *s, bool down, int64_t from, int64_t to, int64_t *last)
 	sqlite3_bind_int64(st, 1, from);
 	if (down)
 		sqlite3_bind_int64(st, 2, to);
-	while (s->err == KP_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-		*last = sqlite3_column_int64(st, 0);
+	while (s->err == KP_OK && --s->budget > 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		int64_t id = sqlite3_column_int64(st, 0);
+
+		if (is_plausible(s, id))
+			*last = id;
 		keep_row(s, st);
 	}
 	sqlite3_finalize(st);
@@ -142,9 +172,9 @@ reach(struct salvage *s, int64_t id, int64_t *found)
 	if (st == NULL)
 		return false;
 	sqlite3_bind_int64(st, 1, id);
-	if (sqlite3_step(st) == SQLITE_ROW) {
+	if (--s->budget > 0 && sqlite3_step(st) == SQLITE_ROW) {
 		*found = sqlite3_column_int64(st, 0);
-		ok = true;
+		ok = *found >= id;
 	}
 	sqlite3_finalize(st);
 	return ok;
@@ -159,7 +189,7 @@ leap(struct salvage *s, int64_t last, int64_t *found)
 
 	while (!reach(s, last + high, found)) {
 		low = high;
-		if (high > (INT64_MAX - (last > 0 ? last : 0)) / 2)
+		if (high > (INT64_MAX - last) / 2)
 			return false;
 		high *= 2;
 	}
@@ -179,15 +209,18 @@ leap(struct salvage *s, int64_t last, int64_t *found)
 static void
 walk(struct salvage *s, bool dead)
 {
-	int64_t last = 0, found, below;
+	int64_t from = 0, last = 0, found, below;
 
 	s->dead = dead;
-	while (s->err == KP_OK && scan(s, false, last, 0, &last) != SQLITE_DONE) {
+	while (s->err == KP_OK && s->budget > 0 &&
+	    scan(s, false, from, 0, &last) != SQLITE_DONE) {
+		if (last < from)
+			last = from;
 		if (s->err || !leap(s, last, &found))
 			break;
 		/* What is readable on this side of it, then on from there. */
 		scan(s, true, found, last, &below);
-		last = found - 1;
+		from = found > last + 1 ? found - 1 : found;
 	}
 }
 
@@ -236,18 +269,15 @@ static void
 carry_counts(struct salvage *s)
 {
 	struct store_counts *now = &s->to->topics.now;
-	int64_t boots = read_number(s->from, "SELECT value FROM meta WHERE name = 'boots'");
 	char text[128];
 
 	now->delivered = read_number(s->from, "SELECT delivered FROM counts");
 	now->dropped = read_number(s->from, "SELECT dropped FROM counts");
 	now->accepted = now->delivered + now->dropped + now->pending + now->dead;
-	if (boots < s->max_id / IDS_PER_BOOT)
-		boots = s->max_id / IDS_PER_BOOT;
-	if (boots > (1 << 26))
-		boots = 1 << 26;
+	if (s->boots == BOOTS_MAX)
+		s->boots = s->max_id / IDS_PER_BOOT;
 	snprintf(text, sizeof(text), "UPDATE meta SET value = %lld WHERE name = 'boots'",
-	    (long long)boots);
+	    (long long)s->boots);
 	if (sqlite3_exec(s->to->sqlite, text, NULL, NULL, NULL) != SQLITE_OK)
 		s->err = KP_EIO;
 }
@@ -261,6 +291,9 @@ write_new(struct salvage *s, const char *path)
 	    db_prepare(s->to, &version) != SQLITE_OK)
 		return KP_EIO;
 	s->err = db_begin(s->to);
+	s->boots = read_number(s->from, "SELECT value FROM meta WHERE name = 'boots'");
+	if (s->boots == 0 || s->boots > BOOTS_MAX)
+		s->boots = BOOTS_MAX;
 	read_topics(s);
 	walk(s, false);
 	walk(s, true);
@@ -328,11 +361,13 @@ db_salvage(const char *path, const char *what_is_wrong)
 	char draft[PATH_MAX], whole[PATH_MAX];
 	struct salvage s = { 0 };
 	enum kp_err err;
+	struct stat st;
 
 	log_error("store damaged path=%s: %s; reading what can be read", path, what_is_wrong);
 	name_beside(path, "-salvage", draft);
 	name_beside(path, "-salvaged", whole);
 	err = make_empty(draft);
+	s.budget = 1000 + (stat(path, &st) == 0 ? st.st_size / BYTES_A_STEP : 0);
 	/* One that cannot be opened at all has no rows to read. */
 	if (err == KP_OK && db_connect(path, DURABLE_FSYNC, true, &s.from) != SQLITE_OK)
 		log_error("store damaged path=%s: nothing can be read: %s", path,
