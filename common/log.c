@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/utf8.h"
+
 static const char *const level_names[] = {
 	[LOG_ERROR] = "error", [LOG_WARN] = "warn",
 	[LOG_INFO] = "info", [LOG_DEBUG] = "debug",
@@ -30,51 +32,15 @@ log_enabled(enum log_level level)
 	return level <= log_max;
 }
 
-/*
- * Lead bytes of UTF-8, and the range of the byte that follows: that is where
- * overlong forms, surrogates and numbers past U+10FFFF show. C1 controls (c2 80
- * to c2 9f) are left out: some terminals act on them.
- */
-static const struct {
-	unsigned char from, to, second_from, second_to;
-	size_t n;
-} utf8[] = {
-	{ 0x20, 0x7e, 0, 0, 1 },
-	{ 0xc2, 0xc2, 0xa0, 0xbf, 2 }, { 0xc3, 0xdf, 0x80, 0xbf, 2 },
-	{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
-	{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-	{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
-	{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
-};
-
-/* Length of the character at s, 0 when it may not be written as it is. */
-static size_t
-printable_len(const unsigned char *s)
-{
-	size_t i = 0, n;
-
-	while (i < sizeof(utf8) / sizeof(utf8[0]) && (s[0] < utf8[i].from || s[0] > utf8[i].to))
-		i++;
-	if (i == sizeof(utf8) / sizeof(utf8[0]))
-		return 0;
-	n = utf8[i].n;
-	if (n > 1 && (s[1] < utf8[i].second_from || s[1] > utf8[i].second_to))
-		return 0;
-	for (size_t k = 2; k < n; k++)
-		if ((s[k] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
-
 /* Copies `in` to `out` with everything escaped that could end or fake a line. */
 static size_t
 escape(char *out, size_t cap, const char *in)
 {
-	const unsigned char *s = (const unsigned char *)in;
+	const uint8_t *s = (const uint8_t *)in;
 	size_t used = 0;
 
 	while (*s) {
-		size_t n = printable_len(s);
+		size_t n = utf8_printable(s, SIZE_MAX);	/* NUL ends it */
 
 		if (used + 4 >= cap)
 			break;

@@ -1,4 +1,4 @@
-/* JSON out is written here byte by byte, because its form is prescribed; JSON in
+/* JSON out is written here key by key, because its form is prescribed; JSON in
  * is jansson's work, and this file is jansson's only home. */
 #include "fcgi/json.h"
 
@@ -9,109 +9,10 @@
 
 #include <jansson.h>
 
+#include "common/json_out.h"
+
 /* jansson recurses; the threads that call it have small stacks. */
 #define DEPTH_MAX 32
-
-/* Bytes of the UTF-8 sequence at p: 0 when it is not a valid one (overlong,
- * a surrogate, past U+10FFFF, cut short). */
-static size_t
-utf8_length(const uint8_t *p, size_t n)
-{
-	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 :
-	    p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
-
-	if (len > n)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return len;
-}
-
-/* The escape for a character of one byte, NULL when it needs none. */
-static const char *
-escape(uint8_t c, char buf[8])
-{
-	static const char *const known[128] = {
-		['"'] = "\\\"", ['\\'] = "\\\\", ['\n'] = "\\n", ['\r'] = "\\r",
-		['\t'] = "\\t", ['<'] = "\\u003c", ['>'] = "\\u003e", ['&'] = "\\u0026",
-	};
-
-	if (known[c])
-		return known[c];
-	if (c >= 0x20)
-		return NULL;
-	snprintf(buf, 8, "\\u%04x", c);
-	return buf;
-}
-
-void
-json_put_string(struct kp_buf *out, struct kp_slice s)
-{
-	char buf[8];
-
-	kp_buf_putc(out, '"');
-	for (size_t i = 0, len; i < s.n; i += len ? len : 1) {
-		const uint8_t *p = s.p + i;
-		const char *esc;
-
-		len = utf8_length(p, s.n - i);
-		if (len == 0)
-			esc = "\\ufffd";
-		else if (len == 1)
-			esc = escape(*p, buf);
-		else if (len == 3 && memcmp(p, "\xe2\x80", 2) == 0 && (p[2] | 1) == 0xa9)
-			esc = p[2] & 1 ? "\\u2029" : "\\u2028";
-		else
-			esc = NULL;
-		if (esc)
-			kp_buf_puts(out, esc);
-		else
-			kp_buf_put(out, p, len);
-	}
-	kp_buf_putc(out, '"');
-}
-
-/* Quoted, or null for absent bytes. */
-static void
-put_base64(struct kp_buf *out, struct kp_slice s)
-{
-	static const char digits[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t i;
-	char *p;
-
-	if (s.p == NULL) {
-		kp_buf_puts(out, "null");
-		return;
-	}
-	kp_buf_putc(out, '"');
-	if (!kp_buf_reserve(out, (s.n + 2) / 3 * 4 + 1))
-		return;
-	p = (char *)out->p + out->len;
-	for (i = 0; i + 2 < s.n; i += 3) {
-		uint32_t v = (uint32_t)s.p[i] << 16 | (uint32_t)s.p[i + 1] << 8 | s.p[i + 2];
-
-		*p++ = digits[v >> 18];
-		*p++ = digits[v >> 12 & 63];
-		*p++ = digits[v >> 6 & 63];
-		*p++ = digits[v & 63];
-	}
-	if (i < s.n) {
-		uint32_t v = (uint32_t)s.p[i] << 16 |
-		    (i + 1 < s.n ? (uint32_t)s.p[i + 1] << 8 : 0);
-
-		*p++ = digits[v >> 18];
-		*p++ = digits[v >> 12 & 63];
-		*p++ = i + 1 < s.n ? digits[v >> 6 & 63] : '=';
-		*p++ = '=';
-	}
-	*p++ = '"';
-	out->len = (size_t)(p - (char *)out->p);
-}
 
 void
 json_empty(struct kp_buf *out)
@@ -138,9 +39,9 @@ void
 json_message(struct kp_buf *out, const struct msg_message *m)
 {
 	kp_buf_puts(out, "{\n  \"key\": ");
-	put_base64(out, m->key);
+	json_put_base64(out, m->key);
 	kp_buf_puts(out, ",\n  \"value\": ");
-	put_base64(out, m->value);
+	json_put_base64(out, m->value);
 	kp_buf_printf(out, ",\n  \"partition\": %" PRId32 ",\n  \"offset\": %" PRId64 "\n}",
 	    m->partition, m->offset);
 }

@@ -19,9 +19,6 @@ void json_offsets(struct kp_buf *out, const struct msg_offsets *m);
 /* Sorts the rows of *m, and the partitions in each. */
 void json_consumers(struct kp_buf *out, struct msg_consumers *m);
 
-/* A quoted and escaped string. */
-void json_put_string(struct kp_buf *out, struct kp_slice s);
-
 /*
  * The body of POST offsets. On KP_OK `m` has its list, whose slices and memory
  * are *doc's; it is ended with json_doc_free(), whatever is returned. KP_EBADREQ:

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "common/json_out.h"
 #include "tests/unit/unit.h"
 
 static void
