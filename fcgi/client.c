@@ -65,6 +65,8 @@ static const struct {
 	[MSG_SET_OFFSETS] = { MSG_DONE, false,
 	    UNKNOWN "the offsets may or may not have been set; get them to see" },
 	[MSG_GET_CONSUMERS] = { MSG_CONSUMERS, true, UNKNOWN "try again" },
+	[MSG_GET_STATUS] = { MSG_STATUS, true, UNKNOWN "try again" },
+	[MSG_FIND_MESSAGE] = { MSG_RECEIPT, true, UNKNOWN "try again" },
 };
 
 struct client *
@@ -142,6 +144,8 @@ put_body(struct kp_buf *out, uint8_t type, const void *m)
 	case MSG_GET_OFFSETS:
 	case MSG_GET_CONSUMERS:
 		return msg_topic_group_encode(out, m);
+	case MSG_FIND_MESSAGE:
+		return msg_find_encode(out, m);
 	default:
 		return KP_OK;
 	}
@@ -387,4 +391,22 @@ client_get_consumers(struct client *c, const struct msg_topic_group *m, struct m
 
 	*r = (struct msg_consumers){ 0 };
 	return err ? err : decoded(c, &k, msg_consumers_decode(k.reply, r));
+}
+
+enum kp_err
+client_get_status(struct client *c, struct msg_status *r)
+{
+	struct call k = { .type = MSG_GET_STATUS, .peer = -1 };
+	enum kp_err err = call(c, &k, PING_MS);
+
+	return err ? err : decoded(c, &k, msg_status_decode(k.reply, r));
+}
+
+enum kp_err
+client_find_message(struct client *c, const struct msg_find *m, struct msg_receipt *r)
+{
+	struct call k = { .type = MSG_FIND_MESSAGE, .m = m, .peer = -1 };
+	enum kp_err err = call(c, &k, PRODUCE_MS);
+
+	return err ? err : decoded(c, &k, msg_receipt_decode(k.reply, r));
 }

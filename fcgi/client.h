@@ -14,7 +14,7 @@
 #ifndef KP_FCGI_CLIENT_H
 #define KP_FCGI_CLIENT_H
 
-#include "common/msg.h"
+#include "common/msg_store.h"
 
 struct client;			/* opaque */
 
@@ -44,6 +44,10 @@ enum kp_err client_get_offsets(struct client *c, const struct msg_topic_group *m
 enum kp_err client_set_offsets(struct client *c, const struct msg_offsets *m);
 enum kp_err client_get_consumers(struct client *c, const struct msg_topic_group *m,
     struct msg_consumers *r);
+enum kp_err client_get_status(struct client *c, struct msg_status *r);
+/* KP_ENOTFOUND: nobody knows it (any more). */
+enum kp_err client_find_message(struct client *c, const struct msg_find *m,
+    struct msg_receipt *r);
 
 /* Between two requests of HTTP: gives back the memory of a large message. */
 void client_rest(struct client *c);

@@ -46,6 +46,27 @@ json_message(struct kp_buf *out, const struct msg_message *m)
 	    m->partition, m->offset);
 }
 
+/* The id is a string: JavaScript knows no integers of 64 bits. */
+void
+json_receipt(struct kp_buf *out, const struct msg_receipt *m)
+{
+	static const char *const states[] = {
+		[RECEIPT_PENDING] = "pending", [RECEIPT_DELIVERED] = "delivered",
+		[RECEIPT_DEAD] = "dead",
+	};
+
+	kp_buf_printf(out, "{\n  \"id\": \"%" PRId64 "\",\n  \"state\": \"%s\"", m->id,
+	    states[m->state]);
+	if (m->state == RECEIPT_DELIVERED)
+		kp_buf_printf(out, ",\n  \"partition\": %" PRId32 ",\n  \"offset\": %" PRId64,
+		    m->partition, m->offset);
+	if (m->state == RECEIPT_DEAD) {
+		kp_buf_puts(out, ",\n  \"reason\": ");
+		json_put_string(out, m->reason);
+	}
+	kp_buf_puts(out, "\n}");
+}
+
 /* end - offset, without overflow whatever the helper says. */
 static int64_t
 difference(int64_t a, int64_t b)

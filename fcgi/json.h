@@ -8,7 +8,7 @@
 #ifndef KP_FCGI_JSON_H
 #define KP_FCGI_JSON_H
 
-#include "common/msg.h"
+#include "common/msg_store.h"
 
 void json_empty(struct kp_buf *out);
 void json_error(struct kp_buf *out, struct kp_slice text);
@@ -16,6 +16,7 @@ void json_error(struct kp_buf *out, struct kp_slice text);
 void json_produced(struct kp_buf *out, const struct msg_produced *m);
 void json_message(struct kp_buf *out, const struct msg_message *m);
 void json_offsets(struct kp_buf *out, const struct msg_offsets *m);
+void json_receipt(struct kp_buf *out, const struct msg_receipt *m);
 /* Sorts the rows of *m, and the partitions in each. */
 void json_consumers(struct kp_buf *out, struct msg_consumers *m);
 

@@ -42,12 +42,14 @@ produce(const struct req *req, const struct msg_produce *m, struct res *res)
 		res_fail(res, KP_ETOOBIG, "Key is too large: the limit is %u bytes", KEY_MAX);
 		return;
 	}
-	if (client_produce(req->client, m, (uint32_t)req->conf->sync_timeout_ms, &r) != KP_OK)
+	if (client_produce(req->client, m, (uint32_t)req->conf->sync_timeout_ms, &r) != KP_OK) {
 		res_fail_as(res, client_error(req->client));
-	else if (m->sync)
+	} else if (m->sync) {
 		json_produced(&res->body, &r);
-	else
+	} else {
 		json_empty(&res->body);
+		res->message_id = r.id;
+	}
 }
 
 void

@@ -1,6 +1,7 @@
 /* Responses: errors as JSON, and the header. */
 #include "fcgi/res.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -29,6 +30,7 @@ put_error(struct res *r, int status, uint32_t advice_s, struct kp_slice text)
 	r->status = status;
 	r->type = "application/json";
 	r->retry_after_s = status_retry_after(status, advice_s);
+	r->message_id = 0;
 	kp_buf_reset(&r->body);
 	json_error(&r->body, text);
 }
@@ -81,5 +83,7 @@ res_head(const struct res *r, struct kp_buf *out)
 		kp_buf_printf(out, "Retry-After: %u\r\n", (unsigned)r->retry_after_s);
 	if (r->allow[0])
 		kp_buf_printf(out, "Allow: %s\r\n", r->allow);
+	if (r->message_id > 0)
+		kp_buf_printf(out, "X-Kafka-Pixy-Id: %" PRId64 "\r\n", r->message_id);
 	kp_buf_puts(out, "\r\n");
 }

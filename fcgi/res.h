@@ -13,6 +13,7 @@ struct res {
 	struct kp_buf body;
 	uint32_t retry_after_s;		/* 0: no such header */
 	char allow[32];			/* empty: no such header */
+	int64_t message_id;		/* of an async produce; 0: no such header */
 
 	/* The body carries an offered message: the helper is waiting to hear
 	 * whether it was delivered. */

@@ -12,6 +12,8 @@ static const struct route routes[] = {
 	{ REQ_POST, "/topics/{}/offsets",   BODY_OFFSETS, false, handle_set_offsets },
 	{ REQ_GET,  "/topics/{}/consumers", BODY_NONE,    true,  handle_consumers },
 	{ REQ_GET,  "/_ping",               BODY_NONE,    true,  handle_ping },
+	{ REQ_GET,  "/_status",             BODY_NONE,    true,  handle_status },
+	{ REQ_GET,  "/_messages/{}",        BODY_NONE,    true,  handle_receipt },
 };
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))
 

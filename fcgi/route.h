@@ -31,5 +31,7 @@ void handle_get_offsets(const struct req *req, struct res *res);
 void handle_set_offsets(const struct req *req, struct res *res);
 void handle_consumers(const struct req *req, struct res *res);
 void handle_ping(const struct req *req, struct res *res);
+void handle_status(const struct req *req, struct res *res);
+void handle_receipt(const struct req *req, struct res *res);
 
 #endif

@@ -288,6 +288,49 @@ test_nonsense_in_a_reply_is_an_error(void **state)
 	fake_free(&f);
 }
 
+static void
+test_status_and_receipts_may_be_asked_twice(void **state)
+{
+	static const enum fake_act script[] = { FAKE_DIE, FAKE_ANSWER };
+	struct fake f = { .script = script, .n_script = 2, .reply_type = MSG_STATUS };
+	struct fake g = { .script = script, .n_script = 2, .reply_type = MSG_RECEIPT };
+	struct msg_receipt receipt;
+	struct msg_status status;
+	struct kp_buf a, b;
+	struct msg_find m;
+	struct client *c;
+
+	(void)state;
+	kp_buf_init(&a, 4096);
+	kp_buf_init(&b, 4096);
+	msg_status_encode(&a, &(struct msg_status){ .version = LIT("1"), .pending = 9 });
+	msg_receipt_encode(&b, &(struct msg_receipt){ 7, RECEIPT_DELIVERED, 3, 42, LIT("") });
+	f.reply = kp_buf_slice(&a);
+	g.reply = kp_buf_slice(&b);
+	fake_start(&f);
+	c = client_new(f.path);
+	assert_err(client_get_status(c, &status), KP_OK);
+	assert_true(status.pending == 9 && kp_slice_eq(status.version, LIT("1")));
+	client_free(c);
+	fake_stop(&f);
+	assert_int_equal(f.n_seen, 2);
+	assert_int_equal(f.seen[1].type, MSG_GET_STATUS);
+	assert_int_equal(f.seen[1].body.len, 0);
+	fake_start(&g);
+	c = client_new(g.path);
+	assert_err(client_find_message(c, &(struct msg_find){ 7 }, &receipt), KP_OK);
+	assert_true(receipt.id == 7 && receipt.partition == 3 && receipt.offset == 42);
+	client_free(c);
+	fake_stop(&g);
+	assert_int_equal(g.n_seen, 2);
+	assert_err(msg_find_decode(kp_buf_slice(&g.seen[1].body), &m), KP_OK);
+	assert_true(m.id == 7);
+	fake_free(&f);
+	fake_free(&g);
+	kp_buf_free(&a);
+	kp_buf_free(&b);
+}
+
 struct hangup {
 	int fd;
 	pthread_t thread;
@@ -395,6 +438,7 @@ main(void)
 		cmocka_unit_test(test_what_the_helper_said_before_it_closed_is_heard),
 		cmocka_unit_test(test_errors_of_the_helper_are_passed_on),
 		cmocka_unit_test(test_nonsense_in_a_reply_is_an_error),
+		cmocka_unit_test(test_status_and_receipts_may_be_asked_twice),
 		cmocka_unit_test(test_a_hang_up_cancels_the_long_poll),
 		cmocka_unit_test(test_an_offer_is_confirmed_on_the_same_connection),
 		cmocka_unit_test(test_nobody_listens),

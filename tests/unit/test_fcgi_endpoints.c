@@ -16,6 +16,7 @@ static const struct conf conf = { .max_message_bytes = 8, .sync_timeout_ms = 500
 #define NO_ACK "explicit acknowledgement is not supported by this version; "
 #define NO_FORM "add -H 'Content-Type: text/plain'"
 #define ONE_GROUP(n) "One consumer group is expected, but " n " provided"
+#define ID_RULE "Invalid message id: "
 #define BOTH "ackPartition and ackOffset either both should be provided or neither"
 
 /* One request to a helper that is there; false when it was not asked. */
@@ -86,6 +87,13 @@ static const struct {
 	{ "POST", "/topics/t/offsets?group=g", NULL, LIT("[{}]"), 400,
 	    "Failed to parse the request: element 0" },
 	{ "GET", "/topics/t/consumers?group=a&group=b", NULL, LIT(""), 400, ONE_GROUP("2") },
+	{ "GET", "/_messages/0", NULL, LIT(""), 400, ID_RULE },
+	{ "GET", "/_messages/-1", NULL, LIT(""), 400, ID_RULE },
+	{ "GET", "/_messages/+1", NULL, LIT(""), 400, ID_RULE },
+	{ "GET", "/_messages/1%00", NULL, LIT(""), 400, ID_RULE },
+	{ "GET", "/_messages/0x1", NULL, LIT(""), 400, ID_RULE },
+	{ "HEAD", "/_messages/x", NULL, LIT(""), 400, ID_RULE },
+	{ "GET", "/_messages/9223372036854775808", NULL, LIT(""), 400, ID_RULE },
 	{ "GET", "/topics/t/consumers?group=%7f", NULL, LIT(""), 400, GROUP_RULE },
 };
 
@@ -146,6 +154,7 @@ check_produce(size_t i, struct kp_slice reply)
 	assert_true(kp_slice_eq(m.key, produced[i].key));
 	assert_true(kp_slice_eq(m.value, produced[i].value));
 	assert_int_equal(m.sync, produced[i].sync);
+	assert_int_equal(res.message_id, produced[i].sync ? 0 : 7);
 	res_free(&res);
 	fake_free(&f);
 }
@@ -269,6 +278,77 @@ test_ping_is_plain_text(void **state)
 	fake_free(&f);
 }
 
+/* One GET, answered by the encoded reply in *b, which is freed. */
+static void
+run_with(uint8_t type, struct kp_buf *b, const char *method, const char *uri, struct res *res)
+{
+	struct fake f = { .reply_type = type, .reply = kp_buf_slice(b) };
+
+	assert_false(b->failed);
+	assert_true(run(&f, method, uri, NULL, LIT(""), res));
+	fake_free(&f);
+	kp_buf_free(b);
+}
+
+static void
+test_receipts_of_messages(void **state)
+{
+	static const struct msg_error unknown = { KP_ENOTFOUND, 0, LIT("never heard of it") };
+	const char *const uris[] = { "/_messages/7", "/_messages/007" };
+	struct kp_buf b;
+	struct res res;
+
+	(void)state;
+	kp_buf_init(&b, 4096);
+	for (size_t i = 0; i < COUNT(uris); i++) {
+		msg_receipt_encode(&b, &(struct msg_receipt){ 7, RECEIPT_DEAD, -1, -1, LIT("no") });
+		run_with(MSG_RECEIPT, &b, "GET", uris[i], &res);
+		assert_int_equal(res.status, 200);
+		assert_true(kp_slice_eq(kp_buf_slice(&res.body), LIT("{\n  \"id\": \"7\",\n"
+		    "  \"state\": \"dead\",\n  \"reason\": \"no\"\n}")));
+		res_free(&res);
+	}
+	msg_error_encode(&b, &unknown);
+	run_with(MSG_ERROR, &b, "HEAD", "/_messages/9223372036854775807", &res);
+	assert_int_equal(res.status, 404);
+	assert_true(kp_slice_eq(kp_buf_slice(&res.body),
+	    LIT("{\n  \"error\": \"never heard of it\"\n}")));
+	res_free(&res);
+}
+
+/* 200 unless a part is down; one that is not used does not count. */
+static void
+test_status_is_that_of_the_parts(void **state)
+{
+	static const struct {
+		uint8_t kafka, zookeeper, store;
+		int status;
+		const char *says;
+	} rows[] = {
+		{ PART_UP, PART_UP, PART_UP, 200, "{\n  \"version\": \"1\"" },
+		{ PART_UP, PART_UNUSED, PART_UNUSED, 200, "{\n  \"version\": \"1\"" },
+		{ PART_DOWN, PART_UP, PART_UP, 503, "{\n  \"error\": \"Kafka is down" },
+		{ PART_UP, PART_DOWN, PART_UP, 503, "{\n  \"error\": \"ZooKeeper is down" },
+		{ PART_UP, PART_UP, PART_DOWN, 503, "{\n  \"error\": \"The store is down" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct kp_buf b;
+		struct res res;
+
+		kp_buf_init(&b, 4096);
+		msg_status_encode(&b, &(struct msg_status){ .version = LIT("1"),
+		    .kafka.state = rows[i].kafka, .zookeeper.state = rows[i].zookeeper,
+		    .store.state = rows[i].store });
+		run_with(MSG_STATUS, &b, i % 2 ? "HEAD" : "GET", "/_status", &res);
+		assert_int_equal(res.status, rows[i].status);
+		assert_int_equal(res.retry_after_s > 0, rows[i].status == 503);
+		assert_memory_equal(res.body.p, rows[i].says, strlen(rows[i].says));
+		res_free(&res);
+	}
+}
+
 /* A poll in a thread of its own, for as long as the helper is silent. */
 static void *
 poll_in_background(void *arg)
@@ -323,6 +403,8 @@ main(void)
 		cmocka_unit_test(test_set_offsets_asks_for_what_was_posted),
 		cmocka_unit_test(test_consumers_of_all_groups_or_one),
 		cmocka_unit_test(test_ping_is_plain_text),
+		cmocka_unit_test(test_receipts_of_messages),
+		cmocka_unit_test(test_status_is_that_of_the_parts),
 		cmocka_unit_test(test_polls_past_the_limit_are_turned_away),
 	};
 

@@ -74,6 +74,23 @@ test_small_replies(void **state)
 	    "{\n  \"partition\": 2147483647,\n  \"offset\": 9223372036854775807\n}");
 }
 
+static void
+test_receipts(void **state)
+{
+	struct kp_buf b;
+
+	(void)state;
+	kp_buf_init(&b, 4096);
+	json_receipt(&b, &(struct msg_receipt){ INT64_MAX, RECEIPT_PENDING, -1, -1, LIT("") });
+	check_text(&b, "{\n  \"id\": \"9223372036854775807\",\n  \"state\": \"pending\"\n}");
+	json_receipt(&b, &(struct msg_receipt){ 5, RECEIPT_DELIVERED, 0, 974563, LIT("") });
+	check_text(&b, "{\n  \"id\": \"5\",\n  \"state\": \"delivered\",\n  \"partition\": 0,\n"
+	    "  \"offset\": 974563\n}");
+	json_receipt(&b, &(struct msg_receipt){ 5, RECEIPT_DEAD, -1, -1, LIT("<too large>\n") });
+	check_text(&b, "{\n  \"id\": \"5\",\n  \"state\": \"dead\",\n"
+	    "  \"reason\": \"\\u003ctoo large\\u003e\\n\"\n}");
+}
+
 static const struct {
 	struct kp_slice key, value;
 	const char *want_key, *want_value;
@@ -291,6 +308,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_strings_are_escaped_as_go_does),
 		cmocka_unit_test(test_small_replies),
+		cmocka_unit_test(test_receipts),
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_a_message_past_the_limit_marks_the_buffer),
 		cmocka_unit_test(test_offsets),

@@ -29,6 +29,9 @@ static const struct {
 	{ "/_ping", handle_ping, handle_ping, NULL, "GET, HEAD", NULL },
 	{ "/_ping?x", handle_ping, handle_ping, NULL, "GET, HEAD", NULL },
 	{ "http://host:1/_ping", handle_ping, handle_ping, NULL, "GET, HEAD", NULL },
+	{ "/_status", handle_status, handle_status, NULL, "GET, HEAD", NULL },
+	{ "/_messages/12", handle_receipt, handle_receipt, NULL, "GET, HEAD", "12" },
+	{ "/_messages/a%2Fb", handle_receipt, handle_receipt, NULL, "GET, HEAD", "a/b" },
 	{ "/topics/a%2Fb/acks", NULL, NULL, handle_ack, "POST", "a/b" },
 	{ "/topics/a+b%20c/acks", NULL, NULL, handle_ack, "POST", "a+b c" },
 	{ "/topics/%2e%2E/acks", NULL, NULL, handle_ack, "POST", ".." },
@@ -40,6 +43,10 @@ static const struct {
 	{ "/_ping/", NULL, NULL, NULL, NULL, NULL },
 	{ "//_ping", NULL, NULL, NULL, NULL, NULL },
 	{ "/_PING", NULL, NULL, NULL, NULL, NULL },
+	{ "/_status/", NULL, NULL, NULL, NULL, NULL },
+	{ "/_messages", NULL, NULL, NULL, NULL, NULL },
+	{ "/_messages/", NULL, NULL, NULL, NULL, NULL },
+	{ "/_messages/1/2", NULL, NULL, NULL, NULL, NULL },
 	{ "/topics", NULL, NULL, NULL, NULL, NULL },
 	{ "/topics/foo", NULL, NULL, NULL, NULL, NULL },
 	{ "/topics/foo/messages/", NULL, NULL, NULL, NULL, NULL },
@@ -241,6 +248,28 @@ test_head_of_a_response(void **state)
 }
 
 static void
+test_the_id_of_a_message_goes_into_the_head(void **state)
+{
+	struct kp_buf b;
+	struct res res;
+
+	(void)state;
+	kp_buf_init(&b, 4096);
+	res_init(&res);
+	res.message_id = INT64_MAX;
+	res_head(&res, &b);
+	kp_buf_putc(&b, '\0');
+	assert_string_equal((char *)b.p, "Status: 200 OK\r\nContent-Type: application/json\r\n"
+	    "Content-Length: 0\r\nX-Kafka-Pixy-Id: 9223372036854775807\r\n\r\n");
+	kp_buf_reset(&b);
+	res_fail(&res, KP_ENOMEM, "none");
+	res_head(&res, &b);
+	assert_null(memmem(b.p, b.len, "X-Kafka-Pixy-Id", 15));
+	kp_buf_free(&b);
+	res_free(&res);
+}
+
+static void
 test_a_body_that_did_not_fit_becomes_an_error(void **state)
 {
 	struct res res;
@@ -266,6 +295,7 @@ main(void)
 		cmocka_unit_test(test_content_length_is_digits_only),
 		cmocka_unit_test(test_integers),
 		cmocka_unit_test(test_head_of_a_response),
+		cmocka_unit_test(test_the_id_of_a_message_goes_into_the_head),
 		cmocka_unit_test(test_a_body_that_did_not_fit_becomes_an_error),
 	};
 
