@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/ask.h"
 #include "common/log.h"
 #include "common/sock.h"
 
@@ -26,7 +27,6 @@
 #define CONFIRM_MS 1000
 
 #define TRIES_MAX 3
-#define READ_BYTES 4096
 #define REST_BYTES (32u * 1024)
 #define WARN_EVERY_MS 10000
 
@@ -53,20 +53,19 @@ struct call {
 #define UNKNOWN "The helper did not answer: "
 
 static const struct {
-	uint8_t reply;
 	bool again;			/* twice is as good as once */
 	const char *lost;		/* when it may or may not have been done */
 } asks[] = {
-	[MSG_PING] = { MSG_DONE, true, UNKNOWN "try again" },
-	[MSG_PRODUCE] = { MSG_PRODUCED, false,
+	[MSG_PING] = { true, UNKNOWN "try again" },
+	[MSG_PRODUCE] = { false,
 	    UNKNOWN "the message may or may not have been kept; sent again, it may come twice" },
-	[MSG_CONSUME] = { MSG_MESSAGE, true, UNKNOWN "try again" },
-	[MSG_GET_OFFSETS] = { MSG_OFFSETS, true, UNKNOWN "try again" },
-	[MSG_SET_OFFSETS] = { MSG_DONE, false,
+	[MSG_CONSUME] = { true, UNKNOWN "try again" },
+	[MSG_GET_OFFSETS] = { true, UNKNOWN "try again" },
+	[MSG_SET_OFFSETS] = { false,
 	    UNKNOWN "the offsets may or may not have been set; get them to see" },
-	[MSG_GET_CONSUMERS] = { MSG_CONSUMERS, true, UNKNOWN "try again" },
-	[MSG_GET_STATUS] = { MSG_STATUS, true, UNKNOWN "try again" },
-	[MSG_FIND_MESSAGE] = { MSG_RECEIPT, true, UNKNOWN "try again" },
+	[MSG_GET_CONSUMERS] = { true, UNKNOWN "try again" },
+	[MSG_GET_STATUS] = { true, UNKNOWN "try again" },
+	[MSG_FIND_MESSAGE] = { true, UNKNOWN "try again" },
 };
 
 struct client *
@@ -130,36 +129,9 @@ warn_unreachable(const char *path, enum kp_err err)
 }
 
 static enum kp_err
-put_body(struct kp_buf *out, uint8_t type, const void *m)
-{
-	switch (type) {
-	case MSG_PRODUCE:
-		return msg_produce_encode(out, m);
-	case MSG_CONSUME:
-		return msg_consume_encode(out, m);
-	case MSG_CONFIRM_OFFER:
-		return msg_confirm_encode(out, m);
-	case MSG_SET_OFFSETS:
-		return msg_offsets_encode(out, m);
-	case MSG_GET_OFFSETS:
-	case MSG_GET_CONSUMERS:
-		return msg_topic_group_encode(out, m);
-	case MSG_FIND_MESSAGE:
-		return msg_find_encode(out, m);
-	default:
-		return KP_OK;
-	}
-}
-
-static enum kp_err
 put_frame(struct client *c, uint8_t type, const void *m, int64_t deadline_ms)
 {
-	size_t begin;
-
-	kp_buf_reset(&c->out);
-	begin = wire_begin(&c->out, type, ++c->id, deadline_ms > 0 ? (uint32_t)deadline_ms : 0);
-	put_body(&c->out, type, m);
-	return wire_end(&c->out, begin);
+	return ask_put(&c->out, type, ++c->id, deadline_ms, m);
 }
 
 /* Between requests nothing may come: a byte or an end of file both mean that
@@ -190,51 +162,18 @@ make_ready(struct client *c, int64_t until_ms)
 	return err ? KP_EUNAVAIL : KP_OK;
 }
 
-static enum kp_err
-read_frame(struct client *c, struct call *k, int64_t until_ms, struct wire_frame *f)
-{
-	size_t used, want, n;
-	enum kp_err err;
-
-	kp_buf_reset(&c->in);
-	for (;;) {
-		err = wire_decode(kp_buf_slice(&c->in), WIRE_BODY_MAX, f, &used, &want);
-		if (err)
-			return err == KP_EVERSION ? err : KP_EBADMSG;
-		if (used)	/* one reply to one request, and not a byte more */
-			return used == c->in.len ? KP_OK : KP_EBADMSG;
-		want -= c->in.len;
-		if (!kp_buf_reserve(&c->in, want > READ_BYTES ? want : READ_BYTES))
-			return KP_ENOMEM;
-		err = sock_read(c->fd, c->in.p + c->in.len, c->in.cap - c->in.len, until_ms,
-		    k->peer, &n, &k->hungup);
-		if (k->hungup)
-			return KP_EGONE;
-		if (err)
-			return err;
-		c->in.len += n;
-	}
-}
-
-/* Takes the frame as the answer. An error of the id 0 is not about the request
- * but about the connection, which the helper is closing. */
+/* Takes the frame as the answer. */
 static enum kp_err
 take_frame(struct client *c, struct call *k, const struct wire_frame *f)
 {
-	if (f->type == MSG_ERROR && (f->id == c->id || f->id == 0)) {
-		if (msg_error_decode(f->body, &c->error) != KP_OK)
-			return KP_EBADMSG;
-		if (f->id == 0) {
-			drop(c);
-			if (c->error.err == KP_EDENIED)	/* us, not the user */
-				c->error.err = KP_EUNAVAIL;
-		}
-		return KP_OK;
+	enum kp_err err = ask_take(f, k->type, c->id, &k->reply, &c->error);
+
+	if (err == KP_OK && c->error.err != KP_OK && f->id == 0) {
+		drop(c);
+		if (c->error.err == KP_EDENIED)		/* us, not the user */
+			c->error.err = KP_EUNAVAIL;
 	}
-	if (f->id != c->id || f->type != asks[k->type].reply)
-		return KP_EBADMSG;
-	k->reply = f->body;
-	return KP_OK;
+	return err;
 }
 
 /* KP_OK with c->error.err set is an error that the helper told. */
@@ -254,7 +193,7 @@ attempt(struct client *c, struct call *k)
 	err = sock_write(c->fd, c->out.p, c->out.len, k->until_ms, &sent);
 	k->whole = sent == c->out.len;
 	/* A helper that closes in mid-frame has said why, if it could. */
-	rerr = read_frame(c, k, err ? 0 : k->until_ms, &f);
+	rerr = ask_read(c->fd, &c->in, err ? 0 : k->until_ms, k->peer, &f, &k->hungup);
 	if (rerr == KP_OK)
 		rerr = take_frame(c, k, &f);
 	if (err && rerr == KP_OK)
