@@ -21,7 +21,7 @@ FCGI    := $(wildcard fcgi/*.c)
 # librdkafka's threads, made known to ThreadSanitizer.
 THREADS := $(if $(filter thread,$(SAN)),tests/tsan_threads.c)
 HELPER  := $(wildcard helper/*.c helper/*/*.c) $(THREADS)
-LAUNCH  := $(wildcard deploy/launcher/*.c)
+LAUNCH  := $(wildcard deploy/launcher/*.c deploy/admin/*.c)
 UNIT    := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 IT      := $(patsubst tests/it/test_%.c,%,$(wildcard tests/it/test_*.c))
 IT_LIB  := $(filter-out tests/it/test_%,$(wildcard tests/it/*.c)) $(THREADS)
@@ -63,6 +63,8 @@ $(B)/test_helper_%: $(B)/tests/unit/test_helper_%.o $(HELPER_T)
 LAUNCH_T = $(call obj,$(filter-out deploy/launcher/main.c,$(LAUNCH)) $(COMMON))
 $(B)/test_launcher_%: $(B)/tests/unit/test_launcher_%.o $(LAUNCH_T)
 	$(Q)$(CC) $(LINK) -o $@ $^ -lcmocka
+$(B)/test_admin_%: $(B)/tests/unit/test_admin_%.o $(LAUNCH_T)
+	$(Q)$(CC) $(LINK) -o $@ $^ -lcmocka -lpthread
 $(B)/test_common_%: $(B)/tests/unit/test_common_%.o $(call obj,$(COMMON))
 	$(Q)$(CC) $(LINK) -o $@ $^ -lcmocka
 $(B)/it_%: $(B)/tests/it/test_%.o $(call obj,$(IT_LIB) $(COMMON))

@@ -51,6 +51,10 @@ side common 'fcgi|helper|deploy|tests'
 side fcgi 'helper|deploy|tests'
 side helper 'fcgi|deploy|tests'
 side deploy 'fcgi|helper|tests'
+# The commands for operators know of the launcher where its run directory is, and it knows that there are commands.
+only() { includes "$1" "$2" | grep -vF "$3"; }
+check "deploy/admin includes deploy/launcher" only deploy/admin deploy/launcher '"deploy/launcher/rundir.h"'
+check "deploy/launcher includes deploy/admin" only deploy/launcher deploy/admin '"deploy/admin/admin.h"'
 side helper/produce helper/consume
 side helper/consume helper/produce
 

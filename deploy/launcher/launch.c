@@ -183,7 +183,7 @@ make_run_dir(struct launch *l)
 		    "$TMPDIR or /tmp: %s", strerror(errno));
 		return KP_EIO;
 	}
-	snprintf(l->socket, sizeof(l->socket), "%s/helper.sock", l->run_dir);
+	snprintf(l->socket, sizeof(l->socket), "%s/" RUNDIR_SOCKET, l->run_dir);
 	snprintf(path, sizeof(path), "%s/responder.sock", l->run_dir);
 	if (sock_listen(path, l->split ? l->web.gid : (gid_t)-1, &l->responder_fd)) {
 		log_error("cannot listen on %s: %s", path, strerror(errno));

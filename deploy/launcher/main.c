@@ -2,7 +2,8 @@
  * kafka-pixy: the gateway by one command. Reads the seed's command line, starts
  * helper, responders and nginx, starts again what dies, and stops it all when it
  * is told to. Under systemd or behind a web server of one's own the parts run
- * without it.
+ * without it. With a command (a word without a dash) it asks the helper of a
+ * gateway that runs: see deploy/admin/.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 #include "common/conf.h"
 #include "common/log.h"
+#include "deploy/admin/admin.h"
 #include "deploy/launcher/launch.h"
 #include "deploy/launcher/signals.h"
 
@@ -26,7 +28,9 @@ print_help(void)
 	    "-d 'hello'\n"
 	    "  curl -G localhost:19092/topics/foo/messages?group=bar\n\n"
 	    "To try it without Kafka: kafka-pixy --kafkaPeers embedded\n\n"
-	    "Options, with one dash or two, as --name value or --name=value:\n");
+	    "To look at a gateway that runs, and at what it keeps:\n\n");
+	admin_help();
+	printf("\nOptions, with one dash or two, as --name value or --name=value:\n");
 	conf_help(stdout, CONF_LAUNCHER);
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -150,9 +154,14 @@ main(int argc, char **argv)
 {
 	struct conf c;
 	char why[512];
-	enum kp_err err = conf_load(&c, CONF_LAUNCHER, argc, argv, why, sizeof(why));
+	enum kp_err err;
 	int status;
 
+	if (argc == 2 && strcmp(argv[1], "help") == 0)
+		return print_help();
+	if (argc > 1 && argv[1][0] != '-')
+		return admin_run(argc - 1, argv + 1);
+	err = conf_load(&c, CONF_LAUNCHER, argc, argv, why, sizeof(why));
 	if (err) {
 		fprintf(stderr, "kafka-pixy: %s\n", why);
 		status = err == KP_EBADREQ ? EXIT_USAGE : EXIT_FAILURE;

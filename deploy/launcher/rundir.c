@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TEMPLATE "/kafka-pixy.XXXXXX"
+#define TEMPLATE "/" RUNDIR_PREFIX "XXXXXX"
 
 static bool
 try_base(const char *base, char out[RUNDIR_MAX])
@@ -23,12 +23,26 @@ try_base(const char *base, char out[RUNDIR_MAX])
 	return mkdtemp(out) != NULL;
 }
 
+/* Only root may write to /run, but all may look for root's directory there. */
+void
+rundir_places(const char *places[RUNDIR_PLACES])
+{
+	places[0] = getenv("XDG_RUNTIME_DIR");
+	places[1] = "/run";
+	places[2] = getenv("TMPDIR");
+	places[3] = "/tmp";
+}
+
 enum kp_err
 rundir_make(bool pass, char out[RUNDIR_MAX])
 {
-	if (!try_base(getenv("XDG_RUNTIME_DIR"), out) &&
-	    !try_base(geteuid() == 0 ? "/run" : NULL, out) &&
-	    !try_base(getenv("TMPDIR"), out) && !try_base("/tmp", out))
+	const char *places[RUNDIR_PLACES];
+	size_t i = 0;
+
+	rundir_places(places);
+	while (i < RUNDIR_PLACES && !try_base(places[i], out))
+		i++;
+	if (i == RUNDIR_PLACES)
 		return KP_EIO;
 	if (pass && chmod(out, 0711) < 0) {
 		rmdir(out);

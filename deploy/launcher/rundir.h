@@ -11,6 +11,13 @@
 
 /* Short enough that a socket in it fits into a sockaddr_un. */
 #define RUNDIR_MAX 80
+/* What its name begins with, and the helper's socket in it. */
+#define RUNDIR_PREFIX "kafka-pixy."
+#define RUNDIR_SOCKET "helper.sock"
+
+/* Where it may be made, in this order; NULL for a place that is not there. */
+#define RUNDIR_PLACES 4
+void rundir_places(const char *places[RUNDIR_PLACES]);
 
 /*
  * Makes an empty directory, under $XDG_RUNTIME_DIR, or /run for root, or $TMPDIR,

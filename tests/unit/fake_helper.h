@@ -37,6 +37,11 @@ struct fake {
 	size_t n_script;
 	uint8_t reply_type;
 	struct kp_slice reply;
+	const struct fake_reply {	/* instead of these two, for the first n_replies */
+		uint8_t type;
+		struct kp_slice body;
+	} *replies;
+	size_t n_replies;
 
 	char dir[64];
 	char path[96];
@@ -88,6 +93,10 @@ fake_act(struct fake *f, int fd, enum fake_act act, uint32_t id)
 {
 	char byte;
 
+	if (f->n_seen <= f->n_replies) {
+		f->reply_type = f->replies[f->n_seen - 1].type;
+		f->reply = f->replies[f->n_seen - 1].body;
+	}
 	switch (act) {
 	case FAKE_ANSWER_TWICE:
 		fake_send(fd, f->reply_type, id, f->reply, 0, WIRE_VERSION);
