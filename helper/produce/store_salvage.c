@@ -112,7 +112,8 @@ keep_row(struct salvage *s, sqlite3_stmt *st)
 	if (row.id <= 0 || sqlite3_column_type(st, 6) != SQLITE_BLOB || row.key.n > KEY_MAX ||
 	    has_row(s, row.id))
 		return;
-	damaged = t == NULL || !is_plausible(s, row.id) || (has_crc && sqlite3_column_int64(st, 4) !=
+	damaged = t == NULL || !is_plausible(s, row.id) ||
+	    (has_crc && sqlite3_column_int64(st, 4) !=
 	    row_crc(name, row.accepted_ms, row.key, row.value));
 	if (t == NULL) {
 		snprintf(unknown, sizeof(unknown), "unknown-%lld",
