@@ -146,17 +146,37 @@ list_page(struct listing *l, int64_t *next)
 	return status;
 }
 
+/* *next is where it ended, 0 when that was the end of all. */
 static enum admin_exit
-list_all(struct listing *l, bool *more)
+list_all(struct listing *l, int64_t *next)
 {
 	enum admin_exit status;
-	int64_t next = 0;
 
+	*next = 0;
 	l->now_ms = status_now_ms();
 	do {
-		status = list_page(l, &next);
-	} while (status == ADMIN_OK && next && l->left);
-	*more = next != 0;
+		status = list_page(l, next);
+	} while (status == ADMIN_OK && *next && l->left);
+	return status;
+}
+
+static void
+put_nothing(struct listing *l, const struct msg_rows *m)
+{
+	(void)l, (void)m;
+}
+
+/* Whether there is another row after the last that was shown. */
+static enum admin_exit
+has_more(struct listing *l, int64_t next, bool *more)
+{
+	uint64_t shown = l->shown;
+	enum admin_exit status;
+
+	l->left = 1;
+	l->put = put_nothing;
+	status = list_page(l, &next);
+	*more = l->shown > shown;
 	return status;
 }
 
@@ -164,11 +184,11 @@ static enum admin_exit
 list_json(struct listing *l)
 {
 	enum admin_exit status;
-	bool more;
+	int64_t next;
 
 	l->put = put_elements;
 	kp_buf_putc(&l->out, '[');
-	status = list_all(l, &more);
+	status = list_all(l, &next);
 	if (status == ADMIN_OK) {
 		kp_buf_puts(&l->out, l->shown ? "\n]\n" : "]\n");
 		status = print_out(&l->out) ? ADMIN_OK : ADMIN_BAD;
@@ -180,16 +200,19 @@ static enum admin_exit
 list_lines(struct listing *l)
 {
 	enum admin_exit status;
-	bool more;
+	bool more = false;
+	int64_t next;
 
 	l->put = put_lines;
-	status = list_all(l, &more);
+	status = list_all(l, &next);
 	if (status != ADMIN_OK)
 		return status;
 	if (l->shown == 0)
 		fprintf(stderr, "%s%s\n", l->dead ? "there are no dead letters" :
 		    "nothing is pending", l->a->topic.n ? " of this topic" : "");
-	else if (more)
+	else if (next)
+		status = has_more(l, next, &more);
+	if (more)
 		fprintf(stderr, "these are the oldest; --limit shows more\n");
 	return status;
 }
@@ -224,10 +247,10 @@ command_export(struct admin *a)
 	struct listing l = { .a = a, .dead = !a->pending, .bodies = true, .left = UINT64_MAX,
 	    .put = put_export };
 	enum admin_exit status;
-	bool more;
+	int64_t next;
 
 	kp_buf_init(&l.out, OUT_MAX);
-	status = list_all(&l, &more);
+	status = list_all(&l, &next);
 	kp_buf_free(&l.out);
 	return status;
 }

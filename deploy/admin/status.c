@@ -79,6 +79,9 @@ put_part(struct kp_buf *out, const struct status_part *p)
 		json_time_text(p->part->error_ms, time);
 		kp_buf_printf(out, "  last error %s: ", time);
 		print_text(out, p->part->error);
+	} else if (p->part->state == PART_DOWN) {
+		kp_buf_puts(out, "  ");
+		print_text(out, p->part->error);
 	}
 	kp_buf_putc(out, '\n');
 }

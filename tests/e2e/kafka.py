@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 from kazoo.client import KazooClient
 
 from procs import Proc, free_port, new_folder, wait_for
@@ -149,8 +149,9 @@ class Broker(Java):
             self._admin = AdminClient({"bootstrap.servers": self.peers, "log_level": 0})
         return self._admin
 
-    def create_topic(self, name, partitions=4):
-        self.admin().create_topics([NewTopic(name, partitions, 1)])[name].result(30)
+    def create_topic(self, name, partitions=4, **config):
+        config = {key.replace("_", "."): value for key, value in config.items()}
+        self.admin().create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(30)
         self.made.append((name, partitions))
         self.await_leaders(self.made[-1:])
         return name
@@ -163,6 +164,13 @@ class Broker(Java):
             said = self.kcat("-Q", *[word for a in asked for word in ("-t", a)], check=False)
             return said.count(" offset ") == len(asked)
         wait_for(all_led, 30, "leaders of all partitions")
+
+    def set_topic(self, name, **config):
+        """Changes settings of a topic: max_message_bytes is max.message.bytes."""
+        entries = [ConfigEntry(key.replace("_", "."), str(value), incremental_operation=AlterConfigOpType.SET)
+                   for key, value in config.items()]
+        resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
+        self.admin().incremental_alter_configs([resource])[resource].result(30)
 
     def topics(self):
         return set(self.admin().list_topics(timeout=10).topics)

@@ -257,22 +257,32 @@ static void
 test_pending_stops_at_the_limit(void **state)
 {
 	struct msg_row rows[] = { dead_row(1, LIT("t")), dead_row(2, LIT("t")) };
-	struct fake f = { .reply_type = MSG_ROWS };
 	struct msg_list m;
 
 	(void)state;
 	msg_rows_encode(&bufs[0], &(struct msg_rows){ rows, 2, 2 });
-	f.reply = kp_buf_slice(&bufs[0]);
-	fake_start(&f);
-	run_command(&said, f.path, "pending", "--limit", "2");
-	fake_stop(&f);
-	assert_int_equal(said.status, ADMIN_OK);
-	assert_int_equal(f.n_seen, 1);
-	assert_err(msg_list_decode(kp_buf_slice(&f.seen[0].body), &m), KP_OK);
-	assert_true(!m.dead && m.limit == 2);
-	has(said.err, "--limit shows more");
-	has_not(said.out, "reason");
-	fake_free(&f);
+	msg_rows_encode(&bufs[1], &(struct msg_rows){ rows, 0, 0 });
+	rows[0].id = 3;
+	msg_rows_encode(&bufs[2], &(struct msg_rows){ rows, 1, 3 });
+	for (size_t more = 0; more < 2; more++) {
+		struct fake_reply replies[] = { reply(MSG_ROWS, 0), reply(MSG_ROWS, 1 + more) };
+		struct fake f = { .replies = replies, .n_replies = 2 };
+
+		fake_start(&f);
+		run_command(&said, f.path, "pending", "--limit", "2");
+		fake_stop(&f);
+		assert_int_equal(said.status, ADMIN_OK);
+		assert_int_equal(f.n_seen, 2);
+		assert_err(msg_list_decode(kp_buf_slice(&f.seen[0].body), &m), KP_OK);
+		assert_true(!m.dead && m.limit == 2);
+		assert_err(msg_list_decode(kp_buf_slice(&f.seen[1].body), &m), KP_OK);
+		assert_true(m.after == 2 && m.limit == 1);
+		assert_string_equal(said.err,
+		    more ? "these are the oldest; --limit shows more\n" : "");
+		has_not(said.out, "reason");
+		has_not(said.out, " 3  t");
+		fake_free(&f);
+	}
 }
 
 static void
