@@ -10,10 +10,14 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <fcgiapp.h>
+
+#include "common/sock.h"
 
 /* What is read of an unwanted body in order to keep the connection. */
 #define DRAIN_BYTES (64u * 1024)
@@ -22,6 +26,11 @@
 #define DRAIN_CGI_BYTES (256u * 1024 * 1024)
 #define DRAIN_CGI_MS 5000
 #define READ_BYTES (16u * 1024)
+/* How long a web server may leave a response unread. It is asked at growing
+ * intervals: mostly it has read before the second time. */
+#define TAKEN_MS 30000
+#define PAUSE_MIN_NS 20000
+#define PAUSE_MAX_NS 1000000
 
 struct http {
 	bool cgi;
@@ -161,6 +170,51 @@ http_write(struct http *h, struct kp_slice head, struct kp_slice body)
 	FCGX_FClose(h->fcgi.err);
 	FCGX_FClose(out);
 	return FCGX_GetError(out) == 0;
+}
+
+/* What the reader has not read yet; 0 where nobody can tell. */
+static int
+unread_bytes(int fd, bool *is_pipe)
+{
+	int n = 0;
+
+	*is_pipe = ioctl(fd, SIOCOUTQ, &n) < 0;
+	if (*is_pipe && ioctl(fd, FIONREAD, &n) < 0)
+		n = 0;
+	return n;
+}
+
+/*
+ * The kernel wakes nobody when a buffer has been read to its end. When a socket is
+ * closed with bytes unread, it is marked with an error first and emptied then, so
+ * no error after an empty buffer means that it was read.
+ */
+bool
+http_taken(const struct http *h)
+{
+	struct pollfd p = { h->cgi ? STDOUT_FILENO : h->fcgi.ipcFd, 0, 0 };
+	struct timespec pause = { 0, PAUSE_MIN_NS }, none = { 0, 0 };
+	int64_t until_ms = sock_now_ms() + TAKEN_MS;
+	bool is_pipe, last = false;
+
+	for (;;) {
+		int unread = unread_bytes(p.fd, &is_pipe);
+
+		if (unread == 0 && is_pipe)
+			return true;
+		p.revents = 0;
+		ppoll(&p, 1, unread ? &pause : &none, NULL);
+		if (p.revents & POLLERR)
+			return false;
+		if (unread == 0)
+			return true;
+		if (last || sock_now_ms() > until_ms)
+			return false;
+		/* It has closed: what it had read by then is known in a moment. */
+		last = (p.revents & POLLHUP) != 0;
+		if (pause.tv_nsec < PAUSE_MAX_NS)
+			pause.tv_nsec *= 2;
+	}
 }
 
 /* An unread rest of a body would be taken for the head of the next request. */

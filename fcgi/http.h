@@ -34,8 +34,11 @@ int http_peer(const struct http *h);
  */
 void http_read_body(struct http *h, size_t max, int64_t expected, struct kp_buf *out);
 
-/* True when the web server took it all. Nothing can be written after it. */
+/* True when all of it is on its way. Nothing can be written after it. */
 bool http_write(struct http *h, struct kp_slice head, struct kp_slice body);
+/* Waits until the web server has read all of it. False when it went before, or let
+ * it lie for 30 s. */
+bool http_taken(const struct http *h);
 /* Ends the request. Returns the connection when both sides want to keep it,
  * else -1. */
 int http_end(struct http *h, bool may_keep);

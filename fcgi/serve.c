@@ -1,9 +1,9 @@
 /*
  * The order of things in a request:
  *
- *	head -> route -> body -> handler -> response written -> offer confirmed
+ *	head -> route -> body -> handler -> response written -> taken -> offer confirmed
  *
- * The last step is what makes a consumed message one that the web server has.
+ * The last two steps make a consumed message one that the web server has.
  */
 #include "fcgi/serve.h"
 
@@ -139,6 +139,9 @@ serve_request(struct serve *s)
 	answer(s, &req, &res);
 	if (!res.abandoned)
 		delivered = respond(s, &req, &res);
+	/* What is only written dies with the connection. */
+	if (res.offered && delivered)
+		delivered = http_taken(s->http);
 	if (res.offered) {
 		const struct msg_confirm m = { res.offer, delivered && res.status == 200 };
 
