@@ -55,13 +55,15 @@ class ConsumerOracle:
             self.log.append(Seen(self.group, str(member), partition, offset, (value or b"")[:32], time.monotonic()))
         return True
 
-    def client(self, pause=0.02):
-        """The work of one consumer that stays, for web.Workers."""
+    def client(self, pace=0.0):
+        """The work of one consumer that stays, for web.Workers; `pace`: seconds between messages."""
         def work(session, number, stop):
             while not stop.is_set():
                 reply = session.call("GET", messages(self.topic), {"group": self.group})
-                if isinstance(reply, Exception) or not self.note(number, reply) and reply.status != 408:
-                    stop.wait(pause)
+                if isinstance(reply, Exception) or reply.status not in (200, 408):
+                    stop.wait(0.02)
+                elif self.note(number, reply):
+                    stop.wait(pace)
         return work
 
     def fault(self, what="crash"):
@@ -112,9 +114,9 @@ class ConsumerOracle:
         finally:
             reader.close()
 
-    def await_all(self, timeout=60, taken=lambda: 0, ends=None):
+    def await_all(self, timeout=60, taken=lambda: 0):
         """Until all is seen, or only as much is missing as web servers took for those who left."""
-        ends = ends or self.ends()
+        ends = self.ends()
 
         def done():
             return sum(ends.values()) - len(self.seen()) <= taken()
@@ -130,12 +132,12 @@ class ConsumerOracle:
         assert len(unseen) <= taken, f"SKIPPED {len(unseen)} ({taken} taken for clients that left): {sorted(unseen)[:5]}"
         beyond = self.seen() - {(p, o) for p, end in ends.items() for o in range(end)}
         assert not beyond, f"PHANTOM {sorted(beyond)[:5]}"
-        self._check_samples(unseen, late)
+        self.check_commits(unseen, late)
         again = self._twice(interval)
         assert not again, f"DUP without a cause {len(again)}: {again[:5]}; faults {self.faults[-5:]}"
         self.missing = len(unseen)
 
-    def _check_samples(self, excused, late):
+    def check_commits(self, excused=(), late=CLIENT_LATE):
         """Each commit that was sampled covers only what a client had, or noted soon after."""
         first, done = {}, defaultdict(list)  # done[p][o]: when all offsets up to o had been seen
         for s in self.log:
