@@ -66,6 +66,11 @@ def read(s, method="GET"):
             break
     else:
         raise ConnectionError("the responder went in the middle of its reply")
+    return cgi_reply(out, method)
+
+
+def cgi_reply(out, method="GET"):
+    """What a CGI program has written, as an HTTP Reply."""
     head, _, body = out.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     status = next((h[7:].strip() for h in lines if h.lower().startswith(b"status:")), b"200 OK")

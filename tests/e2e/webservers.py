@@ -99,6 +99,10 @@ class WebServer:
     def start(self):
         if self.backend:
             self.backend.start()
+        return self.launch()
+
+    def launch(self):
+        """The web server alone; also again, after it has ended."""
         sample = render(self.sample, self.folder, self.places(), self.edit)
         config = self.folder / "main.conf"
         config.write_text(self.main.format(user=WEB_USER, run=self.run, sample=sample, port=self.port,
