@@ -14,7 +14,7 @@ import pytest
 
 import fastcgi
 from consumer_oracle import ConsumerOracle
-from procs import Proc, descendants, kill, program, rounds, seed, wait_for
+from procs import descendants, kill, rounds, seed, wait_for
 from produced import Produced
 from web import Workers, messages, offsets
 from webservers import ALL, Nginx, Responder
@@ -204,3 +204,129 @@ def test_responder_killed_in_the_middle(helper, broker, topic, name, note):
     note(f"responder killed in the middle: {count} times, place free after {m.slowest * 1000:.0f} ms at most; "
          f"{m.produced.counts()}; {m.oracle.counts()}; seed {s}")
     other.end()
+
+
+# A web server that is reloaded, restarted or killed.
+
+RELOAD = {"lighttpd": signal.SIGUSR1, "apache": signal.SIGUSR1, "nginx": signal.SIGHUP}  # the graceful ones
+
+
+class Stand:
+    """One web server under load of its own; what it does is done to all of them at once."""
+
+    def __init__(self, kind, helper, broker, group):
+        self.server, self.broker = kind(helper), broker
+        self.oracle = ConsumerOracle(broker, broker.create_topic(f"{group}-{kind.name}"), group)
+        self.produced = Produced(broker, self.oracle.topic)
+        self.unanswered, self.faults, self.slowest = 0, 0, 0.0
+
+    def load(self):
+        work = [self.produced.client(sync=True), self.produced.client(), self.consume, self.consume]
+        self.workers = Workers([self.server.site] * len(work), lambda session, n, stop: work[n](session, n, stop))
+
+    def consume(self, session, number, stop):
+        """A GET without an answer: the web server may have had a message for it, and took it along."""
+        while not stop.is_set():
+            reply = session.call("GET", messages(self.oracle.topic), {"group": self.oracle.group})
+            if isinstance(reply, Exception) or reply.status not in (200, 408):
+                self.unanswered += 1
+                stop.wait(0.02)
+            else:
+                self.oracle.note(number, reply)
+
+    def answered(self):
+        assert not self.workers.errors, self.workers.errors
+        return len(self.produced.acked), len(self.oracle.log)
+
+    def moved(self):
+        """Both ways, since the last fault; notes how long that took at most."""
+        done = all(now > then + 5 for now, then in zip(self.answered(), self.before))
+        if not done:
+            self.slowest = max(self.slowest, time.monotonic() - self.since)
+        return done
+
+    def mark(self):
+        self.before, self.since = self.answered(), time.monotonic()
+
+    def hit(self, how):
+        self.oracle.fault(how)
+        self.faults += 1
+        if how == "reload":
+            self.server.reload(next(sig for name, sig in RELOAD.items() if self.server.name.startswith(name)))
+        elif how == "restart":
+            self.server.proc.signal(signal.SIGTERM)
+        else:
+            # With what it has started, as systemd does it.
+            for pid in [self.server.proc.pid, *descendants(self.server.proc.pid)]:
+                kill(pid)
+
+    def come_back(self, how):
+        if how != "reload":
+            self.server.proc.wait(20)
+            self.server.launch()
+        self.mark()
+
+    def responders(self):
+        """Those of this stand, whoever is their parent, zombies too."""
+        return [pid for pid in all_pids() if program_path(pid) == str(self.server.helper.responder)]
+
+
+def all_pids():
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+
+
+def program_path(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline") as f:
+            return f.read().split("\0")[0]
+    except OSError:
+        return ""
+
+
+def zombies(parent):
+    """Dead children that a web server has not buried."""
+    found = []
+    for pid in [parent, *descendants(parent)]:
+        for child in all_pids():
+            try:
+                with open(f"/proc/{child}/stat") as f:
+                    state, ppid = f.read().rpartition(")")[2].split()[:2]
+            except OSError:
+                continue
+            if state == "Z" and int(ppid) == pid:
+                found.append(child)
+    return found
+
+
+@pytest.mark.timeout(LONG)
+def test_web_server_reloaded_restarted_killed(helper, broker, name, note):
+    kinds = ["nginx", "lighttpd", "apache-proxy_fcgi", "lighttpd-bin-path", "apache-fcgid"]
+    stands = [Stand(ALL[k], helper(broker, coordination="local", initialOffset="oldest"), broker, name) for k in kinds]
+    for s in stands:
+        s.server.start()
+        s.oracle.__enter__()
+        s.load()
+        s.mark()
+    wait_for(lambda: all([s.moved() for s in stands]), 30, "traffic before")
+    for how in ["reload", "restart", "kill"] * rounds(1, 20):
+        for s in stands:
+            s.hit(how)
+        for s in stands:
+            s.come_back(how)
+        wait_for(lambda: all([s.moved() for s in stands]), 30, f"traffic after a {how}")
+    for s in stands:
+        s.workers.stop.set()
+    for s in stands:
+        s.workers.join()
+        wait_for(lambda s=s: not zombies(s.server.proc.pid), 10, f"no zombies below {s.server.name}")
+        s.produced.check()
+        last = Workers([s.server.site], s.oracle.client())
+        ends = s.oracle.await_all(20, lambda s=s: s.unanswered)
+        last.stop.set()
+        last.join()
+        s.oracle.__exit__()
+        s.oracle.check(ends, s.unanswered)
+        s.server.end()
+        wait_for(lambda s=s: not s.responders(), 10, f"no responders of {s.server.name}: {s.responders()}")
+        note(f"{s.server.name}: {s.faults} reloads, restarts, kills; traffic after {s.slowest:.1f} s at most; "
+             f"{s.produced.counts()}; {s.oracle.counts()} ({s.unanswered} GETs unanswered)")
