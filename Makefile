@@ -82,15 +82,19 @@ check-it: $(B)/kafka-pixy-helper $(IT:%=$(B)/it_%)
 	@KP_BUILD=$(B) tests/run.sh integration $(IT:%=$(B)/it_%)
 check-layers:
 	@tests/lint.sh
-check-e2e: $(BINS) $(B)/zkdrive faults
+check-e2e: $(BINS) $(B)/zkdrive $(B)/load faults
 	@KP_BUILD=$(B) tests/e2e/run
 
 # Our side of the coordination alone, for tests on a real ZooKeeper.
 $(B)/zkdrive: $(B)/tests/e2e/zkdrive.o $(HELPER_T)
 	$(Q)$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS)
 
+# Produces over HTTP and keeps the books of it.
+$(B)/load: $(B)/tests/e2e/load.o
+	$(Q)$(CC) $(LINK) -o $@ $^ -lpthread
+
 .PHONY: tests
-tests: $(UNIT:%=$(B)/test_%) $(IT:%=$(B)/it_%) $(B)/zkdrive
+tests: $(UNIT:%=$(B)/test_%) $(IT:%=$(B)/it_%) $(B)/zkdrive $(B)/load
 
 # Everything, on everything: installs what is missing, then the plain build with all
 # tests, and all of them again under the sanitizers. Both kinds of tests on Kafka

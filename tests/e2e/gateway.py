@@ -78,7 +78,7 @@ class Gateway:
         store = self.folder / "store"
         store.mkdir(mode=0o700)
         self.store = store / "store.db"
-        self.tcp = Site(port=free_port())
+        self.tcp = self.site = Site(port=free_port())
         self.unix = Site(unix=self.folder / "http.sock")
         self.options = {"tcpAddr": f"127.0.0.1:{self.tcp.port}", "unixAddr": self.unix.unix,
                         "pidFile": self.pid_file, "store": self.store,
@@ -178,7 +178,8 @@ class Helper:
         self.socket = run / "helper.sock"
         store = self.folder / "store"
         store.mkdir(mode=0o700)
-        self.options = {"socket": self.socket, "store": store / "store.db", "socketUsers": WEB_USER,
+        self.store = store / "store.db"
+        self.options = {"socket": self.socket, "store": self.store, "socketUsers": WEB_USER,
                         "socketGroup": WEB_USER if os.getuid() == 0 else None,
                         **broker_options(broker, coordination), **options}
         self.env = {"KAFKA_PIXY_SOCKET": str(self.socket), **self.sanitizers.env}
@@ -189,8 +190,13 @@ class Helper:
         self.responder.chmod(0o755)
         self.proc = None
 
-    def start(self):
-        self.proc = Proc(HELPER, [binary(HELPER), *flags(self.options)], self.folder, env=self.sanitizers.env)
+    def launch(self, **faults):
+        """Does not wait. `faults`: what common/fault.h reads, KP_KILL_AT="P4:3" or KP_BREAK="early-answer"."""
+        self.proc = Proc(HELPER, [binary(HELPER, faults=bool(faults)), *flags(self.options)], self.folder,
+                         env={**self.sanitizers.env, **faults})
+
+    def start(self, **faults):
+        self.launch(**faults)
         self.proc.wait_ready(lambda: can_connect(self.socket), 20, "listens on its socket")
         return self
 
