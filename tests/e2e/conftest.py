@@ -17,8 +17,8 @@ logging.getLogger("kazoo").setLevel(logging.CRITICAL)
 
 # A file's tests share brokers and gateways, so they stay in one worker; those of several long files and
 # parameters are spread. The longest go first.
-ORDER = ["test_durability", "test_groups", "test_contract", "test_webservers", "test_launcher", "test_bad_input",
-         "test_longpoll"]
+ORDER = ["test_kills", "test_durability", "test_groups", "test_contract", "test_webservers", "test_launcher",
+         "test_bad_input", "test_longpoll"]
 
 
 def broker_fixture(kind):
@@ -118,6 +118,8 @@ def pytest_itemcollected(item):
 def pytest_collection_modifyitems(items):
     def wanted(item):
         only = item.get_closest_marker("only")
+        if item.get_closest_marker("long") and not os.environ.get("KP_LONG"):
+            return False
         return only is None or stand_of(item) in only.args
 
     def place(item):
