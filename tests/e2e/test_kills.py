@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from oracle import Oracle, wall_ms
+from oracle import Oracle, stored_after_kill, wall_ms
 from procs import rounds, wait_for
 from webservers import Nginx
 
@@ -69,6 +69,7 @@ def kill(stand, oracle, broker=None, paused_s=0):
         if broker:
             broker.resume()
             oracle.fault("pause", begin)
+    stored_after_kill(stand.store)
 
 
 def kill_rounds(stand, oracle, rng, count, broker, **faults):
@@ -109,6 +110,8 @@ def die_at(stand, oracle, point, turn, within=30):
     assert stand.helper.proc.wait(within) == KILLED, f"did not die at {point}:{turn}"
     oracle.fault(point, wall_ms())
     wait_for(lambda: len(oracle.follow().sent) > before, 5, f"traffic while it died at {point}:{turn}")
+    if point != "P14":
+        stored_after_kill(stand.store)
 
 
 def back_up(stand, oracle):
