@@ -96,16 +96,19 @@ old_broker_properties(const char *version)
 }
 
 static bool
-set_all(rd_kafka_conf_t *rc, const struct kafka_property *p)
+set_all(rd_kafka_conf_t *rc, const struct kafka_property *p, bool only_fixed)
 {
 	char why[512];
 
-	for (; p && p->name; p++)
-		if (rd_kafka_conf_set(rc, p->name, p->value, why, sizeof(why)) !=
-		    RD_KAFKA_CONF_OK) {
-			log_error("kafka property %s: %s", p->name, why);
+	for (; p && p->name; p++) {
+		bool fixed = p->name[0] == '!';
+
+		if ((fixed || !only_fixed) && rd_kafka_conf_set(rc, p->name + fixed, p->value, why,
+		    sizeof(why)) != RD_KAFKA_CONF_OK) {
+			log_error("kafka property %s: %s", p->name + fixed, why);
 			return false;
 		}
+	}
 	return true;
 }
 
@@ -122,13 +125,14 @@ make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 		{ NULL, NULL },
 	};
 	rd_kafka_conf_t *rc = rd_kafka_conf_new();
-	bool ok = set_all(rc, common);
+	bool ok = set_all(rc, common, false);
 
 	if (ok && k->conf->kafka_version[0])
-		ok = set_all(rc, old_broker_properties(k->conf->kafka_version));
-	ok = ok && set_all(rc, props);
+		ok = set_all(rc, old_broker_properties(k->conf->kafka_version), false);
+	ok = ok && set_all(rc, props, false);
 	for (size_t i = 0; ok && i < k->conf->n_x; i++)
 		ok = set_x(rc, type, k->conf->x[i]);
+	ok = ok && set_all(rc, props, true);
 	rd_kafka_conf_set_log_cb(rc, log_cb);
 	if (ok)
 		return rc;
@@ -228,40 +232,42 @@ kafka_close(struct kafka *k)
 	free(k);
 }
 
+/* PASSING: the same message may be taken later. PERMANENT: never. BATCH: a broker says
+ * so to a whole batch because of one message in it. */
 static const struct {
 	rd_kafka_resp_err_t kafka;
 	enum kp_err err;
-	bool permanent;
+	enum { PASSING, PERMANENT, BATCH } kind;
 } errors[] = {
-	{ RD_KAFKA_RESP_ERR_NO_ERROR, KP_OK, false },
-	{ RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, KP_ETOOBIG, true },
-	{ RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, KP_ETOOBIG, true },
-	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, KP_EDENIED, true },
-	{ RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, KP_EDENIED, true },
-	{ RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, KP_EDENIED, true },
-	{ RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, KP_ENOTFOUND, true },
-	{ RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, KP_ENOTFOUND, true },
-	{ RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, KP_ENOTFOUND, true },
-	{ RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, KP_EKAFKA, true },
-	{ RD_KAFKA_RESP_ERR_INVALID_MSG, KP_EKAFKA, true },
-	{ RD_KAFKA_RESP_ERR_INVALID_RECORD, KP_EKAFKA, true },
-	{ RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, KP_EKAFKA, true },
-	{ RD_KAFKA_RESP_ERR_POLICY_VIOLATION, KP_EKAFKA, true },
-	{ RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT, KP_EKAFKA, true },
-	{ RD_KAFKA_RESP_ERR__MSG_TIMED_OUT, KP_ETIMEDOUT, false },
-	{ RD_KAFKA_RESP_ERR__TIMED_OUT, KP_EUNAVAIL, false },
-	{ RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE, KP_EUNAVAIL, false },
-	{ RD_KAFKA_RESP_ERR__TRANSPORT, KP_EUNAVAIL, false },
-	{ RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, KP_EUNAVAIL, false },
-	{ RD_KAFKA_RESP_ERR__RESOLVE, KP_EUNAVAIL, false },
-	{ RD_KAFKA_RESP_ERR__DESTROY, KP_EUNAVAIL, false },
-	{ RD_KAFKA_RESP_ERR__WAIT_COORD, KP_EUNAVAIL, false },
-	{ RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, KP_EUNAVAIL, false },
-	{ RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, KP_EUNAVAIL, false },
-	{ RD_KAFKA_RESP_ERR_NOT_COORDINATOR, KP_EUNAVAIL, false },
-	{ RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, KP_EUNAVAIL, false },
-	{ RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, KP_EUNAVAIL, false },
-	{ RD_KAFKA_RESP_ERR__QUEUE_FULL, KP_EBUSY, false },
+	{ RD_KAFKA_RESP_ERR_NO_ERROR, KP_OK, PASSING },
+	{ RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, KP_ETOOBIG, BATCH },
+	{ RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, KP_ETOOBIG, BATCH },
+	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, KP_EDENIED, PERMANENT },
+	{ RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, KP_EDENIED, PERMANENT },
+	{ RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, KP_EDENIED, PERMANENT },
+	{ RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, KP_ENOTFOUND, PERMANENT },
+	{ RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, KP_ENOTFOUND, PERMANENT },
+	{ RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, KP_ENOTFOUND, PERMANENT },
+	{ RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, KP_EKAFKA, PERMANENT },
+	{ RD_KAFKA_RESP_ERR_INVALID_MSG, KP_EKAFKA, BATCH },
+	{ RD_KAFKA_RESP_ERR_INVALID_RECORD, KP_EKAFKA, BATCH },
+	{ RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, KP_EKAFKA, BATCH },
+	{ RD_KAFKA_RESP_ERR_POLICY_VIOLATION, KP_EKAFKA, PERMANENT },
+	{ RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT, KP_EKAFKA, BATCH },
+	{ RD_KAFKA_RESP_ERR__MSG_TIMED_OUT, KP_ETIMEDOUT, PASSING },
+	{ RD_KAFKA_RESP_ERR__TIMED_OUT, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR__TRANSPORT, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR__RESOLVE, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR__DESTROY, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR__WAIT_COORD, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR_NOT_COORDINATOR, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR__QUEUE_FULL, KP_EBUSY, PASSING },
 };
 
 enum kp_err
@@ -278,7 +284,16 @@ kafka_err_permanent(rd_kafka_resp_err_t err)
 {
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		if (errors[i].kafka == err)
-			return errors[i].permanent;
+			return errors[i].kind != PASSING;
+	return false;
+}
+
+bool
+kafka_err_of_batch(rd_kafka_resp_err_t err)
+{
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		if (errors[i].kafka == err)
+			return errors[i].kind == BATCH;
 	return false;
 }
 

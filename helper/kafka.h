@@ -18,7 +18,8 @@ enum kp_err kafka_open(const struct conf *conf, const char *client_id, struct ka
 /* After every handle has been destroyed. */
 void kafka_close(struct kafka *k);
 
-/* One property that the handle needs and that -X may override. */
+/* One property that the handle needs; -X may override it, unless its name begins
+ * with a '!'. */
 struct kafka_property {
 	const char *name;
 	const char *value;
@@ -40,6 +41,8 @@ bool kafka_check(struct kafka *k);
 enum kp_err kafka_err(rd_kafka_resp_err_t err);
 /* True when trying again with the same message can never help. */
 bool kafka_err_permanent(rd_kafka_resp_err_t err);
+/* A permanent one that a broker says to all messages of a batch because of one. */
+bool kafka_err_of_batch(rd_kafka_resp_err_t err);
 
 /*
  * Calls fire(arg) on the loop whenever something comes into the queue, which

@@ -6,6 +6,7 @@
 #include "helper/produce/sender_state.h"
 
 #define AGAIN_MS 500
+#define SETTLE_MS 5000
 
 size_t
 entry_bytes(const struct entry *e)
@@ -39,9 +40,22 @@ entry_new(struct lane *lane)
 	return e;
 }
 
+/* Its row, if it has one, is not to be read from the disk again. */
+static void
+note_leaving(struct entry *e)
+{
+	bool leaving = e->sent == SEND_SENT || e->appended == APPEND_REMOVING ||
+	    (e->appended == APPEND_QUEUED && (e->sent == SEND_DELIVERED || e->failed));
+
+	if (leaving != e->leaving)
+		e->lane->leaving += leaving ? 1 : (size_t)-1;
+	e->leaving = leaving;
+}
+
 void
 entry_free_if_done(struct entry *e)
 {
+	note_leaving(e);
 	if (e->sent == SEND_SENT || e->op ||
 	    e->appended == APPEND_QUEUED || e->appended == APPEND_REMOVING)
 		return;
@@ -78,6 +92,7 @@ static void
 removed(struct store_cmd *cmd, enum kp_err err)
 {
 	struct entry *e = (struct entry *)((char *)cmd - offsetof(struct entry, remove));
+	struct lane *lane = e->lane;
 	unsigned dropped = 0;
 
 	if ((err == KP_EFULL || err == KP_ENOMEM) && !e->sender->closing) {
@@ -86,12 +101,14 @@ removed(struct store_cmd *cmd, enum kp_err err)
 		return;
 	}
 	if (err == KP_OK || err == KP_ENOTFOUND)
-		e->lane->pending_bytes -= row_bytes(e);
+		lane->pending_bytes -= row_bytes(e);
 	else if (log_rate_ok(&e->sender->stays, &dropped))
 		log_warn("sender row stays id=%lld err=%s dropped_lines=%u: it will be sent again "
 		    "after a restart", (long long)e->row.id, kp_err_name(err), dropped);
 	e->appended = APPEND_NONE;
 	entry_free_if_done(e);
+	if (lane->settling)
+		lane_load(lane);
 }
 
 void
@@ -168,12 +185,15 @@ entry_send(struct entry *e, const char **why)
 	enum kp_err err;
 
 	fault_point("P6");
-	err = producer_send(e->sender->producer, lane->name, e->row.key, e->row.value, e, why);
+	err = producer_send(e->sender->producer, lane->name, e->row.key, e->row.value, e->alone, e,
+	    why);
 	if (err)
 		return err;
 	fault_point("P7");
 	e->sent = SEND_SENT;
 	e->tries++;
+	note_leaving(e);
+	lane->alone_sent += e->alone;
 	lane->in_window++;
 	lane->in_window_bytes += entry_bytes(e);
 	e->sender->in_window++;
@@ -247,35 +267,80 @@ entry_hopeless(struct entry *e, const struct delivery *d)
 		entry_lost(e, d->text);
 }
 
-/* Nothing is wrong with it, and kept messages have no time-out. librdkafka has
- * retried what is usual; what comes here is sent again after a pause, from the disk
- * with all that came after it. */
+/* No row of it is on the disk: it must go from here, or its sender hears why not. */
 static void
-entry_again(struct entry *e, const struct delivery *d)
+entry_again_at_once(struct entry *e, const char *text)
 {
-	struct lane *lane = e->lane;
-	unsigned dropped;
 	const char *why;
 
-	e->sent = SEND_IDLE;
-	if (e->appended == APPEND_NONE) {
-		if (!e->sender->closing && entry_send(e, &why) == KP_OK)
-			return;
-		if (e->op == NULL)
-			entry_lost(e, d->text);
-		entry_refuse(e, KP_EUNAVAIL, "Kafka did not take the message");
+	if (!e->sender->closing && entry_send(e, &why) == KP_OK)
 		return;
-	}
-	/* One that is given up at the end stays on the disk. */
-	if (!e->sender->closing && log_rate_ok(&e->sender->again_rate, &dropped))
-		log_warn("sender again id=%lld topic=%s dropped_lines=%u: %s",
-		    (long long)entry_message(e), lane->name, dropped, d->text);
-	lane->pause_until_ms = loop_now_ms(e->sender->loop) + AGAIN_MS;
+	if (e->op == NULL)
+		entry_lost(e, text);
+	entry_refuse(e, KP_EUNAVAIL, "Kafka did not take the message");
+}
+
+/* It is read from the disk again, with all that came after it, once what is on its
+ * way has been settled. */
+static void
+entry_again_from_disk(struct entry *e)
+{
+	struct lane *lane = e->lane;
+
+	lane->settling = true;
+	lane->settle_until_ms = loop_now_ms(e->sender->loop) + SETTLE_MS;
 	lane->backlog = true;
 	lane->load_covers = false;
 	lane->appending += e->appended == APPEND_QUEUED;
 	if (lane->loaded_id >= e->row.id)
 		lane->loaded_id = e->row.id - 1;
+}
+
+/* Nothing is wrong with it, and kept messages have no time-out. librdkafka has
+ * retried what is usual; what comes here is sent again after a pause. */
+static void
+entry_again(struct entry *e, const struct delivery *d)
+{
+	struct sender *s = e->sender;
+	unsigned dropped;
+
+	e->sent = SEND_IDLE;
+	if (e->appended == APPEND_NONE) {
+		entry_again_at_once(e, d->text);
+		return;
+	}
+	entry_again_from_disk(e);
+	/* One that is given up at the end stays on the disk. */
+	if (d->purged || s->closing)
+		return;
+	e->lane->pause_until_ms = loop_now_ms(s->loop) + AGAIN_MS;
+	if (log_rate_ok(&s->again_rate, &dropped))
+		log_warn("sender again id=%lld topic=%s dropped_lines=%u: %s",
+		    (long long)entry_message(e), e->lane->name, dropped, d->text);
+}
+
+/* One of its batch will never be taken, maybe another one: each is sent alone, and
+ * what has not been on the wire waits. A batch that librdkafka had ready goes before
+ * them: their order against that one is lost. */
+static void
+entry_alone(struct entry *e, const struct delivery *d)
+{
+	struct lane *lane = e->lane;
+
+	e->sent = SEND_IDLE;
+	if (e->appended == APPEND_NONE) {
+		e->alone = true;
+		entry_again_at_once(e, d->text);
+		return;
+	}
+	if (lane->alone_until < e->row.id)
+		lane->alone_until = e->row.id;
+	if (!lane->settling) {
+		log_info("sender batch refused topic=%s: %s; its messages are sent one by one",
+		    lane->name, d->text);
+		producer_purge(e->sender->producer);
+	}
+	entry_again_from_disk(e);
 }
 
 void
@@ -287,10 +352,13 @@ entry_delivered(void *arg, void *opaque, const struct delivery *d)
 
 	lane->in_window--;
 	lane->in_window_bytes -= entry_bytes(e);
+	lane->alone_sent -= e->alone;
 	s->in_window--;
 	s->in_window_bytes -= entry_bytes(e);
 	if (d->err == KP_OK)
 		entry_done(e, d);
+	else if (d->shared)
+		entry_alone(e, d);
 	else if (d->permanent)
 		entry_hopeless(e, d);
 	else

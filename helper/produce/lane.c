@@ -122,7 +122,11 @@ send_loaded(struct lane *lane, struct store_loaded *row)
 		return false;
 	}
 	fault_point("P12");
-	if (!row->damaged)
+	e->alone = e->row.id <= lane->alone_until;
+	/* What is sent in batches again must not overtake. */
+	if (!e->alone && lane->alone_sent)
+		err = KP_EBUSY;
+	else if (!row->damaged)
 		err = entry_send(e, &why);
 	if (err && err != KP_EBUSY) {
 		/* It can never be sent, and does not hold up what is behind it. */
@@ -170,9 +174,14 @@ loaded(void *arg, enum kp_err err, struct store_loaded *rows)
 void
 lane_load(struct lane *lane)
 {
+	int64_t now = loop_now_ms(lane->sender->loop);
+
 	if (lane->loading || lane->unreadable || lane->sender->closing || !lane_has_room(lane) ||
-	    loop_now_ms(lane->sender->loop) < lane->pause_until_ms)
+	    now < lane->pause_until_ms)
 		return;
+	if (lane->settling && lane->leaving && now < lane->settle_until_ms)
+		return;
+	lane->settling = false;
 	lane->loading = true;
 	lane->load_after = lane->loaded_id;
 	lane->load_covers = lane->appending == 0;

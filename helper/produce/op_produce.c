@@ -32,6 +32,7 @@ struct sync_send {
 	struct op *op;			/* NULL: was answered */
 	struct helper *h;
 	uint8_t *body;
+	struct kp_slice key, value;	/* in the body */
 	bool late;
 	char topic[TOPIC_MAX + 1];
 };
@@ -52,6 +53,15 @@ fail_sync(struct op *op, const struct delivery *d)
 		op_fail(op, d->err, 0, "Kafka: %s", d->text);
 }
 
+/* Its batch was refused, maybe for another message in it. */
+static bool
+send_alone(struct sync_send *s)
+{
+	const char *why;
+
+	return producer_send(s->h->sync, s->topic, s->key, s->value, true, s, &why) == KP_OK;
+}
+
 void
 op_produce_delivered(void *arg, void *opaque, const struct delivery *d)
 {
@@ -59,6 +69,8 @@ op_produce_delivered(void *arg, void *opaque, const struct delivery *d)
 	struct msg_produced r = { .partition = d->partition, .offset = d->offset };
 
 	(void)arg;
+	if (d->shared && s->op && send_alone(s))
+		return;
 	if (d->err == KP_ENOTFOUND)
 		topics_forget(s->h->topics, kp_slice_str(s->topic));
 	if (s->op && d->err) {
@@ -105,7 +117,9 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 	s->body = op_take_body(op);
 	op->state = s;
 	op->interrupted = sync_late;
-	err = producer_send(h->sync, s->topic, m->key, m->value, s, &why);
+	s->key = m->key;
+	s->value = m->value;
+	err = producer_send(h->sync, s->topic, s->key, s->value, false, s, &why);
 	if (err == KP_OK)
 		return;
 	op_fail(op, err, 1, "Kafka: %s", why);

@@ -1,6 +1,10 @@
 /*
  * One librdkafka producer: messages in, delivery reports out.
  *
+ * A broker refuses a batch as a whole when one message in it is too large or not
+ * valid. Such a report is `shared`: only when the message was sent alone it is about
+ * that message. Who sends alone uses a second handle, made when it is first needed.
+ *
  * Loop thread only. Nothing is kept here: a message that was sent is safe only
  * after its delivery report without an error.
  */
@@ -16,6 +20,8 @@ struct producer;
 struct delivery {
 	enum kp_err err;
 	bool permanent;		/* sending it again can never help */
+	bool shared;		/* permanent, but maybe for another message of its batch */
+	bool purged;		/* taken back by producer_purge() */
 	bool maybe_kept;	/* failed, but a copy was on the wire: Kafka may have it */
 	int32_t partition;
 	int64_t offset;
@@ -31,9 +37,14 @@ struct producer *producer_new(struct loop *l, struct kafka *k, unsigned timeout_
 
 /* The value is borrowed until its delivery report; topic and key are copied.
  * An absent key (p == NULL) goes to a random partition, an empty one is a key.
- * KP_EBUSY: the queue is full. KP_ETOOBIG. KP_EKAFKA: *why (static) says. */
+ * `alone`: in a batch of its own. KP_EBUSY: the queue is full. KP_ETOOBIG. KP_EKAFKA:
+ * *why (static) says. */
 enum kp_err producer_send(struct producer *p, const char *topic, struct kp_slice key,
-    struct kp_slice value, void *opaque, const char **why);
+    struct kp_slice value, bool alone, void *opaque, const char **why);
+
+/* Takes back what waits in batches and was never on the wire; their reports come
+ * later, in order. */
+void producer_purge(struct producer *p);
 
 /* For topic metadata, which lets brokers create the topic. Any thread. */
 rd_kafka_t *producer_handle(struct producer *p);

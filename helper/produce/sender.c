@@ -52,7 +52,7 @@ entry_start(struct entry *e)
 	const char *why = "";
 	enum kp_err err = KP_EBUSY;
 
-	if (!lane->backlog && lane_has_room(lane))
+	if (!lane->backlog && lane_has_room(lane) && lane->alone_sent == 0)
 		err = entry_send(e, &why);
 	if (err && err != KP_EBUSY) {
 		entry_refuse(e, err, why);

@@ -33,12 +33,17 @@ struct lane {				/* one topic */
 	char name[TOPIC_MAX + 1];
 	size_t in_window;
 	size_t in_window_bytes;
+	size_t alone_sent;		/* of these, each in a batch of its own */
+	size_t leaving;			/* on their way to Kafka, or out of the store */
 	size_t appending;		/* not sent, and not on disk yet */
 	bool backlog;			/* the disk holds what was not sent */
 	bool loading;
 	bool load_covers;		/* the load sees all that was accepted */
 	int64_t load_after;		/* where the load began */
 	bool unreadable;		/* its rows are, until a restart */
+	int64_t alone_until;		/* up to this id: one of them spoiled a batch */
+	bool settling;			/* nothing is loaded while something is leaving, */
+	int64_t settle_until_ms;	/* for so long at most: it would be sent twice */
 	int64_t pause_until_ms;		/* after a strange failure */
 	int64_t pending_bytes;		/* of its rows, with those that are being written */
 	size_t entries;
@@ -56,6 +61,8 @@ struct entry {
 	enum append_state appended;
 	enum send_state sent;
 	uint32_t tries;
+	bool alone;			/* in a batch of its own */
+	bool leaving;			/* counted so by its lane */
 	struct entry *next;		/* of the sender's `again` */
 	enum kp_err failed;		/* permanently, by Kafka */
 	const char *reason;

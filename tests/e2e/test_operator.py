@@ -242,3 +242,27 @@ def test_only_the_operator_may_see_and_change_what_is_stored(helper):
     h.start()
     out, err = guest.run("status", status=3)
     assert out == "" and "add it to --socketUsers" in err
+
+
+def end_of(gw, broker, topic, values):
+    """Accepted while Kafka hangs, so that they go in one batch; their states in the end."""
+    broker.pause()
+    try:
+        ids = [produce(gw, topic, value) for value in values]
+    finally:
+        broker.resume()
+    wait_for(lambda: all(receipt(gw, i)["state"] != "pending" for i in ids), 20, "the end of all")
+    return [receipt(gw, i)["state"] for i in ids]
+
+
+def test_one_that_is_too_large_takes_nobody_with_it(stand, name):
+    gw, broker, _ = stand
+    topic = broker.create_topic(name, 1, max_message_bytes=LIMIT)
+    assert end_of(gw, broker, topic, [b"1", LARGE, b"2"]) == ["delivered", "dead", "delivered"]
+
+
+def test_a_backlog_of_good_messages_makes_no_dead_letters(stand, name):
+    """max.message.bytes is that of a batch: ten of 100 bytes are more than 500 together."""
+    gw, broker, _ = stand
+    topic = broker.create_topic(name, 1, max_message_bytes=LIMIT)
+    assert end_of(gw, broker, topic, [os.urandom(100) for _ in range(10)]) == ["delivered"] * 10

@@ -364,10 +364,11 @@ test_sync_gets_a_permanent_error(void **state)
 	static const struct {
 		rd_kafka_resp_err_t push;
 		enum kp_err want;
+		size_t times;		/* in its batch, and alone */
 	} cases[] = {
-		{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, KP_EDENIED },
-		{ RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, KP_ETOOBIG },
-		{ RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS, KP_EKAFKA },
+		{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, KP_EDENIED, 1 },
+		{ RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, KP_ETOOBIG, 2 },
+		{ RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS, KP_EKAFKA, 1 },
 	};
 	struct msg_produced got;
 	struct mock_records r;
@@ -379,7 +380,9 @@ test_sync_gets_a_permanent_error(void **state)
 		snprintf(topic, sizeof(topic), "refused%zu", i);
 		mock_topic(&mock, topic, 1);
 		assert_err(peer_produce(&peer, topic, NULL, "before", true, &got), KP_OK);
-		rd_kafka_mock_push_request_errors(mock.cluster, MOCK_PRODUCE, 1, cases[i].push);
+		for (size_t k = 0; k < cases[i].times; k++)
+			rd_kafka_mock_push_request_errors(mock.cluster, MOCK_PRODUCE, 1,
+			    cases[i].push);
 		assert_err(peer_produce(&peer, topic, NULL, "bad", true, &got), cases[i].want);
 		assert_true(peer.text[0] != '\0');
 		/* librdkafka remembers a topic that it may not write to for a while */
@@ -404,8 +407,9 @@ test_async_refused_for_good_blocks_nobody(void **state)
 	mock_topic(&mock, "aside", 1);
 	peer_produce_many(&peer, "aside", "k", "m", 0, 1, 1);
 	mock_expect(&mock, "aside", "m", 1, MOCK_ONCE);
-	rd_kafka_mock_push_request_errors(mock.cluster, MOCK_PRODUCE, 1,
-	    RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+	/* in its batch, and alone */
+	rd_kafka_mock_push_request_errors(mock.cluster, MOCK_PRODUCE, 2,
+	    RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
 	/* answered by whichever came first: kept on disk, or refused by Kafka */
 	err = peer_produce(&peer, "aside", "k", "bad", false, &got);
 	if (err)
@@ -423,6 +427,33 @@ test_async_refused_for_good_blocks_nobody(void **state)
 	mock_read(&mock, "aside", 31, PEER_WAIT_MS, &r);
 	assert_int_equal(r.n, 31);
 	mock_records_free(&r);
+}
+
+/* A broker refuses a whole batch for one message in it: those that fit arrive, once,
+ * sync or async alike. A batch that was ready then may come before them. */
+static void
+test_a_refused_batch_buries_nobody(void **state)
+{
+	struct msg_produced got;
+	struct mock_records r;
+
+	(void)state;
+	mock_topic(&mock, "spoiled", 1);
+	assert_err(peer_produce(&peer, "spoiled", "k", "m0", true, &got), KP_OK);
+	rd_kafka_mock_push_request_errors(mock.cluster, MOCK_PRODUCE, 1,
+	    RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+	assert_err(peer_produce(&peer, "spoiled", "k", "m1", true, &got), KP_OK);
+	for (unsigned i = 0; i < 5; i++) {
+		rd_kafka_mock_push_request_errors(mock.cluster, MOCK_PRODUCE, 1,
+		    RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+		peer_produce_many(&peer, "spoiled", "k", "m", 2 + 500 * i, 502 + 500 * i, 60);
+		mock_expect(&mock, "spoiled", "m", 502 + 500 * i, MOCK_ANY);
+	}
+	mock_read(&mock, "spoiled", 2502, PEER_WAIT_MS, &r);
+	assert_int_equal(r.n, 2502);
+	mock_records_free(&r);
+	assert_int_equal(helper_logged(&helper, "dead letter"), 0);
+	assert_true(helper_logged(&helper, "batch refused") > 0);
 }
 
 static void
@@ -489,6 +520,7 @@ main(void)
 		TEST(test_retriable_errors_are_retried),
 		TEST(test_sync_gets_a_permanent_error),
 		TEST(test_async_refused_for_good_blocks_nobody),
+		TEST(test_a_refused_batch_buries_nobody),
 		TEST(test_unknown_topic),
 		TEST(test_bad_names_are_refused),
 	};
