@@ -1,5 +1,6 @@
 /* Ids are given one after the other, so an id has its place by its last bits, and
- * overwrites the one of RECEIPTS_MAX messages ago. */
+ * overwrites the one of RECEIPTS_MAX messages ago. The high bits count starts of the
+ * helper: those of an earlier one lie elsewhere. */
 #include "helper/produce/receipts.h"
 
 #include <stdlib.h>
@@ -28,10 +29,16 @@ receipts_free(struct receipts *r)
 	free(r);
 }
 
+static size_t
+place_of(int64_t id)
+{
+	return ((uint64_t)id + ((uint64_t)id >> 36) * 40503) % RECEIPTS_MAX;
+}
+
 static struct receipt *
 place(struct receipts *r, int64_t id)
 {
-	return &r->v[(uint64_t)id % RECEIPTS_MAX];
+	return &r->v[place_of(id)];
 }
 
 void
@@ -64,7 +71,7 @@ receipts_forget(struct receipts *r, int64_t id)
 bool
 receipts_find(const struct receipts *r, int64_t id, int64_t now_ms, struct msg_receipt *out)
 {
-	const struct receipt *at = &r->v[(uint64_t)id % RECEIPTS_MAX];
+	const struct receipt *at = &r->v[place_of(id)];
 
 	if (at->id != id || id <= 0 ||
 	    (at->delivered_ms && now_ms - at->delivered_ms > RECEIPTS_MS))

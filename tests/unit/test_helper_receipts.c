@@ -70,6 +70,21 @@ test_kept_for_a_bounded_number(void **state)
 	assert_int_equal(m.offset, 1);
 }
 
+/* Every start begins at the same low bits. */
+static void
+test_ids_of_an_earlier_start_have_places_too(void **state)
+{
+	struct receipts *r = *state;
+	struct msg_receipt m;
+
+	for (int64_t i = 0; i < 1000; i++)
+		receipts_pending(r, FIRST + i);
+	for (int64_t i = 0; i < 1000; i++)
+		receipts_delivered(r, FIRST - (INT64_C(1) << 36) + i, 0, i, 1);
+	for (int64_t i = 0; i < 1000; i++)
+		assert_true(receipts_find(r, FIRST - (INT64_C(1) << 36) + i, 1, &m));
+}
+
 static void
 test_forgotten_when_refused(void **state)
 {
@@ -110,6 +125,7 @@ main(void)
 		T(test_from_pending_to_delivered),
 		T(test_kept_for_a_bounded_time),
 		T(test_kept_for_a_bounded_number),
+		T(test_ids_of_an_earlier_start_have_places_too),
 		T(test_forgotten_when_refused),
 		cmocka_unit_test(test_rate_counts_seconds_that_have_passed),
 	};
