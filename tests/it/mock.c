@@ -30,15 +30,21 @@ new_client(rd_kafka_type_t type, const char *const props[][2])
 }
 
 void
-mock_open(struct mock *m)
+mock_open_brokers(struct mock *m, int n)
 {
 	m->owner = new_client(RD_KAFKA_PRODUCER, (const char *const[][2]){ { NULL, NULL } });
-	m->cluster = rd_kafka_mock_cluster_new(m->owner, 1);
+	m->cluster = rd_kafka_mock_cluster_new(m->owner, n);
 	assert_non_null(m->cluster);
 	m->brokers = rd_kafka_mock_cluster_bootstraps(m->cluster);
 	m->producer = new_client(RD_KAFKA_PRODUCER, (const char *const[][2]){
 	    { "bootstrap.servers", m->brokers }, { "linger.ms", "0" },
 	    { "reconnect.backoff.max.ms", "100" }, { NULL, NULL } });
+}
+
+void
+mock_open(struct mock *m)
+{
+	mock_open_brokers(m, 1);
 }
 
 void

@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 /* Kafka's numbers of the requests that errors can be pushed for. */
-enum mock_api { MOCK_PRODUCE = 0, MOCK_FETCH = 1, MOCK_METADATA = 3, MOCK_OFFSET_COMMIT = 8,
-	MOCK_OFFSET_FETCH = 9 };
+enum mock_api { MOCK_PRODUCE = 0, MOCK_FETCH = 1, MOCK_LIST_OFFSETS = 2, MOCK_METADATA = 3,
+	MOCK_OFFSET_COMMIT = 8, MOCK_OFFSET_FETCH = 9, MOCK_FIND_COORDINATOR = 10 };
 
 struct mock {
 	rd_kafka_t *owner;
@@ -27,6 +27,8 @@ struct mock {
 
 /* One broker. */
 void mock_open(struct mock *m);
+/* Brokers 1 to n. */
+void mock_open_brokers(struct mock *m, int n);
 void mock_close(struct mock *m);
 void mock_topic(struct mock *m, const char *topic, int partitions);
 void mock_down(struct mock *m);

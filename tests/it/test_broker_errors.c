@@ -1,0 +1,466 @@
+/*
+ * Random sequences of what brokers do wrong, under load: errors of every request
+ * that the helper makes, slow answers, answers lost, brokers away, leaders that move;
+ * and now and then the helper is killed. KP_SEED repeats a run.
+ *
+ * A sequence is `clean` when no answer of Kafka was lost in it (only errors, and
+ * leaders that move), and `mild` when none of its errors was one for good; load.h says
+ * what must hold then. Its errors of PRODUCE are put onto the brokers one by one, so that
+ * it is known how many were met; it ends when all of them were.
+ */
+#include "tests/it/load.h"
+
+#include <poll.h>
+#include <stdio.h>
+
+#include "common/sock.h"
+#include "tests/unit/unit.h"
+
+#define BROKERS 3
+#define PARTITIONS 3
+#define PER_ROUND 10			/* sequences that share topics and a group */
+#define STOP_MS 15000
+#define OFFSETS_MAX 20000		/* of one partition */
+
+static struct mock mock;
+static struct helper helper;
+static struct load load;
+
+/* Slow answers are to be given up soon. */
+static const char *const options[] = { "--syncTimeoutMs", "2500", "--initialOffset", "oldest",
+	"-X", "producer.retry.backoff.ms=20", "-X", "socket.timeout.ms=1000",
+	"-X", "consumer.fetch.error.backoff.ms=20", "-X", "consumer.retry.backoff.ms=20",
+	"-X", "fetch.wait.max.ms=50", NULL };
+
+static struct {
+	unsigned sequences, produce_errors, other_errors, slow, away, moved, kills;
+	unsigned sent, kept, refused, unknown, dead, dup, consumed, again;
+} total;
+
+static struct sequence {
+	unsigned number;
+	bool clean, mild;
+	unsigned pushed[BROKERS];	/* errors of PRODUCE */
+	unsigned events;
+} seq;
+
+static unsigned
+dice(unsigned n)
+{
+	return (unsigned)rand() % n;
+}
+
+/* ---- the group that consumes the first topic meanwhile ---- */
+
+static struct {
+	struct peer peer;
+	char group[16];
+	bool asked;
+	bool seen[PARTITIONS][OFFSETS_MAX];
+	int64_t next[PARTITIONS];	/* the first that was not seen */
+} reader;
+
+static void
+reader_open(void)
+{
+	peer_open(&reader.peer, &helper);
+	reader.asked = false;
+}
+
+static void
+reader_saw(const struct msg_message *m)
+{
+	assert_in_range(m->partition, 0, PARTITIONS - 1);
+	assert_in_range(m->offset, 0, OFFSETS_MAX - 1);
+	total.again += reader.seen[m->partition][m->offset];
+	reader.seen[m->partition][m->offset] = true;
+	while (reader.seen[m->partition][reader.next[m->partition]])
+		reader.next[m->partition]++;
+	total.consumed++;
+}
+
+/* Takes what is there; one in eight answers fails to be written, and comes back. */
+static void
+reader_turn(int64_t wait_ms)
+{
+	struct wire_frame f;
+	struct msg_message m;
+
+	for (;;) {
+		if (!reader.asked)
+			peer_ask_consume(&reader.peer, load.topics[0], reader.group, 1000);
+		reader.asked = true;
+		if (!peer_recv(&reader.peer, &f, wait_ms))
+			return;
+		reader.asked = false;
+		if (f.type != MSG_MESSAGE)
+			return;
+		assert_err(msg_message_decode(f.body, &m), KP_OK);
+		if (dice(8) == 0) {
+			peer_confirm(&reader.peer, m.offer, false);
+			continue;
+		}
+		/* seen first: once told, it may be committed */
+		reader_saw(&m);
+		peer_confirm(&reader.peer, m.offer, true);
+	}
+}
+
+/* Everything in Kafka is consumed, and no commit passes what was not. */
+static void
+reader_check(void)
+{
+	int64_t until = sock_now_ms() + LOAD_WAIT_MS, end[PARTITIONS];
+	struct msg_offsets r;
+	struct peer p;
+
+	peer_open(&p, &helper);
+	assert_err(peer_get_offsets(&p, load.topics[0], reader.group, &r), KP_OK);
+	assert_int_equal(r.n, PARTITIONS);
+	for (size_t i = 0; i < r.n; i++) {
+		end[r.v[i].partition] = r.v[i].end;
+		if (r.v[i].offset > reader.next[r.v[i].partition])
+			fail_msg("sequence %u: %lld is committed, %lld was never consumed",
+			    seq.number, (long long)r.v[i].offset,
+			    (long long)reader.next[r.v[i].partition]);
+	}
+	msg_offsets_free(&r);
+	peer_close(&p);
+	for (int i = 0; i < PARTITIONS; i++)
+		while (reader.next[i] < end[i]) {
+			if (sock_now_ms() > until)
+				fail_msg("sequence %u: partition %d: %lld of %lld do not come",
+				    seq.number, i, (long long)reader.next[i], (long long)end[i]);
+			reader_turn(100);
+		}
+}
+
+/* ---- what goes wrong ---- */
+
+struct error {
+	rd_kafka_resp_err_t code;
+	bool permanent;
+};
+
+static const struct error produce_errors[] = {
+	{ RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, false },
+	{ RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, false },
+	{ RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, false },
+	{ RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, false },
+	{ RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND, false },
+	{ RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR, false },
+	/* the topic is known: librdkafka asks again */
+	{ RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, false },
+	{ RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, false },
+	{ RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, true },
+	{ RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, true },
+	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, true },
+	{ RD_KAFKA_RESP_ERR_INVALID_RECORD, true },
+	{ RD_KAFKA_RESP_ERR_POLICY_VIOLATION, true },
+};
+
+static const struct error metadata_errors[] = {
+	{ RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, false },
+	{ RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, false },
+	{ RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR, false },
+	{ RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, true },
+	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, true },
+};
+
+static const struct {
+	enum mock_api api;
+	rd_kafka_resp_err_t code;
+} group_errors[] = {
+	{ MOCK_FETCH, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION },
+	{ MOCK_FETCH, RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR },
+	{ MOCK_FETCH, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT },
+	{ MOCK_OFFSET_COMMIT, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS },
+	{ MOCK_OFFSET_COMMIT, RD_KAFKA_RESP_ERR_NOT_COORDINATOR },
+	{ MOCK_OFFSET_COMMIT, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE },
+	{ MOCK_OFFSET_FETCH, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS },
+	{ MOCK_OFFSET_FETCH, RD_KAFKA_RESP_ERR_NOT_COORDINATOR },
+	{ MOCK_FIND_COORDINATOR, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE },
+	{ MOCK_LIST_OFFSETS, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION },
+	{ MOCK_LIST_OFFSETS, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE },
+};
+
+static void
+push_on(int32_t broker, enum mock_api api, rd_kafka_resp_err_t code)
+{
+	assert_int_equal(rd_kafka_mock_broker_push_request_error_rtts(mock.cluster, broker,
+	    (int16_t)api, (size_t)1, code, 0), 0);
+}
+
+static size_t
+left_on(int32_t broker, enum mock_api api)
+{
+	size_t n = 0;			/* is left as it is when there never were any */
+
+	assert_int_equal(rd_kafka_mock_broker_error_stack_cnt(mock.cluster, broker,
+	    (int16_t)api, &n), 0);
+	return n;
+}
+
+static const struct error *
+choose(const struct error *v, size_t n)
+{
+	const struct error *e;
+
+	do
+		e = &v[dice((unsigned)n)];
+	while (e->permanent && seq.mild);
+	return e;
+}
+
+static void
+fail_produce(void)
+{
+	unsigned b = dice(BROKERS), n = 1 + dice(3);
+	bool lost = !seq.clean && dice(4) == 0;
+
+	for (unsigned i = 0; i < n; i++)
+		push_on((int32_t)b + 1, MOCK_PRODUCE, lost ? RD_KAFKA_RESP_ERR__TRANSPORT :
+		    choose(produce_errors, COUNT(produce_errors))->code);
+	seq.pushed[b] += n;
+}
+
+static void
+fail_metadata(void)
+{
+	rd_kafka_mock_push_request_errors(mock.cluster, MOCK_METADATA, 1,
+	    choose(metadata_errors, COUNT(metadata_errors))->code);
+	seq.events++;
+}
+
+static void
+fail_group(void)
+{
+	size_t i = dice(COUNT(group_errors));
+
+	rd_kafka_mock_push_request_errors(mock.cluster, (int16_t)group_errors[i].api, 1,
+	    group_errors[i].code);
+	total.other_errors++;
+}
+
+static void
+move_leader(void)
+{
+	assert_int_equal(rd_kafka_mock_partition_set_leader(mock.cluster,
+	    load.topics[dice(LOAD_TOPICS)], (int32_t)dice(PARTITIONS), 1 + (int32_t)dice(BROKERS)),
+	    0);
+	total.moved++;
+}
+
+/* Up to twice what the helper waits for. */
+static void
+be_slow(void)
+{
+	static const int rtt_ms[] = { 5, 50, 300, 2000 };
+
+	assert_int_equal(rd_kafka_mock_broker_set_rtt(mock.cluster, 1 + (int32_t)dice(BROKERS),
+	    rtt_ms[dice(COUNT(rtt_ms))]), 0);
+	total.slow++;
+}
+
+static void
+go_away(void)
+{
+	assert_int_equal(rd_kafka_mock_broker_set_down(mock.cluster,
+	    dice(3) ? 1 + (int32_t)dice(BROKERS) : -1), 0);
+	total.away++;
+}
+
+static void
+mend(void)
+{
+	assert_int_equal(rd_kafka_mock_broker_set_rtt(mock.cluster, -1, 0), 0);
+	mock_up(&mock);
+}
+
+static void
+kill_helper(void)
+{
+	helper_kill(&helper);
+	peer_close(&reader.peer);
+	helper_start(&helper, mock.brokers, options);
+	load_reopen(&load);
+	reader_open();
+	total.kills++;
+}
+
+static const struct action {
+	void (*run)(void);
+	unsigned weight;
+	bool dirty;			/* Kafka's answers may be lost */
+} actions[] = {
+	{ fail_produce, 8, false }, { fail_metadata, 3, false }, { fail_group, 3, false },
+	{ move_leader, 3, false }, { be_slow, 3, true }, { go_away, 3, true }, { mend, 4, true },
+};
+
+static void
+act(void)
+{
+	for (;;) {
+		unsigned i = dice(COUNT(actions));
+
+		if (dice(8) < actions[i].weight && !(actions[i].dirty && seq.clean)) {
+			actions[i].run();
+			return;
+		}
+	}
+}
+
+/* ---- one sequence ---- */
+
+static void
+new_round(unsigned number)
+{
+	for (unsigned i = 0; i < LOAD_TOPICS; i++) {
+		snprintf(load.topics[i], sizeof(load.topics[i]), "errors%u-%u", number, i);
+		mock_topic(&mock, load.topics[i], PARTITIONS);
+	}
+	snprintf(reader.group, sizeof(reader.group), "g%u", number);
+	memset(reader.seen, 0, sizeof(reader.seen));
+	memset(reader.next, 0, sizeof(reader.next));
+}
+
+/* Whatever is still on a broker's list is met there: all leaders go to it. */
+static void
+meet_all_errors(void)
+{
+	int64_t until = sock_now_ms() + LOAD_WAIT_MS;
+
+	for (int32_t b = 1; b <= BROKERS; b++) {
+		if (left_on(b, MOCK_PRODUCE) == 0)
+			continue;
+		for (unsigned t = 0; t < LOAD_TOPICS; t++)
+			for (int32_t p = 0; p < PARTITIONS; p++)
+				rd_kafka_mock_partition_set_leader(mock.cluster, load.topics[t],
+				    p, b);
+		while (left_on(b, MOCK_PRODUCE) > 0) {
+			if (sock_now_ms() > until)
+				fail_msg("sequence %u: %zu errors of broker %d were not met",
+				    seq.number, left_on(b, MOCK_PRODUCE), b);
+			load_send(&load, 1, 2);
+			load_take(&load, 20);
+		}
+	}
+}
+
+static void
+run_faults(void)
+{
+	unsigned n = 3 + dice(6), sync_every = 2 + dice(6);
+	unsigned kill_at = dice(8) == 0 ? dice(n) : n;
+
+	for (unsigned i = 0; i < n; i++) {
+		act();
+		if (i == kill_at)
+			kill_helper();
+		for (unsigned sent = 0, turns = 0; sent < 20 && turns < 20; turns++) {
+			sent += load_send(&load, 20 - sent, sync_every);
+			load_take(&load, (int)dice(20));
+			reader_turn(0);
+		}
+	}
+}
+
+static void
+end_faults(void)
+{
+	mend();
+	meet_all_errors();
+	for (int16_t api = 0; api <= MOCK_FIND_COORDINATOR; api++)
+		rd_kafka_mock_clear_request_errors(mock.cluster, api);
+	for (unsigned b = 0; b < BROKERS; b++)
+		total.produce_errors += seq.pushed[b];
+}
+
+static void
+add_up(void)
+{
+	total.sequences++;
+	total.sent += load.sent;
+	total.kept += load.kept;
+	total.refused += load.refused;
+	total.unknown += load.unknown;
+	total.dead += load.dead;
+	total.dup += load.dup;
+}
+
+static void
+run_sequence(unsigned number)
+{
+	seq = (struct sequence){ .number = number, .clean = dice(5) < 2, .mild = dice(2) };
+	load_open(&load, &helper, number, dice(16));
+	fail_produce();			/* one error at least */
+	run_faults();
+	end_faults();
+	load_take_all(&load);
+	load_check(&load, &mock, seq.clean, seq.mild);
+	reader_check();
+	assert_true(load.kept > 0);
+	add_up();
+	load_close(&load);
+}
+
+static void
+test_random_broker_errors(void **state)
+{
+	unsigned seed = unit_seed(), n = unit_rounds(40, 500);
+
+	(void)state;
+	srand(seed);
+	print_message("broker errors: seed=%u\n", seed);
+	for (unsigned i = 0; i < n; i++) {
+		int64_t start = sock_now_ms();
+
+		if (i % PER_ROUND == 0)
+			new_round(i / PER_ROUND);
+		run_sequence(i);
+		if (getenv("KP_VERBOSE"))
+			print_message("sequence %u%s%s: %lld ms, sent=%u kept=%u refused=%u dead=%u"
+			    " dup=%u\n", i, seq.clean ? " clean" : "", seq.mild ? " mild" : "",
+			    (long long)(sock_now_ms() - start), load.sent, load.kept,
+			    load.refused, load.dead, load.dup);
+	}
+	print_message("broker errors: sequences=%u injected=%u others=%u slow=%u away=%u moved=%u"
+	    " kills=%u sent=%u acknowledged=%u refused=%u unknown=%u lost=0 dead=%u dup=%u"
+	    " consumed=%u again=%u seed=%u\n", total.sequences, total.produce_errors,
+	    total.other_errors, total.slow, total.away, total.moved, total.kills, total.sent,
+	    total.kept, total.refused, total.unknown, total.dead, total.dup, total.consumed,
+	    total.again, seed);
+	assert_true(total.produce_errors >= n);
+}
+
+static int
+group_setup(void **state)
+{
+	(void)state;
+	mock_open_brokers(&mock, BROKERS);
+	helper_init(&helper);
+	helper_start(&helper, mock.brokers, options);
+	reader_open();
+	return 0;
+}
+
+static int
+group_teardown(void **state)
+{
+	(void)state;
+	peer_close(&reader.peer);
+	helper_stop(&helper, STOP_MS);
+	mock_close(&mock);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random_broker_errors),
+	};
+
+	unit_filter();
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
