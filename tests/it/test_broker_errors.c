@@ -285,6 +285,7 @@ kill_helper(void)
 	helper_start(&helper, mock.brokers, options);
 	load_reopen(&load);
 	reader_open();
+	seq.clean = false;
 	total.kills++;
 }
 
