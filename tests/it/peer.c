@@ -135,6 +135,7 @@ peer_reply(struct peer *p, uint32_t id, uint8_t type, struct wire_frame *f)
 	}
 	assert_err(msg_error_decode(f->body, &e), KP_OK);
 	snprintf(p->text, sizeof(p->text), "%.*s", (int)e.text.n, (const char *)e.text.p);
+	p->retry_after_s = e.retry_after_s;
 	return e.err;
 }
 
@@ -235,6 +236,62 @@ peer_get_consumers(struct peer *p, const char *topic, const char *group, struct 
 	    &f);
 	if (err == KP_OK)
 		assert_err(msg_consumers_decode(f.body, r), KP_OK);
+	return err;
+}
+
+enum kp_err
+peer_status(struct peer *p, struct msg_status *r)
+{
+	struct wire_frame f;
+	enum kp_err err;
+
+	err = peer_reply(p, peer_ask(p, MSG_GET_STATUS, DEADLINE_MS, LIT("")), MSG_STATUS, &f);
+	if (err == KP_OK)
+		assert_err(msg_status_decode(f.body, r), KP_OK);
+	return err;
+}
+
+enum kp_err
+peer_find(struct peer *p, int64_t id, struct msg_receipt *r)
+{
+	size_t begin = begin_frame(p, MSG_FIND_MESSAGE, DEADLINE_MS);
+	struct wire_frame f;
+	enum kp_err err;
+
+	assert_err(msg_find_encode(&p->out, &(struct msg_find){ id }), KP_OK);
+	err = peer_reply(p, send_frame(p, begin), MSG_RECEIPT, &f);
+	if (err == KP_OK)
+		assert_err(msg_receipt_decode(f.body, r), KP_OK);
+	return err;
+}
+
+enum kp_err
+peer_list(struct peer *p, const struct msg_list *m, struct msg_rows *r)
+{
+	size_t begin = begin_frame(p, MSG_LIST_ROWS, DEADLINE_MS);
+	struct wire_frame f;
+	enum kp_err err;
+
+	*r = (struct msg_rows){ .n = 0 };
+	assert_err(msg_list_encode(&p->out, m), KP_OK);
+	err = peer_reply(p, send_frame(p, begin), MSG_ROWS, &f);
+	if (err == KP_OK)
+		assert_err(msg_rows_decode(f.body, r), KP_OK);
+	return err;
+}
+
+enum kp_err
+peer_act(struct peer *p, uint8_t type, const struct msg_act *m, struct msg_acted *r)
+{
+	size_t begin = begin_frame(p, type, DEADLINE_MS);
+	struct wire_frame f;
+	enum kp_err err;
+
+	*r = (struct msg_acted){ .n = 0 };
+	assert_err(msg_act_encode(&p->out, m), KP_OK);
+	err = peer_reply(p, send_frame(p, begin), MSG_ACTED, &f);
+	if (err == KP_OK)
+		assert_err(msg_acted_decode(f.body, r), KP_OK);
 	return err;
 }
 

@@ -10,7 +10,7 @@
 
 #include <sys/types.h>
 
-#include "common/msg.h"
+#include "common/msg_store.h"
 
 /* Longer than anything that is expected to happen. */
 #define PEER_WAIT_MS 10000
@@ -52,6 +52,7 @@ struct peer {
 	struct kp_buf in, out;
 	size_t used;			/* of in: the frame received last */
 	char text[TEXT_MAX + 1];	/* of the last error received */
+	uint32_t retry_after_s;		/* likewise */
 };
 
 void peer_open(struct peer *p, const struct helper *h);
@@ -88,6 +89,13 @@ enum kp_err peer_set_offsets(struct peer *p, const char *topic, const char *grou
     struct msg_offset *v, size_t n);
 enum kp_err peer_get_consumers(struct peer *p, const char *topic, const char *group,
     struct msg_consumers *r);
+
+enum kp_err peer_status(struct peer *p, struct msg_status *r);
+enum kp_err peer_find(struct peer *p, int64_t id, struct msg_receipt *r);
+/* *r is freed with msg_rows_free(), msg_acted_free(), also after an error. */
+enum kp_err peer_list(struct peer *p, const struct msg_list *m, struct msg_rows *r);
+/* MSG_RETRY_DEAD or MSG_DROP_DEAD. */
+enum kp_err peer_act(struct peer *p, uint8_t type, const struct msg_act *m, struct msg_acted *r);
 
 /* Async, `window` on their way at a time; every one must be kept: "prefix<from>"
  * up to "prefix<to - 1>", all with the same key. */
