@@ -1,6 +1,6 @@
 /*
  * Topic metadata, watermarks and committed offsets, through one handle that
- * belongs to no group. Offsets are committed as a "simple consumer" does:
+ * is a member of no group. Offsets are committed as a "simple consumer" does:
  * generation -1 and no member, which brokers accept while the group has no
  * members of its own.
  */
@@ -63,6 +63,9 @@ kafka_admin_new(struct kafka *k, rd_kafka_t *creator)
 		{ "isolation.level", "read_uncommitted" },
 		{ "allow.auto.create.topics", "false" },
 		{ "enable.auto.commit", "false" },
+		/* Never joined. librdkafka 2.0 takes for granted that there is one when a
+		 * coordinator answers that it is none any more, and crashes without. */
+		{ "group.id", "kafka-pixy-helper" },
 		{ NULL, NULL },
 	};
 	struct kafka_admin *a = calloc(1, sizeof(*a));

@@ -95,6 +95,27 @@ test_newest_and_oldest_are_resolved(void **state)
 	assert_row("resolve", G, 2, 1, 0, 6, 0, "");
 }
 
+/* The coordinator moves while it is asked: that is no reason to fail, let alone to end. */
+static void
+test_coordinator_moves(void **state)
+{
+	static const rd_kafka_resp_err_t errors[] = {
+		RD_KAFKA_RESP_ERR_NOT_COORDINATOR, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+		RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR__TRANSPORT,
+	};
+	struct msg_offset v = { 0, 0, 0, 2, LIT("") };
+
+	(void)state;
+	mock_topic(&mock, "moves", 1);
+	mock_put_many(&mock, "moves", 0, "m", 3);
+	for (size_t i = 0; i < COUNT(errors); i++) {
+		rd_kafka_mock_push_request_errors(mock.cluster, MOCK_OFFSET_COMMIT, 1, errors[i]);
+		assert_err(peer_set_offsets(&peer, "moves", G, &v, 1), KP_OK);
+		rd_kafka_mock_push_request_errors(mock.cluster, MOCK_OFFSET_FETCH, 1, errors[i]);
+		assert_row("moves", G, 1, 0, 0, 3, 2, "");
+	}
+}
+
 /* One row that is wrong, and none is set. */
 static void
 test_all_or_nothing(void **state)
@@ -317,6 +338,7 @@ main(void)
 		TEST(test_of_a_group_never_seen),
 		TEST(test_set_and_get),
 		TEST(test_newest_and_oldest_are_resolved),
+		TEST(test_coordinator_moves),
 		TEST(test_all_or_nothing),
 		TEST(test_unknown_topic),
 		TEST(test_kafka_away),
