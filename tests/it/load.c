@@ -310,9 +310,28 @@ wait_for_all(struct load *l, struct mock *m, unsigned topic)
 }
 
 static void
-check_one(struct load *l, const struct load_conn *c, unsigned number, bool clean, bool mild)
+check_order(struct load *l, const struct load_conn *c, unsigned number, unsigned what)
 {
 	const struct load_message *m = &c->v[number];
+
+	for (unsigned i = 0; i < m->settled; i++) {
+		const struct load_message *e = &c->v[i];
+
+		if (e->sync || e->fate != FATE_KEPT || !e->copies || e->first_copy < m->first_copy)
+			continue;
+		if (what & LOAD_ORDERED)
+			fail_msg("s%u.c%u.m%u comes before m%u, which was answered before",
+			    l->sequence, c->number, number, i);
+		l->overtaken++;
+		return;
+	}
+}
+
+static void
+check_one(struct load *l, const struct load_conn *c, unsigned number, unsigned what)
+{
+	const struct load_message *m = &c->v[number];
+	bool clean = what & LOAD_CLEAN, mild = what & LOAD_MILD;
 	char name[64];
 
 	snprintf(name, sizeof(name), "s%u.c%u.m%u", l->sequence, c->number, number);
@@ -331,23 +350,19 @@ check_one(struct load *l, const struct load_conn *c, unsigned number, bool clean
 		fail_msg("%s was refused, and is there", name);
 	if (mild && (m->dead || (!m->sync && m->fate == FATE_REFUSED)))
 		fail_msg("%s was refused, and nothing was wrong with it", name);
-	if (m->sync || !m->copies)
-		return;
-	for (unsigned i = 0; i < m->settled; i++)
-		if (!c->v[i].sync && c->v[i].fate == FATE_KEPT && c->v[i].copies &&
-		    c->v[i].first_copy > m->first_copy)
-			fail_msg("%s comes before m%u, which was answered before", name, i);
+	if (!m->sync && m->copies)
+		check_order(l, c, number, what);
 }
 
 void
-load_check(struct load *l, struct mock *m, bool clean, bool mild)
+load_check(struct load *l, struct mock *m, unsigned what)
 {
 	for (unsigned t = 0; t < LOAD_TOPICS; t++)
 		wait_for_all(l, m, t);
 	for (unsigned i = 0; i < LOAD_CONNS; i++)
 		for (unsigned k = 0; k < l->conns[i].n; k++)
-			check_one(l, &l->conns[i], k, clean, mild);
-	if (mild && l->dead)
+			check_one(l, &l->conns[i], k, what);
+	if ((what & LOAD_MILD) && l->dead)
 		fail_msg("sequence %u: %u dead letters, and nothing was wrong with them",
 		    l->sequence, l->dead);
 }

@@ -3,10 +3,10 @@
  * that the helper makes, slow answers, answers lost, brokers away, leaders that move;
  * and now and then the helper is killed. KP_SEED repeats a run.
  *
- * A sequence is `clean` when no answer of Kafka was lost in it (only errors, and
- * leaders that move), and `mild` when none of its errors was one for good; load.h says
- * what must hold then. Its errors of PRODUCE are put onto the brokers one by one, so that
- * it is known how many were met; it ends when all of them were.
+ * A sequence is `clean` when no answer of Kafka was lost in it, `mild` when none of its
+ * errors was one for good, and `still` when no leader moved; load.h says what must hold
+ * then. Its errors of PRODUCE are put onto brokers one by one, so that it is known how many
+ * were met; it ends when all of them were.
  */
 #include "tests/it/load.h"
 
@@ -34,14 +34,13 @@ static const char *const options[] = { "--syncTimeoutMs", "2500", "--initialOffs
 
 static struct {
 	unsigned sequences, produce_errors, other_errors, slow, away, moved, kills;
-	unsigned sent, kept, refused, unknown, dead, dup, consumed, again;
+	unsigned sent, kept, refused, unknown, dead, dup, overtaken, consumed, again;
 } total;
 
 static struct sequence {
 	unsigned number;
-	bool clean, mild;
-	unsigned pushed[BROKERS];	/* errors of PRODUCE */
-	unsigned events;
+	bool clean, mild, still;
+	int32_t leaders[LOAD_TOPICS];	/* of all partitions, at first */
 } seq;
 
 static unsigned
@@ -215,13 +214,14 @@ choose(const struct error *v, size_t n)
 static void
 fail_produce(void)
 {
-	unsigned b = dice(BROKERS), n = 1 + dice(3);
+	int32_t b = seq.leaders[dice(LOAD_TOPICS)];
+	unsigned n = 1 + dice(3);
 	bool lost = !seq.clean && dice(4) == 0;
 
 	for (unsigned i = 0; i < n; i++)
-		push_on((int32_t)b + 1, MOCK_PRODUCE, lost ? RD_KAFKA_RESP_ERR__TRANSPORT :
+		push_on(b, MOCK_PRODUCE, lost ? RD_KAFKA_RESP_ERR__TRANSPORT :
 		    choose(produce_errors, COUNT(produce_errors))->code);
-	seq.pushed[b] += n;
+	total.produce_errors += n;
 }
 
 static void
@@ -229,7 +229,7 @@ fail_metadata(void)
 {
 	rd_kafka_mock_push_request_errors(mock.cluster, MOCK_METADATA, 1,
 	    choose(metadata_errors, COUNT(metadata_errors))->code);
-	seq.events++;
+	total.other_errors++;
 }
 
 static void
@@ -293,9 +293,11 @@ static const struct action {
 	void (*run)(void);
 	unsigned weight;
 	bool dirty;			/* Kafka's answers may be lost */
+	bool moves;
 } actions[] = {
-	{ fail_produce, 8, false }, { fail_metadata, 3, false }, { fail_group, 3, false },
-	{ move_leader, 3, false }, { be_slow, 3, true }, { go_away, 3, true }, { mend, 4, true },
+	{ fail_produce, 8, false, false }, { fail_metadata, 3, false, false },
+	{ fail_group, 3, false, false }, { move_leader, 5, false, true },
+	{ be_slow, 3, true, false }, { go_away, 3, true, false }, { mend, 4, true, false },
 };
 
 static void
@@ -304,7 +306,8 @@ act(void)
 	for (;;) {
 		unsigned i = dice(COUNT(actions));
 
-		if (dice(8) < actions[i].weight && !(actions[i].dirty && seq.clean)) {
+		if (dice(8) < actions[i].weight && !(actions[i].dirty && seq.clean) &&
+		    !(actions[i].moves && seq.still)) {
 			actions[i].run();
 			return;
 		}
@@ -325,7 +328,28 @@ new_round(unsigned number)
 	memset(reader.next, 0, sizeof(reader.next));
 }
 
-/* Whatever is still on a broker's list is met there: all leaders go to it. */
+static void
+lead(unsigned topic, int32_t broker)
+{
+	for (int32_t p = 0; p < PARTITIONS; p++)
+		assert_int_equal(rd_kafka_mock_partition_set_leader(mock.cluster,
+		    load.topics[topic], p, broker), 0);
+}
+
+/* Each topic has one leader, and the helper knows it. */
+static void
+begin(void)
+{
+	for (unsigned t = 0; t < LOAD_TOPICS; t++) {
+		seq.leaders[t] = 1 + (int32_t)dice(BROKERS);
+		lead(t, seq.leaders[t]);
+	}
+	load_send(&load, 16 * LOAD_CONNS, 1);
+	load_take_all(&load);
+}
+
+/* Whatever is still on a broker's list is met there: where leaders may move, all of
+ * them go to it. */
 static void
 meet_all_errors(void)
 {
@@ -334,10 +358,8 @@ meet_all_errors(void)
 	for (int32_t b = 1; b <= BROKERS; b++) {
 		if (left_on(b, MOCK_PRODUCE) == 0)
 			continue;
-		for (unsigned t = 0; t < LOAD_TOPICS; t++)
-			for (int32_t p = 0; p < PARTITIONS; p++)
-				rd_kafka_mock_partition_set_leader(mock.cluster, load.topics[t],
-				    p, b);
+		for (unsigned t = 0; t < LOAD_TOPICS && !seq.still; t++)
+			lead(t, b);
 		while (left_on(b, MOCK_PRODUCE) > 0) {
 			if (sock_now_ms() > until)
 				fail_msg("sequence %u: %zu errors of broker %d were not met",
@@ -373,8 +395,6 @@ end_faults(void)
 	meet_all_errors();
 	for (int16_t api = 0; api <= MOCK_FIND_COORDINATOR; api++)
 		rd_kafka_mock_clear_request_errors(mock.cluster, api);
-	for (unsigned b = 0; b < BROKERS; b++)
-		total.produce_errors += seq.pushed[b];
 }
 
 static void
@@ -387,18 +407,22 @@ add_up(void)
 	total.unknown += load.unknown;
 	total.dead += load.dead;
 	total.dup += load.dup;
+	total.overtaken += load.overtaken;
 }
 
 static void
 run_sequence(unsigned number)
 {
-	seq = (struct sequence){ .number = number, .clean = dice(5) < 2, .mild = dice(2) };
+	seq = (struct sequence){ .number = number, .clean = dice(5) < 2, .mild = dice(2),
+	    .still = dice(2) };
 	load_open(&load, &helper, number, dice(16));
+	begin();
 	fail_produce();			/* one error at least */
 	run_faults();
 	end_faults();
 	load_take_all(&load);
-	load_check(&load, &mock, seq.clean, seq.mild);
+	load_check(&load, &mock, (seq.clean ? LOAD_CLEAN : 0) | (seq.mild ? LOAD_MILD : 0) |
+	    (seq.still ? LOAD_ORDERED : 0));
 	reader_check();
 	assert_true(load.kept > 0);
 	add_up();
@@ -420,17 +444,17 @@ test_random_broker_errors(void **state)
 			new_round(i / PER_ROUND);
 		run_sequence(i);
 		if (getenv("KP_VERBOSE"))
-			print_message("sequence %u%s%s: %lld ms, sent=%u kept=%u refused=%u dead=%u"
+			print_message("sequence %u%s%s%s: %lld ms, sent=%u kept=%u refused=%u dead=%u"
 			    " dup=%u\n", i, seq.clean ? " clean" : "", seq.mild ? " mild" : "",
-			    (long long)(sock_now_ms() - start), load.sent, load.kept,
+			    seq.still ? " still" : "", (long long)(sock_now_ms() - start), load.sent, load.kept,
 			    load.refused, load.dead, load.dup);
 	}
 	print_message("broker errors: sequences=%u injected=%u others=%u slow=%u away=%u moved=%u"
 	    " kills=%u sent=%u acknowledged=%u refused=%u unknown=%u lost=0 dead=%u dup=%u"
-	    " consumed=%u again=%u seed=%u\n", total.sequences, total.produce_errors,
+	    " overtaken=%u consumed=%u again=%u seed=%u\n", total.sequences, total.produce_errors,
 	    total.other_errors, total.slow, total.away, total.moved, total.kills, total.sent,
-	    total.kept, total.refused, total.unknown, total.dead, total.dup, total.consumed,
-	    total.again, seed);
+	    total.kept, total.refused, total.unknown, total.dead, total.dup, total.overtaken,
+	    total.consumed, total.again, seed);
 	assert_true(total.produce_errors >= n);
 }
 
