@@ -1,0 +1,315 @@
+/* The store's bounds: what is refused when, with which advice, whom that leaves alone,
+ * and that it ends when Kafka takes messages again. */
+#include "tests/it/mock.h"
+#include "tests/it/peer.h"
+
+#include <poll.h>
+#include <stdio.h>
+
+#include "common/sock.h"
+#include "tests/unit/unit.h"
+
+#define STOP_MS 15000
+#define MAX_BYTES 1048576
+#define PIECE 20000
+#define NO_LEADER -1
+
+static struct mock mock;
+static struct helper helper;
+static struct peer peer;
+
+static const char *const small[] = { "--storeMaxBytes", "1048576", NULL };
+
+static int
+setup(void **state)
+{
+	(void)state;
+	mock_up(&mock);
+	helper_init(&helper);
+	helper_start(&helper, mock.brokers, small);
+	peer_open(&peer, &helper);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	peer_close(&peer);
+	helper_stop(&helper, STOP_MS);
+	return 0;
+}
+
+static void
+restart_with(const char *const *options)
+{
+	peer_close(&peer);
+	helper_stop(&helper, STOP_MS);
+	helper_start(&helper, mock.brokers, options);
+	peer_open(&peer, &helper);
+}
+
+static void
+set_leader(const char *topic, int32_t broker)
+{
+	assert_int_equal(rd_kafka_mock_partition_set_leader(mock.cluster, topic, 0, broker), 0);
+}
+
+/* A topic that is known, and that Kafka takes nothing of. */
+static void
+make_stuck(const char *topic)
+{
+	struct msg_produced r;
+
+	mock_topic(&mock, topic, 1);
+	assert_err(peer_produce(&peer, topic, "k", "m0", true, &r), KP_OK);
+	set_leader(topic, NO_LEADER);
+}
+
+/* "m<number>" and blanks, PIECE bytes. */
+static enum kp_err
+send_piece(const char *topic, unsigned number)
+{
+	static char value[PIECE + 1];
+	struct msg_produced r;
+
+	snprintf(value, sizeof(value), "m%-*u", PIECE - 1, number);
+	return peer_produce(&peer, topic, "k", value, false, &r);
+}
+
+/* Sends pieces from m1 on until one is refused; gives how many were kept. */
+static unsigned
+fill(const char *topic)
+{
+	enum kp_err err = KP_OK;
+	unsigned n = 0;
+
+	while (err == KP_OK && n < 2 * MAX_BYTES / PIECE)
+		err = send_piece(topic, ++n);
+	assert_err(err, KP_EFULL);
+	assert_true(peer.retry_after_s > 0);
+	return n - 1;
+}
+
+/* m0 to m<n>, in their order, each once. */
+static void
+expect_pieces(const char *topic, unsigned n)
+{
+	struct mock_records r;
+
+	mock_read(&mock, topic, n + 1, PEER_WAIT_MS, &r);
+	assert_int_equal(r.n, n + 1);
+	for (size_t i = 0; i < r.n; i++)
+		assert_int_equal(strtoul(r.v[i].value + 1, NULL, 10), i);
+	mock_records_free(&r);
+}
+
+/* Room comes with the deletes, which are gathered for a moment. */
+static void
+wait_accepted(const char *topic)
+{
+	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	struct msg_produced r;
+	enum kp_err err;
+
+	while ((err = peer_produce(&peer, topic, "k", "again", false, &r)) != KP_OK) {
+		assert_err(err, KP_EFULL);
+		assert_true(sock_now_ms() < until);
+		poll(NULL, 0, 50);
+	}
+}
+
+static void
+test_full_and_empty_again(void **state)
+{
+	struct msg_produced r;
+	struct msg_status s;
+	unsigned n, n2;
+
+	(void)state;
+	mock_topic(&mock, "fine", 1);
+	assert_err(peer_produce(&peer, "fine", NULL, "v", false, &r), KP_OK);
+	make_stuck("stuck");
+	make_stuck("stuck2");
+	/* a topic has half of it */
+	n = fill("stuck");
+	assert_non_null(strstr(peer.text, "its share"));
+	assert_in_range(n, MAX_BYTES / 2 / PIECE - 1, MAX_BYTES / 2 / PIECE);
+	assert_err(peer_produce(&peer, "fine", NULL, "v", false, &r), KP_OK);
+	n2 = fill("stuck2");
+	assert_in_range(n2, MAX_BYTES / 4 / PIECE, MAX_BYTES / 2 / PIECE);
+	/* now it is full for all, but not for sync, which needs no room */
+	while (peer_produce(&peer, "stuck2", NULL, "small", false, &r) == KP_OK)
+		assert_true(peer_produce(&peer, "fine", NULL, "v", true, &r) == KP_OK);
+	assert_err(send_piece("fine", 0), KP_EFULL);
+	assert_non_null(strstr(peer.text, "--storeMaxBytes"));
+	assert_err(peer_produce(&peer, "fine", NULL, "v", true, &r), KP_OK);
+	assert_err(peer_status(&peer, &s), KP_OK);
+	assert_true(s.store_bytes <= MAX_BYTES + 2 * PIECE);
+	assert_int_equal(s.store_max_bytes, MAX_BYTES);
+	assert_int_equal(s.store.state, PART_DOWN);
+	assert_true(s.store.error.n > 0);
+	set_leader("stuck", 1);
+	expect_pieces("stuck", n);
+	wait_accepted("fine");
+	wait_accepted("stuck");
+	set_leader("stuck2", 1);
+}
+
+/* Also what a helper finds at its start counts. */
+static void
+test_full_after_a_restart(void **state)
+{
+	unsigned n;
+
+	(void)state;
+	make_stuck("restart");
+	n = fill("restart");
+	helper_kill(&helper);
+	peer_close(&peer);
+	helper_start(&helper, mock.brokers, small);
+	peer_open(&peer, &helper);
+	assert_err(send_piece("restart", n + 1), KP_EFULL);
+	assert_non_null(strstr(peer.text, "its share"));
+	set_leader("restart", 1);
+	expect_pieces("restart", n);
+	wait_accepted("restart");
+}
+
+/* Waits for an advice that is not the one for an unknown rate. */
+static uint32_t
+advice(const char *topic, uint32_t not)
+{
+	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+
+	do {
+		assert_err(send_piece(topic, 0), KP_EFULL);
+		assert_true(peer.retry_after_s > 0);
+		assert_true(sock_now_ms() < until);
+	} while (peer.retry_after_s == not && poll(NULL, 0, 100) == 0);
+	return peer.retry_after_s;
+}
+
+static void
+test_advice_follows_what_kafka_takes(void **state)
+{
+	uint32_t unknown, slow, fast;
+	struct msg_produced r;
+
+	(void)state;
+	mock_topic(&mock, "taken", 1);
+	make_stuck("advice");
+	fill("advice");
+	unknown = advice("advice", 0);
+	assert_in_range(unknown, 1, 60);
+	for (int i = 0; i < 3; i++)
+		assert_err(peer_produce(&peer, "taken", "k", "v", false, &r), KP_OK);
+	slow = advice("advice", unknown);
+	for (int i = 0; i < 10; i++)
+		assert_err(send_piece("taken", 0), KP_OK);
+	fast = advice("advice", slow);
+	print_message("retry after: unknown=%u slow=%u fast=%u\n", unknown, slow, fast);
+	assert_true(slow > 2 * fast);
+	assert_true(slow <= 300);
+	set_leader("advice", 1);
+}
+
+static void
+test_nearly_full_disk(void **state)
+{
+	static const char *const floor[] = { "--storeMinFreeBytes", "1152921504606846976", NULL };
+	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	struct msg_produced r;
+	struct msg_status s;
+
+	(void)state;
+	restart_with(floor);
+	mock_topic(&mock, "disk", 1);
+	/* how much is free is learnt with the first look */
+	while (peer_produce(&peer, "disk", "k", "v", false, &r) == KP_OK)
+		assert_true(sock_now_ms() < until);
+	assert_err(peer_produce(&peer, "disk", "k", "v", false, &r), KP_EFULL);
+	assert_true(peer.retry_after_s > 0);
+	assert_non_null(strstr(peer.text, "--storeMinFreeBytes"));
+	assert_err(peer_produce(&peer, "disk", "k", "v", true, &r), KP_OK);
+	assert_err(peer_status(&peer, &s), KP_OK);
+	assert_int_equal(s.store.state, PART_DOWN);
+	restart_with((const char *const[]){ "--storeMinFreeBytes", "0", NULL });
+	assert_err(peer_produce(&peer, "disk", "k", "v", false, &r), KP_OK);
+}
+
+/* One topic that Kafka does not take, with more than the sender holds in memory for it,
+ * and more than librdkafka may have. */
+static void
+test_a_stuck_topic_holds_up_nobody(void **state)
+{
+	struct msg_produced r;
+	int64_t start;
+
+	(void)state;
+	restart_with(NULL);
+	mock_topic(&mock, "free", 1);
+	mock_topic(&mock, "free2", 1);
+	make_stuck("held");
+	peer_produce_many(&peer, "held", "k", "m", 1, 6000, 60);
+	start = sock_now_ms();
+	peer_produce_many(&peer, "free", "k", "m", 0, 500, 60);
+	assert_err(peer_produce(&peer, "free2", "k", "v", true, &r), KP_OK);
+	mock_expect(&mock, "free", "m", 500, MOCK_TWICE);
+	assert_true(sock_now_ms() - start < PEER_WAIT_MS);
+	set_leader("held", 1);
+	mock_expect(&mock, "held", "m", 6000, MOCK_TWICE);
+}
+
+static void
+test_stop_says_what_is_left(void **state)
+{
+	int64_t start;
+
+	(void)state;
+	make_stuck("left");
+	peer_produce_many(&peer, "left", "k", "m", 1, 12, 4);
+	peer_close(&peer);
+	start = sock_now_ms();
+	helper_stop(&helper, STOP_MS);
+	assert_true(sock_now_ms() - start < 10000);
+	assert_int_equal(helper_logged(&helper, "in_store=11"), 1);
+	set_leader("left", 1);
+	helper_start(&helper, mock.brokers, small);
+	peer_open(&peer, &helper);
+	mock_expect(&mock, "left", "m", 12, MOCK_ONCE);
+}
+
+static int
+group_setup(void **state)
+{
+	(void)state;
+	mock_open(&mock);
+	return 0;
+}
+
+static int
+group_teardown(void **state)
+{
+	(void)state;
+	mock_close(&mock);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_full_and_empty_again),
+		TEST(test_full_after_a_restart),
+		TEST(test_advice_follows_what_kafka_takes),
+		TEST(test_nearly_full_disk),
+		TEST(test_a_stuck_topic_holds_up_nobody),
+		TEST(test_stop_says_what_is_left),
+	};
+
+	unit_filter();
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
