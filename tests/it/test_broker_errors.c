@@ -444,10 +444,10 @@ test_random_broker_errors(void **state)
 			new_round(i / PER_ROUND);
 		run_sequence(i);
 		if (getenv("KP_VERBOSE"))
-			print_message("sequence %u%s%s%s: %lld ms, sent=%u kept=%u refused=%u dead=%u"
-			    " dup=%u\n", i, seq.clean ? " clean" : "", seq.mild ? " mild" : "",
-			    seq.still ? " still" : "", (long long)(sock_now_ms() - start), load.sent, load.kept,
-			    load.refused, load.dead, load.dup);
+			print_message("sequence %u%s%s%s: %lld ms, sent=%u kept=%u dead=%u dup=%u\n", i,
+			    seq.clean ? " clean" : "", seq.mild ? " mild" : "",
+			    seq.still ? " still" : "", (long long)(sock_now_ms() - start),
+			    load.sent, load.kept, load.dead, load.dup);
 	}
 	print_message("broker errors: sequences=%u injected=%u others=%u slow=%u away=%u moved=%u"
 	    " kills=%u sent=%u acknowledged=%u refused=%u unknown=%u lost=0 dead=%u dup=%u"

@@ -76,8 +76,8 @@ expect_counts(int64_t accepted, int64_t pending, int64_t dead, int64_t dropped)
 		    s.delivered == accepted - pending - dead - dropped)
 			return;
 		if (sock_now_ms() > until)
-			fail_msg("accepted %lld delivered %lld pending %lld dead %lld dropped %lld, "
-			    "expected %lld accepted, %lld %lld %lld", (long long)s.accepted,
+			fail_msg("accepted %lld delivered %lld pending %lld dead %lld dropped %lld,"
+			    " expected %lld accepted, %lld %lld %lld", (long long)s.accepted,
 			    (long long)s.delivered, (long long)s.pending, (long long)s.dead,
 			    (long long)s.dropped, (long long)accepted, (long long)pending,
 			    (long long)dead, (long long)dropped);
@@ -409,12 +409,14 @@ test_lists_in_pages(void **state)
 	}
 	for (size_t i = 0; i < COUNT(limits); i++)
 		for (int bodies = 0; bodies < 2; bodies++) {
-			assert_int_equal(list_all(true, "pages", limits[i], bodies, ids, "bad"), 15);
+			assert_int_equal(list_all(true, "pages", limits[i], bodies, ids, "bad"),
+			    15);
 			assert_int_equal(list_all(true, "pages2", limits[i], bodies, other,
 			    "worse"), 3);
 			assert_int_equal(list_all(false, "pages", limits[i], bodies, waits,
 			    "wait"), 5);
-			assert_int_equal(list_all(false, NULL, limits[i], bodies, waits, "wait"), 5);
+			assert_int_equal(list_all(false, NULL, limits[i], bodies, waits, "wait"),
+			    5);
 			assert_int_equal(list_all(false, "pages2", limits[i], bodies, NULL, ""), 0);
 			assert_int_equal(list_all(true, "nosuch", limits[i], bodies, NULL, ""), 0);
 		}
