@@ -54,7 +54,6 @@ struct load {
 	unsigned sequence;
 	char topics[LOAD_TOPICS][32];
 	struct load_conn conns[LOAD_CONNS];
-	long log_read;			/* of the helper's log */
 	/* what it was, at the end */
 	unsigned sent, kept, refused, unknown, dead, dup, overtaken;
 };

@@ -1,5 +1,4 @@
-/* Consuming at its edges: the helper ends while something is on its way, and messages
- * that are larger than what is usual. */
+/* The helper ends, or a topic leaves, while something is on its way. */
 #include "tests/it/mock.h"
 #include "tests/it/peer.h"
 
@@ -13,7 +12,6 @@
 #define STOP_MS 15000
 #define G "group"
 #define SLOW_MS 700
-#define LARGE (17 * 1024 * 1024)
 #define OFFER_MS 60000			/* group_state.h: an offer's longest life */
 
 static struct mock mock;
@@ -174,38 +172,6 @@ test_offer_expires_while_its_partition_stops(void **state)
 	helper_stop(&helper, STOP_MS);
 }
 
-/* It is handed out like any other, and what is behind it comes. */
-static void
-test_large_messages_block_nothing(void **state)
-{
-	static const char *const large[] = { "--maxMessageBytes", "20000000",
-		"--syncTimeoutMs", "60000", NULL };
-	uint8_t *bytes = calloc(1, LARGE);
-	struct msg_message m;
-	struct wire_frame f;
-
-	(void)state;
-	assert_non_null(bytes);
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
-	helper_start(&helper, mock.brokers, large);
-	peer_open(&peer, &helper);
-	join("large");
-	assert_err(peer_reply(&peer, peer_ask_produce(&peer, &(struct msg_produce){ LIT("large"),
-	    LIT("k"), { bytes, LARGE }, true }, 60000), MSG_PRODUCED, &f), KP_OK);
-	/* the mock keeps 5 MiB of a partition, or one message */
-	assert_err(peer_consume(&peer, "large", G, 9000, &m), KP_OK);
-	assert_int_equal(m.value.n, LARGE);
-	assert_memory_equal(m.value.p, bytes, LARGE);
-	peer_confirm(&peer, m.offer, true);
-	mock_put(&mock, "large", 0, NULL, "behind");
-	assert_err(peer_consume(&peer, "large", G, 9000, &m), KP_OK);
-	assert_true(kp_slice_eq(m.value, LIT("behind")));
-	peer_confirm(&peer, m.offer, true);
-	peer_wait_committed(&peer, "large", G, 0, 2);
-	free(bytes);
-}
-
 static int
 group_setup(void **state)
 {
@@ -232,7 +198,6 @@ main(void)
 		TEST(test_offsets_are_set_while_the_topic_leaves),
 		TEST(test_offsets_are_set_while_the_topic_starts),
 		TEST(test_offer_expires_while_its_partition_stops),
-		TEST(test_large_messages_block_nothing),
 	};
 
 	unit_filter();
