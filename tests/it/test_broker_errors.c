@@ -20,6 +20,7 @@
 #define PARTITIONS 3
 #define PER_ROUND 10			/* sequences that share topics and a group */
 #define STOP_MS 15000
+#define WARM_UP "s1000000.c0.m0"		/* of no sequence */
 #define OFFSETS_MAX 20000		/* of one partition */
 
 static struct mock mock;
@@ -336,16 +337,45 @@ lead(unsigned topic, int32_t broker)
 		    load.topics[topic], p, broker), 0);
 }
 
+/* Both of the helper's producers know the topic's leader, and have forgotten what was
+ * wrong before: librdkafka remembers for a while that it may not write to a topic. */
+static bool
+takes(struct peer *p, const char *topic)
+{
+	struct msg_receipt receipt = { .state = RECEIPT_PENDING };
+	struct msg_produced r;
+	enum kp_err err;
+
+	if (peer_produce(p, topic, NULL, WARM_UP, false, &r) != KP_OK)
+		return false;
+	while ((err = peer_find(p, r.id, &receipt)) == KP_OK && receipt.state == RECEIPT_PENDING)
+		poll(NULL, 0, 5);
+	if (err == KP_OK && receipt.state == RECEIPT_DEAD) {
+		total.dead++;
+		return false;
+	}
+	return peer_produce(p, topic, NULL, WARM_UP, true, &r) == KP_OK;
+}
+
 /* Each topic has one leader, and the helper knows it. */
 static void
 begin(void)
 {
+	int64_t until = sock_now_ms() + LOAD_WAIT_MS;
+	struct peer p;
+
+	peer_open(&p, &helper);
 	for (unsigned t = 0; t < LOAD_TOPICS; t++) {
 		seq.leaders[t] = 1 + (int32_t)dice(BROKERS);
 		lead(t, seq.leaders[t]);
+		while (!takes(&p, load.topics[t])) {
+			if (sock_now_ms() > until)
+				fail_msg("sequence %u: %s is not taken before it begins: %s",
+				    seq.number, load.topics[t], p.text);
+			poll(NULL, 0, 20);
+		}
 	}
-	load_send(&load, 16 * LOAD_CONNS, 1);
-	load_take_all(&load);
+	peer_close(&p);
 }
 
 /* Whatever is still on a broker's list is met there: where leaders may move, all of
