@@ -29,9 +29,9 @@ static struct load load;
 
 /* Slow answers are to be given up soon. */
 static const char *const options[] = { "--syncTimeoutMs", "2500", "--initialOffset", "oldest",
-	"-X", "producer.retry.backoff.ms=20", "-X", "socket.timeout.ms=1000",
+	"-X", "producer.retry.backoff.ms=20", "-X", "socket.timeout.ms=600",
 	"-X", "consumer.fetch.error.backoff.ms=20", "-X", "consumer.retry.backoff.ms=20",
-	"-X", "fetch.wait.max.ms=50", NULL };
+	"-X", "fetch.wait.max.ms=50", "-X", "topic.metadata.refresh.interval.ms=500", NULL };
 
 static struct {
 	unsigned sequences, produce_errors, other_errors, slow, away, moved, kills;
@@ -252,11 +252,11 @@ move_leader(void)
 	total.moved++;
 }
 
-/* Up to twice what the helper waits for. */
+/* The last ones are longer than the helper waits for. */
 static void
 be_slow(void)
 {
-	static const int rtt_ms[] = { 5, 50, 300, 2000 };
+	const int rtt_ms[] = { 5, 50, 200, (int)unit_rounds(1000, 3000) };
 
 	assert_int_equal(rd_kafka_mock_broker_set_rtt(mock.cluster, 1 + (int32_t)dice(BROKERS),
 	    rtt_ms[dice(COUNT(rtt_ms))]), 0);
