@@ -9,6 +9,7 @@
  * were met; it ends when all of them were.
  */
 #include "tests/it/load.h"
+#include "tests/it/reader.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -17,15 +18,15 @@
 #include "tests/unit/unit.h"
 
 #define BROKERS 3
-#define PARTITIONS 3
+#define PARTITIONS READER_PARTITIONS
 #define PER_ROUND 10			/* sequences that share topics and a group */
 #define STOP_MS 15000
 #define WARM_UP "s1000000.c0.m0"		/* of no sequence */
-#define OFFSETS_MAX 20000		/* of one partition */
 
 static struct mock mock;
 static struct helper helper;
 static struct load load;
+static struct reader reader;	/* of the first topic */
 
 /* Slow answers are to be given up soon. */
 static const char *const options[] = { "--syncTimeoutMs", "2500", "--initialOffset", "oldest",
@@ -35,7 +36,7 @@ static const char *const options[] = { "--syncTimeoutMs", "2500", "--initialOffs
 
 static struct {
 	unsigned sequences, produce_errors, other_errors, slow, away, moved, kills;
-	unsigned sent, kept, refused, unknown, dead, dup, overtaken, consumed, again;
+	unsigned sent, kept, refused, unknown, dead, dup, overtaken;
 } total;
 
 static struct sequence {
@@ -48,91 +49,6 @@ static unsigned
 dice(unsigned n)
 {
 	return (unsigned)rand() % n;
-}
-
-/* ---- the group that consumes the first topic meanwhile ---- */
-
-static struct {
-	struct peer peer;
-	char group[16];
-	bool asked;
-	bool seen[PARTITIONS][OFFSETS_MAX];
-	int64_t next[PARTITIONS];	/* the first that was not seen */
-} reader;
-
-static void
-reader_open(void)
-{
-	peer_open(&reader.peer, &helper);
-	reader.asked = false;
-}
-
-static void
-reader_saw(const struct msg_message *m)
-{
-	assert_in_range(m->partition, 0, PARTITIONS - 1);
-	assert_in_range(m->offset, 0, OFFSETS_MAX - 1);
-	total.again += reader.seen[m->partition][m->offset];
-	reader.seen[m->partition][m->offset] = true;
-	while (reader.seen[m->partition][reader.next[m->partition]])
-		reader.next[m->partition]++;
-	total.consumed++;
-}
-
-/* Takes what is there; one in eight answers fails to be written, and comes back. */
-static void
-reader_turn(int64_t wait_ms)
-{
-	struct wire_frame f;
-	struct msg_message m;
-
-	for (;;) {
-		if (!reader.asked)
-			peer_ask_consume(&reader.peer, load.topics[0], reader.group, 1000);
-		reader.asked = true;
-		if (!peer_recv(&reader.peer, &f, wait_ms))
-			return;
-		reader.asked = false;
-		if (f.type != MSG_MESSAGE)
-			return;
-		assert_err(msg_message_decode(f.body, &m), KP_OK);
-		if (dice(8) == 0) {
-			peer_confirm(&reader.peer, m.offer, false);
-			continue;
-		}
-		/* seen first: once told, it may be committed */
-		reader_saw(&m);
-		peer_confirm(&reader.peer, m.offer, true);
-	}
-}
-
-/* Everything in Kafka is consumed, and no commit passes what was not. */
-static void
-reader_check(void)
-{
-	int64_t until = sock_now_ms() + LOAD_WAIT_MS, end[PARTITIONS];
-	struct msg_offsets r;
-	struct peer p;
-
-	peer_open(&p, &helper);
-	assert_err(peer_get_offsets(&p, load.topics[0], reader.group, &r), KP_OK);
-	assert_int_equal(r.n, PARTITIONS);
-	for (size_t i = 0; i < r.n; i++) {
-		end[r.v[i].partition] = r.v[i].end;
-		if (r.v[i].offset > reader.next[r.v[i].partition])
-			fail_msg("sequence %u: %lld is committed, %lld was never consumed",
-			    seq.number, (long long)r.v[i].offset,
-			    (long long)reader.next[r.v[i].partition]);
-	}
-	msg_offsets_free(&r);
-	peer_close(&p);
-	for (int i = 0; i < PARTITIONS; i++)
-		while (reader.next[i] < end[i]) {
-			if (sock_now_ms() > until)
-				fail_msg("sequence %u: partition %d: %lld of %lld do not come",
-				    seq.number, i, (long long)reader.next[i], (long long)end[i]);
-			reader_turn(100);
-		}
 }
 
 /* ---- what goes wrong ---- */
@@ -282,10 +198,10 @@ static void
 kill_helper(void)
 {
 	helper_kill(&helper);
-	peer_close(&reader.peer);
+	reader_close(&reader);
 	helper_start(&helper, mock.brokers, options);
 	load_reopen(&load);
-	reader_open();
+	reader_open(&reader);
 	seq.clean = false;
 	total.kills++;
 }
@@ -320,13 +236,16 @@ act(void)
 static void
 new_round(unsigned number)
 {
+	char group[16];
+
 	for (unsigned i = 0; i < LOAD_TOPICS; i++) {
 		snprintf(load.topics[i], sizeof(load.topics[i]), "errors%u-%u", number, i);
 		mock_topic(&mock, load.topics[i], PARTITIONS);
 	}
-	snprintf(reader.group, sizeof(reader.group), "g%u", number);
-	memset(reader.seen, 0, sizeof(reader.seen));
-	memset(reader.next, 0, sizeof(reader.next));
+	snprintf(group, sizeof(group), "g%u", number);
+	reader_begin(&reader, &helper, load.topics[0], group);
+	if (number == 0)
+		reader_open(&reader);
 }
 
 static void
@@ -413,7 +332,7 @@ run_faults(void)
 		for (unsigned sent = 0, turns = 0; sent < 20 && turns < 20; turns++) {
 			sent += load_send(&load, 20 - sent, sync_every);
 			load_take(&load, (int)dice(20));
-			reader_turn(0);
+			reader_turn(&reader, 0);
 		}
 	}
 }
@@ -453,7 +372,7 @@ run_sequence(unsigned number)
 	load_take_all(&load);
 	load_check(&load, &mock, (seq.clean ? LOAD_CLEAN : 0) | (seq.mild ? LOAD_MILD : 0) |
 	    (seq.still ? LOAD_ORDERED : 0));
-	reader_check();
+	reader_check(&reader);
 	assert_true(load.kept > 0);
 	add_up();
 	load_close(&load);
@@ -494,8 +413,8 @@ test_random_broker_errors(void **state)
 			new_round(i / PER_ROUND);
 		run_sequence(i);
 		if (getenv("KP_VERBOSE"))
-			print_message("sequence %u%s%s%s: %lld ms, sent=%u kept=%u dead=%u dup=%u\n", i,
-			    seq.clean ? " clean" : "", seq.mild ? " mild" : "",
+			print_message("sequence %u%s%s%s: %lld ms, sent=%u kept=%u dead=%u"
+			    " dup=%u\n", i, seq.clean ? " clean" : "", seq.mild ? " mild" : "",
 			    seq.still ? " still" : "", (long long)(sock_now_ms() - start),
 			    load.sent, load.kept, load.dead, load.dup);
 	}
@@ -504,7 +423,7 @@ test_random_broker_errors(void **state)
 	    " overtaken=%u consumed=%u again=%u seed=%u\n", total.sequences, total.produce_errors,
 	    total.other_errors, total.slow, total.away, total.moved, total.kills, total.sent,
 	    total.kept, total.refused, total.unknown, total.dead, total.dup, total.overtaken,
-	    total.consumed, total.again, seed);
+	    reader.consumed, reader.again, seed);
 	assert_true(total.produce_errors >= n);
 	check_counts();
 }
@@ -516,7 +435,6 @@ group_setup(void **state)
 	mock_open_brokers(&mock, BROKERS);
 	helper_init(&helper);
 	helper_start(&helper, mock.brokers, options);
-	reader_open();
 	return 0;
 }
 
@@ -524,7 +442,7 @@ static int
 group_teardown(void **state)
 {
 	(void)state;
-	peer_close(&reader.peer);
+	reader_close(&reader);
 	helper_stop(&helper, STOP_MS);
 	mock_close(&mock);
 	return 0;
