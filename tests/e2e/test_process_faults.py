@@ -7,6 +7,7 @@ import os
 import random
 import select
 import signal
+import socket
 import subprocess
 import time
 
@@ -330,3 +331,126 @@ def test_web_server_reloaded_restarted_killed(helper, broker, name, note):
         wait_for(lambda s=s: not s.responders(), 10, f"no responders of {s.server.name}: {s.responders()}")
         note(f"{s.server.name}: {s.faults} reloads, restarts, kills; traffic after {s.slowest:.1f} s at most; "
              f"{s.produced.counts()}; {s.oracle.counts()} ({s.unanswered} GETs unanswered)")
+
+
+# A helper that is not there, hangs, is being restarted, or takes no more connections.
+
+class Patient:
+    """A helper behind nginx, and what each kind of request may take while the helper is in trouble."""
+
+    SYNC, SLACK = 1, 0.8  # seconds: the option, and what a busy machine adds
+
+    def __init__(self, h, produced, group):
+        self.h, self.produced, self.group = h, produced, group
+        self.server = Nginx(h)
+        self.crowd = []
+
+    def start(self):
+        self.h.env["KAFKA_PIXY_SYNC_TIMEOUT_MS"] = str(self.SYNC * 1000)  # the responders' own
+        self.h.start()
+        self.server.start()
+        return self
+
+    def hit(self, kind):
+        if kind == "absent":
+            self.h.kill()
+        elif kind == "no socket":
+            self.h.kill()
+            self.h.socket.unlink(missing_ok=True)
+        elif kind == "restarting":
+            self.h.kill()
+        else:
+            self.h.proc.signal(signal.SIGSTOP)
+        if kind == "backlog full":
+            self.fill()
+
+    def fill(self):
+        """Connections until the queue of the stopped helper takes no more."""
+        while len(self.crowd) < 8192:
+            s = socket.socket(socket.AF_UNIX)
+            self.crowd.append(s)
+            s.setblocking(False)
+            try:
+                s.connect(str(self.h.socket))
+            except BlockingIOError:
+                return
+        raise AssertionError("the backlog has no end")
+
+    def during(self, kind):
+        if kind == "restarting":
+            for _ in range(3):
+                self.h.start()
+                self.h.kill()
+
+    def undo(self, kind):
+        for s in self.crowd:
+            s.close()
+        self.crowd.clear()
+        if kind in ("hung", "backlog full"):
+            self.h.proc.signal(signal.SIGCONT)
+        else:
+            self.h.start()
+
+    def calls(self, kind):
+        """(what, most seconds, how): a second to connect, or the request's own time and a second of grace."""
+        hung = kind == "hung" or kind == "restarting"
+        topic = self.produced.topic
+        return [("ping", 1 + 2 * hung, lambda s: s.call("GET", "/_ping")),
+                ("async", 1 + 5 * hung, lambda s: self.post(s, {})),
+                ("sync", 1 + self.SYNC * hung, lambda s: self.post(s, {"sync": ""})),
+                ("consume", 1 + 3 * hung, lambda s: s.call("GET", messages(topic), {"group": self.group})),
+                ("offsets", 1 + 6 * hung, lambda s: s.call("GET", offsets(topic), {"group": self.group}))]
+
+    def post(self, session, query):
+        value = f"{time.monotonic_ns()} {id(self)} {query}".encode()
+        reply = session.call("POST", messages(self.produced.topic), query, value)
+        self.produced.note(value, reply)
+        return reply
+
+    def works(self):
+        """As soon as the helper is there."""
+        s = self.server.site.session()
+        replies = [self.post(s, {"sync": ""}), self.post(s, {}), s.call("GET", "/_ping")]
+        s.close()
+        return all(not isinstance(r, Exception) and r.status == 200 for r in replies)
+
+
+@pytest.mark.timeout(LONG)
+def test_helper_absent_hung_restarting_crowded(helper, broker, topic, name, note):
+    s, produced, slowest, back = seed(), Produced(broker, topic), {}, 0.0
+    rng, answers = random.Random(s), []
+    stands = [Patient(helper(broker, start=False, coordination="local", syncTimeoutMs=Patient.SYNC * 1000), produced,
+                      f"{name}-{n}").start() for n in range(4)]
+    assert all(p.works() for p in stands)
+    kinds, turns = ["absent", "no socket", "restarting", "backlog full"], rounds(5, 25)
+    for turn in range(turns):
+        mix = ["hung"] * 4 if turn % 5 == 0 else rng.sample(kinds, 4)
+        asks = [(kind, *call, p) for p, kind in zip(stands, mix) for call in p.calls(kind)]
+
+        def ask(session, number, _):
+            kind, what, limit, call, _ = asks[number]
+            start = time.monotonic()
+            reply = call(session)
+            answers.append((kind, what, limit, time.monotonic() - start, reply if isinstance(reply, Exception) else reply.status))
+        for p, kind in zip(stands, mix):
+            p.hit(kind)
+        with Workers([p.server.site for *_, p in asks], ask) as workers:
+            for p, kind in zip(stands, mix):
+                p.during(kind)
+            workers.join()
+        start = time.monotonic()
+        for p, kind in zip(stands, mix):
+            p.undo(kind)
+        for p in stands:
+            wait_for(p.works, 10, "works again")
+        back = max(back, time.monotonic() - start)
+    for kind, what, limit, took, status in answers:
+        allowed = (200, 408, 503, 504) if kind == "restarting" else (503, 504)
+        assert status in allowed and took < limit + Patient.SLACK, (kind, what, limit, took, status)
+        slowest[what] = max(slowest.get(what, 0), took)
+    produced.check()
+    said = ", ".join(f"{what} {took:.1f} s" for what, took in slowest.items())
+    note(f"helper in trouble {4 * turns} times, {len(answers)} requests, slowest {said}; works again after {back:.1f} s; "
+         f"{produced.counts()}; seed {s}")
+    for p in stands:
+        p.server.end()
