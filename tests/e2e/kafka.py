@@ -290,7 +290,10 @@ class KafkaWithZookeeper(Broker):
 
 
 class KafkaKraft(Broker):
-    """Kafka 4.1.0 without ZooKeeper. Creates a topic of four partitions when somebody asks for one."""
+    """Kafka 4.1.0 without ZooKeeper. Creates a topic of four partitions when somebody asks for one.
+
+    To clients that come in at `behind` it names the port `proxied` as its own: who listens there is between them.
+    """
 
     version = "4.1.0"
     started = "Kafka Server started"
@@ -299,12 +302,14 @@ class KafkaKraft(Broker):
     def __init__(self):
         super().__init__()
         controller = f"127.0.0.1:{free_port()}"
+        self.proxied, self.behind = free_port(), free_port()
         self.config.write_text(SETTINGS + (
             "broker.session.timeout.ms=2000\nbroker.heartbeat.interval.ms=500\n"
             "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n"
-            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n"
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT\n"
+            f"advertised.listeners=PLAINTEXT://{self.peers},PROXIED://127.0.0.1:{self.proxied}\n"
             f"controller.quorum.voters=1@{controller}\nlog.dirs={self.folder}/data\n"
-            f"listeners=PLAINTEXT://{self.peers},CONTROLLER://{controller}\n"))
+            f"listeners=PLAINTEXT://{self.peers},PROXIED://127.0.0.1:{self.behind},CONTROLLER://{controller}\n"))
 
     def start(self):
         if self.proc is None:
