@@ -13,12 +13,15 @@
 #include <time.h>
 
 #include "common/sock.h"
+#include "helper/admin/kafka_admin_late.h"
 
 #define PAUSE_MS 50
+#define NO_COORDINATOR "the coordinator of the group cannot be reached"
 
 struct kafka_admin {
 	rd_kafka_t *rk;
 	rd_kafka_t *creator;
+	struct late *late;
 };
 
 static enum kp_err __attribute__((format(printf, 3, 4)))
@@ -73,9 +76,11 @@ kafka_admin_new(struct kafka *k, rd_kafka_t *creator)
 	if (a == NULL)
 		return NULL;
 	a->creator = creator;
-	a->rk = kafka_new(k, RD_KAFKA_CONSUMER, props, 0);
+	a->late = late_new();
+	if (a->late)
+		a->rk = kafka_new(k, RD_KAFKA_CONSUMER, props, 0);
 	if (a->rk == NULL) {
-		free(a);
+		kafka_admin_free(a);
 		return NULL;
 	}
 	return a;
@@ -86,7 +91,9 @@ kafka_admin_free(struct kafka_admin *a)
 {
 	if (a == NULL)
 		return;
-	rd_kafka_destroy_flags(a->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	late_free(a->late);
+	if (a->rk)
+		rd_kafka_destroy_flags(a->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	free(a);
 }
 
@@ -203,12 +210,17 @@ ask_edge(struct kafka_admin *a, const char *topic, struct partition_offsets *v, 
 	return err ? fail_kafka(why, err) : KP_OK;
 }
 
-/* Waits for an admin result on `q`; NULL with *err set after a failure. */
+/* The answer to a request about the group, or NULL and why there is none. Takes q. */
 static rd_kafka_event_t *
-await(rd_kafka_queue_t *q, int timeout_ms, rd_kafka_resp_err_t *err)
+await(struct kafka_admin *a, const char *group, rd_kafka_queue_t *q, int timeout_ms,
+    rd_kafka_resp_err_t *err)
 {
 	rd_kafka_event_t *ev = rd_kafka_queue_poll(q, timeout_ms);
 
+	if (ev)
+		rd_kafka_queue_destroy(q);
+	else
+		late_keep(a->late, group, q);
 	*err = ev ? rd_kafka_event_error(ev) : RD_KAFKA_RESP_ERR__TIMED_OUT;
 	if (*err && ev) {
 		rd_kafka_event_destroy(ev);
@@ -218,12 +230,12 @@ await(rd_kafka_queue_t *q, int timeout_ms, rd_kafka_resp_err_t *err)
 }
 
 static rd_kafka_AdminOptions_t *
-make_options(struct kafka_admin *a, rd_kafka_admin_op_t op, int timeout_ms)
+make_options(struct kafka_admin *a, rd_kafka_admin_op_t op)
 {
 	rd_kafka_AdminOptions_t *o = rd_kafka_AdminOptions_new(a->rk, op);
 	char why[WHY_MAX];
 
-	rd_kafka_AdminOptions_set_request_timeout(o, timeout_ms, why, sizeof(why));
+	rd_kafka_AdminOptions_set_request_timeout(o, LATE_REQUEST_MS, why, sizeof(why));
 	return o;
 }
 
@@ -256,14 +268,13 @@ ask_committed(struct kafka_admin *a, const char *group, const char *topic,
 	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, RD_KAFKA_OFFSET_INVALID);
 	rd_kafka_ListConsumerGroupOffsets_t *req =
 	    rd_kafka_ListConsumerGroupOffsets_new(group, list);
-	rd_kafka_AdminOptions_t *o = make_options(a, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
-	    timeout_ms);
+	rd_kafka_AdminOptions_t *o = make_options(a, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
 	rd_kafka_resp_err_t err;
 	rd_kafka_event_t *ev;
 
 	rd_kafka_ListConsumerGroupOffsets(a->rk, &req, 1, o, q);
-	ev = await(q, timeout_ms + 100, &err);
+	ev = await(a, group, q, timeout_ms, &err);
 	if (ev) {
 		size_t groups;
 		const rd_kafka_group_result_t **r = rd_kafka_ListConsumerGroupOffsets_result_groups(
@@ -275,7 +286,6 @@ ask_committed(struct kafka_admin *a, const char *group, const char *topic,
 			take_committed(rd_kafka_group_result_partitions(r[0]), topic, v, n, &err);
 		rd_kafka_event_destroy(ev);
 	}
-	rd_kafka_queue_destroy(q);
 	rd_kafka_AdminOptions_destroy(o);
 	rd_kafka_ListConsumerGroupOffsets_destroy(req);
 	rd_kafka_topic_partition_list_destroy(list);
@@ -288,6 +298,8 @@ ask_all(struct kafka_admin *a, const char *group, const char *topic, struct part
 {
 	enum kp_err err;
 
+	if (!late_room(a->late, group))
+		return fail(why, KP_EUNAVAIL, NO_COORDINATOR);
 	err = ask_committed(a, group, topic, v, n, (int)(until - sock_now_ms()) + 1, why);
 	if (err == KP_OK)
 		err = ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_BEGINNING,
@@ -320,8 +332,7 @@ commit_once(struct kafka_admin *a, const char *group, const char *topic,
 {
 	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, 0);
 	rd_kafka_AlterConsumerGroupOffsets_t *req;
-	rd_kafka_AdminOptions_t *o = make_options(a, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS,
-	    timeout_ms);
+	rd_kafka_AdminOptions_t *o = make_options(a, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
 	rd_kafka_resp_err_t err;
 	rd_kafka_event_t *ev;
@@ -335,7 +346,7 @@ commit_once(struct kafka_admin *a, const char *group, const char *topic,
 	}
 	req = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
 	rd_kafka_AlterConsumerGroupOffsets(a->rk, &req, 1, o, q);
-	ev = await(q, timeout_ms + 100, &err);
+	ev = await(a, group, q, timeout_ms, &err);
 	if (ev) {
 		size_t groups;
 		const rd_kafka_group_result_t **r =
@@ -350,11 +361,26 @@ commit_once(struct kafka_admin *a, const char *group, const char *topic,
 			err = done->elems[i].err;
 		rd_kafka_event_destroy(ev);
 	}
-	rd_kafka_queue_destroy(q);
 	rd_kafka_AdminOptions_destroy(o);
 	rd_kafka_AlterConsumerGroupOffsets_destroy(req);
 	rd_kafka_topic_partition_list_destroy(list);
 	return err ? fail_kafka(why, err) : KP_OK;
+}
+
+/* Offsets that are to be set must not lie in wait for a coordinator that is away, and
+ * be set when everybody has forgotten them: it is asked for something else first. */
+static enum kp_err
+reach_coordinator(struct kafka_admin *a, const char *group, const char *topic,
+    int32_t partition, int64_t until, char *why)
+{
+	struct partition_offsets v = { .partition = partition };
+	enum kp_err err;
+
+	if (!late_room(a->late, group))
+		return fail(why, KP_EUNAVAIL, NO_COORDINATOR);
+	err = ask_committed(a, group, topic, &v, 1, (int)(until - sock_now_ms()) + 1, why);
+	free(v.metadata);
+	return err;
 }
 
 /* The same offsets twice are as good as once. */
@@ -366,7 +392,10 @@ kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,
 	enum kp_err err;
 
 	for (;;) {
-		err = commit_once(a, group, topic, v, n, (int)(until - sock_now_ms()) + 1, why);
+		err = reach_coordinator(a, group, topic, v[0].partition, until, why);
+		if (err == KP_OK)
+			err = commit_once(a, group, topic, v, n,
+			    (int)(until - sock_now_ms()) + 1, why);
 		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
 			return err;
 		pause_a_moment();

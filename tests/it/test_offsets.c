@@ -200,6 +200,44 @@ set(const char *topic, int64_t offset)
 	assert_err(peer_set_offsets(&peer, topic, G, &v, 1), KP_OK);
 }
 
+/* Two brokers, of which only the one that coordinates the group goes and comes back:
+ * what had timed out must not take the helper along. */
+static void
+test_coordinator_away_and_back(void **state)
+{
+	rd_kafka_mock_cluster_t *two = rd_kafka_mock_cluster_new(mock.owner, 2);
+	struct msg_offset v[] = { { 0, 0, 0, 0, LIT("") } };
+	struct helper h = { 0 };
+	struct peer p = { .fd = -1 };
+	struct msg_offsets r;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(rd_kafka_mock_topic_create(two, "back", 1, 1), 0);
+	rd_kafka_mock_partition_set_leader(two, "back", 0, 1);
+	rd_kafka_mock_coordinator_set(two, "group", G, 2);
+	helper_init(&h);
+	helper_start(&h, rd_kafka_mock_cluster_bootstraps(two), NULL);
+	pid = h.pid;
+	peer_open(&p, &h);
+	assert_err(peer_get_offsets(&p, "back", G, &r), KP_OK);
+	msg_offsets_free(&r);
+	rd_kafka_mock_broker_set_down(two, 2);
+	assert_err(peer_get_offsets(&p, "back", G, &r), KP_EUNAVAIL);
+	assert_err(peer_set_offsets(&p, "back", G, v, 1), KP_EUNAVAIL);
+	rd_kafka_mock_broker_set_up(two, 2);
+	for (int i = 0; i < 3; i++) {
+		assert_err(peer_get_offsets(&p, "back", G, &r), KP_OK);
+		assert_int_equal(r.v[0].offset, -1);
+		msg_offsets_free(&r);
+	}
+	assert_err(peer_set_offsets(&p, "back", G, v, 1), KP_OK);
+	assert_int_equal(h.pid, pid);
+	peer_close(&p);
+	helper_stop(&h, STOP_MS);
+	rd_kafka_mock_cluster_destroy(two);
+}
+
 static void
 test_set_takes_effect_at_once(void **state)
 {
@@ -342,6 +380,7 @@ main(void)
 		TEST(test_all_or_nothing),
 		TEST(test_unknown_topic),
 		TEST(test_kafka_away),
+		TEST(test_coordinator_away_and_back),
 		TEST(test_set_takes_effect_at_once),
 		TEST(test_set_withdraws_offers),
 		TEST(test_set_is_not_undone),
