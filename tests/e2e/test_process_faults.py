@@ -230,7 +230,7 @@ class Stand:
         while not stop.is_set():
             reply = session.call("GET", messages(self.oracle.topic), {"group": self.oracle.group})
             if isinstance(reply, Exception) or reply.status not in (200, 408):
-                self.unanswered += 1
+                self.unanswered += not isinstance(reply, ConnectionRefusedError)
                 stop.wait(0.02)
             else:
                 self.oracle.note(number, reply)
@@ -359,9 +359,12 @@ class Patient:
             self.h.socket.unlink(missing_ok=True)
         elif kind == "restarting":
             self.h.kill()
-        else:
+        elif kind == "hung":
             self.h.proc.signal(signal.SIGSTOP)
-        if kind == "backlog full":
+        else:
+            self.server.backend.end()
+            self.server.backend.start()  # one that has no connections yet
+            self.h.proc.signal(signal.SIGSTOP)
             self.fill()
 
     def fill(self):
