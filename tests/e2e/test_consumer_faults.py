@@ -213,7 +213,7 @@ def test_clients_that_leave_at_any_moment(helper, broker, topic, name, note):
         with Workers([nginx.site], trickle(broker, topic, at_once / 5, rng)) as producer:
             Workers([nginx.site] * at_once, leavers.work).join(rounds(60, 600))
             assert not producer.errors and not stay.errors
-        ends = oracle.await_all(20, taken)
+        ends = oracle.await_all(20)
     oracle.check(ends, taken())
     nginx.end()
     ways = sorted(set(leavers.left.values()))
