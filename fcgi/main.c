@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "common/conf.h"
@@ -49,6 +50,21 @@ block_signals(sigset_t *ends)
 	sigprocmask(SIG_BLOCK, ends, NULL);
 }
 
+/*
+ * A web server that started us and is killed cannot end us: nobody would ever use us
+ * again, or the next one takes our socket for its own and cannot restart us. Who lets
+ * go of us on purpose (spawn-fcgi, systemd) gives us a session of our own; the launcher
+ * has seen to it already. No orderly stop: all whom we could answer have gone.
+ */
+static void
+end_with_web_server(void)
+{
+	int sig = 0;
+
+	if (getsid(0) != getpid() && prctl(PR_GET_PDEATHSIG, &sig) == 0 && sig == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 static int
 run_fastcgi(const struct conf *conf)
 {
@@ -60,6 +76,7 @@ run_fastcgi(const struct conf *conf)
 	/* One poll is always allowed, or --threads 4 could not consume at all. */
 	consume_set_limit(conf->threads > reserve ? (unsigned)(conf->threads - reserve) : 1);
 	block_signals(&ends);
+	end_with_web_server();
 	pool = pool_start(conf, STDIN_FILENO);
 	if (pool == NULL)
 		return EXIT_FAILURE;

@@ -15,7 +15,8 @@ import pytest
 
 import fastcgi
 from consumer_oracle import ConsumerOracle
-from procs import descendants, kill, rounds, seed, wait_for
+from gateway import RESPONDER
+from procs import descendants, kill, program, rounds, seed, wait_for
 from produced import Produced
 from web import Workers, messages, offsets
 from webservers import ALL, Nginx, Responder
@@ -257,9 +258,9 @@ class Stand:
         elif how == "restart":
             self.server.proc.signal(signal.SIGTERM)
         else:
-            # With what it has started, as systemd does it.
             for pid in [self.server.proc.pid, *descendants(self.server.proc.pid)]:
-                kill(pid)
+                if program(pid) != RESPONDER:  # which ends with the one that has started it
+                    kill(pid)
 
     def come_back(self, how):
         if how != "reload":
