@@ -110,6 +110,23 @@ check:
 	$(MAKE) tsan
 	$(MAKE) asan
 
+# The same random tests with large numbers, and those that take long: 2 h at most. The
+# last one measures a speed, so it runs alone.
+LONG_E2E := $(filter-out test_long.py,$(notdir $(shell grep -l 'import.*rounds' tests/e2e/test_*.py)))
+.PHONY: check-long check-long-steps
+check-long: export KP_LONG = 1
+check-long: export KP_TEST_TIMEOUT = 3600
+check-long: export PYTEST_TIMEOUT = 3600
+check-long:
+	tests/setup.sh
+	$(MAKE) -j$(JOBS) all tests faults
+	timeout -k 60 7200 $(MAKE) check-long-steps
+check-long-steps:
+	$(MAKE) check-it
+	$(MAKE) check-faults
+	KP_BUILD=$(B) KP_JOBS=2 tests/e2e/run $(LONG_E2E)
+	KP_BUILD=$(B) tests/e2e/run test_long.py -n 0
+
 # The sanitizers' own builds, beside the plain one.
 ASAN := B=$(B)/asan SAN=address,undefined CFLAGS='-O1 -g'
 TSAN := B=$(B)/tsan SAN=thread CFLAGS='-O1 -g'
@@ -156,6 +173,7 @@ help:
 	@echo "make               the three programs, into $(B)/"
 	@echo "make demo          the quick start, with a broker in memory"
 	@echo "make check         installs what the tests need and runs all of them"
+	@echo "make check-long    the random ones with large numbers, and the long ones: up to 2 h"
 	@echo "make check-layers check-unit check-it check-e2e    some of them"
 	@echo "make asan tsan     builds and tests under the sanitizers"
 	@echo "make install       PREFIX=$(PREFIX) DESTDIR= SYSCONFDIR=$(SYSCONFDIR)"

@@ -12,13 +12,15 @@ import pytest
 import procs
 from gateway import Gateway, Helper
 from kafka import KafkaKraft, KafkaWithZookeeper
+from stand import Stand
 
 logging.getLogger("kazoo").setLevel(logging.CRITICAL)
 
 # A file's tests share brokers and gateways, so they stay in one worker; those of several long files and
 # parameters are spread. The longest go first.
-ORDER = ["test_kills", "test_durability", "test_process_faults", "test_consumer_faults", "test_groups", "test_contract",
-         "test_webservers", "test_launcher", "test_bad_input", "test_network", "test_operator", "test_longpoll"]
+ORDER = ["test_long", "test_kills", "test_durability", "test_process_faults", "test_consumer_faults", "test_groups",
+         "test_contract", "test_webservers", "test_launcher", "test_bad_input", "test_network", "test_operator",
+         "test_longpoll"]
 
 
 def broker_fixture(kind):
@@ -70,6 +72,19 @@ def helper():
     make, made = maker(Helper)
     yield make
     end_all(made)
+
+
+@pytest.fixture
+def stand(helper, request):
+    """Makes stands that end with the test, on kafka_kraft unless a broker is given."""
+    made = []
+
+    def make(broker=None, **options):
+        made.append(Stand(helper(broker or request.getfixturevalue("kafka_kraft"), **options)))
+        return made[-1]
+    yield make
+    for one in made:
+        one.end()
 
 
 @pytest.fixture(scope="module")

@@ -124,6 +124,7 @@ class Broker(Java):
     main = "kafka.Kafka"
     started = None  # what it logs at last
     zk_peers = None
+    replicas = 1  # of the topics that tests make
 
     def __init__(self):
         super().__init__()
@@ -151,7 +152,7 @@ class Broker(Java):
 
     def create_topic(self, name, partitions=4, **config):
         config = {key.replace("_", "."): value for key, value in config.items()}
-        self.admin().create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(30)
+        self.admin().create_topics([NewTopic(name, partitions, self.replicas, config=config)])[name].result(30)
         self.made.append((name, partitions))
         self.await_leaders(self.made[-1:])
         return name

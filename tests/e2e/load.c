@@ -2,7 +2,7 @@
  * Produces messages over HTTP and keeps the books of it, for the oracle (oracle.py).
  *
  *	load --port N --topic T --run R --log FILE [--first N] [--producers N] [--sync N]
- *	     [--rate N] [--seed N] [--large N]
+ *	     [--rate N] [--seed N] [--large N] [--most BYTES]
  *
  * A process of its own, which no fault of a test ever hits: what it wrote to its log
  * has happened. Each producer is a thread with one connection, one key, and one
@@ -14,9 +14,9 @@
  *	E producer seq status retry-after ms text	any other reply
  *	U producer seq - - ms why			no reply: nobody knows
  *
- * The value is run:producer:seq:bytes:crc: and a pad of that many bytes, 0 B to 1 MB; the
- * CRC-32 is that of the text before it and of the pad. One in --large (0: none) is
- * above the limit of a message and must be refused.
+ * The value is run:producer:seq:bytes:crc: and a pad of that many bytes, 0 B to 1 MB
+ * or to --most; the CRC-32 is that of the text before it and of the pad. One in --large
+ * (0: none) is above the limit of a message and must be refused.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -47,12 +47,12 @@
 static struct {
 	int port;
 	const char *topic, *run, *log;
-	long first, producers, sync, rate, large;
+	long first, producers, sync, rate, large, most;
 	uint64_t seed;
 	int fd;
 	atomic_long lines;
 	uint32_t crc[256];
-} load = { .producers = 8, .rate = 500, .seed = 1, .fd = -1 };
+} load = { .producers = 8, .rate = 500, .most = MESSAGE_MAX, .seed = 1, .fd = -1 };
 
 static volatile sig_atomic_t stopping;
 
@@ -162,13 +162,14 @@ pad_size(struct producer *p)
 		{ 200, 0 }, { 1000, 100 }, { 1800, 1000 }, { 1980, 10000 }, { 1998, 100000 },
 		{ 2000, MESSAGE_MAX - sizeof(p->start) },
 	};
-	size_t i = 0;
+	size_t i = 0, max;
 
 	if (load.large && (r >> 32) % (uint64_t)load.large == 0)
 		return PAD_MAX;
 	while (die_roll >= sizes[i].below)
 		i++;
-	return sizes[i].max ? (random_next(p) >> 8) % (sizes[i].max + 1) : 0;
+	max = sizes[i].max < (size_t)load.most ? sizes[i].max : (size_t)load.most;
+	return (random_next(p) >> 8) % (max + 1);
 }
 
 /* Makes the next value, and tells the log of it. The bytes of its pad. */
@@ -380,7 +381,7 @@ options(int argc, char **argv)
 		{ "port", 1, NULL, 'p' }, { "topic", 1, NULL, 't' }, { "run", 1, NULL, 'u' },
 		{ "log", 1, NULL, 'l' }, { "first", 1, NULL, 'f' }, { "producers", 1, NULL, 'n' },
 		{ "sync", 1, NULL, 'y' }, { "rate", 1, NULL, 'r' }, { "seed", 1, NULL, 's' },
-		{ "large", 1, NULL, 'g' }, { NULL, 0, NULL, 0 },
+		{ "large", 1, NULL, 'g' }, { "most", 1, NULL, 'm' }, { NULL, 0, NULL, 0 },
 	};
 	int c;
 
@@ -396,6 +397,7 @@ options(int argc, char **argv)
 		case 'r': load.rate = strtol(optarg, NULL, 10); break;
 		case 's': load.seed = strtoull(optarg, NULL, 10); break;
 		case 'g': load.large = strtol(optarg, NULL, 10); break;
+		case 'm': load.most = strtol(optarg, NULL, 10); break;
 		default: exit(2);
 		}
 	}

@@ -39,8 +39,8 @@ SHORTLY_S = 2.0
 UNCOUNTED_MS = 200
 
 # Words of an error after which the message is not, and never will be, in Kafka. Every other 5xx is UNKNOWN.
-NOT_KEPT = ("the store is full", "the topic has its share of the store", "the helper is shutting down",
-            "The helper cannot be reached",
+STORE_FULL = ("the store is full", "the topic has its share of the store")
+NOT_KEPT = (*STORE_FULL, "the helper is shutting down", "The helper cannot be reached",
             "Kafka cannot be reached; nothing was sent", "Kafka did not take the message in time; nothing was sent")
 
 Sent = namedtuple("Sent", "bytes crc sync ms")
@@ -56,14 +56,14 @@ def wall_ms():
 class Load:
     """One process that produces to one gateway until stop()."""
 
-    def __init__(self, oracle, number, site, rate, producers, sync, large, number_seed):
+    def __init__(self, oracle, number, site, rate, producers, sync, large, most):
         assert producers <= PRODUCERS_A_LOAD
         self.log = oracle.folder / f"load-{number}.log"
         self.log.touch()
         self.proc = Proc(f"load-{number}-out", [
             BUILD / "load", "--port", site.port, "--topic", oracle.topic, "--run", oracle.run, "--log", self.log,
             "--first", number * PRODUCERS_A_LOAD, "--producers", producers, "--sync", sync, "--rate", rate,
-            "--large", large, "--seed", number_seed], oracle.folder)
+            "--large", large, "--most", most, "--seed", oracle.seed + number], oracle.folder)
         self.at = 0  # up to here the log was followed
 
     def lines(self):
@@ -92,7 +92,7 @@ class Oracle:
         self.ok = {}  # likewise: Answer
         self.refused, self.unknown = {}, {}  # likewise: text
         self.statuses = Counter()  # of replies that were not 200, and of what came instead of one
-        self.retry_after = Counter()  # of 503
+        self.full = Counter()  # Retry-After of replies that the store is full
         self.copies = defaultdict(list)  # (producer, seq): Copy, as read
         self.read_to = {}  # partition: next offset
         self.strange = defaultdict(list)  # PHANTOM and CORRUPT
@@ -100,10 +100,11 @@ class Oracle:
     # The load.
 
     @contextmanager
-    def load(self, site, rate=800, producers=16, sync=2, large=0, processes=2):
-        """Traffic while the block runs, by processes of their own."""
+    def load(self, site, rate=800, producers=16, sync=2, large=0, most=1000000, processes=2):
+        """Traffic while the block runs, by processes of their own: `rate` a second at most, `sync` of the producers
+        wait for Kafka. One message in `large` is too large, no other has a pad of more than `most` bytes."""
         begun = [Load(self, len(self.loads) + i, site, max(rate // processes, 1), producers // processes,
-                      sync // processes, large, self.seed + len(self.loads) + i) for i in range(processes)]
+                      sync // processes, large, most) for i in range(processes)]
         self.loads += begun
         try:
             yield self
@@ -130,8 +131,8 @@ class Oracle:
         else:
             status, text = words[3], words[6] if len(words) > 6 else ""
             self.statuses[status if what == "E" else text] += 1
-            if status == "503":
-                self.retry_after[int(words[4])] += 1
+            if text.startswith(STORE_FULL):
+                self.full[int(words[4])] += 1
             no = what == "E" and (status.startswith("4") or text.startswith(NOT_KEPT))
             (self.refused if no else self.unknown)[key] = text
 
@@ -209,9 +210,11 @@ class Oracle:
             if key not in self.ok:
                 continue
             producer, seq = key
-            if seq < last.get(producer, 0):
-                wrong.append(f"{producer}: {seq} after {last[producer]}")
-            last[producer] = max(seq, last.get(producer, 0))
+            before = last.setdefault(producer, seq)
+            if seq < before:
+                first, other = self.copies[key][0], self.copies[producer, before][0]
+                wrong.append(f"producer {producer}: {seq} at {first} after {before} at {other}")
+            last[producer] = max(seq, before)
         return wrong
 
     def unexplained(self):
@@ -266,22 +269,15 @@ class Oracle:
         said = conserved(gw)
         gw.stop()
         kept = stored(gw.store)
-        assert said is None or kept == {name: said[name] for name in kept}, f"{said}; in its file {kept}"
+        assert kept == {name: said[name] for name in kept}, f"{said}; in its file {kept}"
         assert (kept["pending"], kept["dead"]) == (0, 0), kept
         self.check()
         if counted:
             self.check_accepted(kept["accepted"])
 
-    def await_delivery(self, gw, timeout):
-        if status(gw) is not None:
-            wait_for(lambda: (status(gw) or {}).get("pending") == 0, timeout, "nothing is pending", every=0.1)
-            return
-        deadline = time.monotonic() + timeout
-        before, quiet = 0, 0
-        while self.lost() and time.monotonic() < deadline and quiet < 10:
-            quiet = quiet + 1 if sum(self.read_to.values()) == before else 0
-            before = sum(self.read_to.values())
-            time.sleep(0.3)
+    def await_delivery(self, gw, timeout=60):
+        """Until Kafka has all that was kept."""
+        wait_for(lambda: status(gw)["pending"] == 0, timeout, "nothing is pending", every=0.1)
 
     def check_accepted(self, accepted):
         """The gateway has counted each async message once. It cannot know of those whose answer nobody knows, and
@@ -294,10 +290,9 @@ class Oracle:
 
 
 def status(gw):
-    """GET /_status, None where there is none."""
+    """GET /_status."""
     reply = gw.site.session().call("GET", "/_status")
-    if isinstance(reply, Exception) or reply.status not in (200, 503):
-        return None
+    assert not isinstance(reply, Exception) and reply.status in (200, 503), reply
     return reply.json
 
 
@@ -308,8 +303,7 @@ def check_sum(n):
 
 def conserved(gw):
     """Nothing that was accepted can vanish: asserts it of a gateway at rest, and returns its status."""
-    now = status(gw)
-    return now and check_sum(now)
+    return check_sum(status(gw))
 
 
 def stored(store):
