@@ -24,6 +24,7 @@ HELPER  := $(wildcard helper/*.c helper/*/*.c) $(THREADS)
 LAUNCH  := $(wildcard deploy/launcher/*.c deploy/admin/*.c)
 UNIT    := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 IT      := $(patsubst tests/it/test_%.c,%,$(wildcard tests/it/test_*.c))
+FAULT   := $(patsubst tests/faults/test_%.c,%,$(wildcard tests/faults/test_*.c))
 IT_LIB  := $(filter-out tests/it/test_%,$(wildcard tests/it/*.c)) $(THREADS)
 
 obj      = $(patsubst %.c,$(B)/%.o,$(1))
@@ -73,7 +74,28 @@ $(B)/it_%: $(B)/tests/it/test_%.o $(call obj,$(IT_LIB) $(COMMON))
 # The same programs with the places of common/fault.h: tests choose where they die.
 .PHONY: faults
 faults:
-	@$(MAKE) --no-print-directory B=$(B)/faults FAULTS=1 $(BINS:$(B)/%=$(B)/faults/%)
+	@$(MAKE) --no-print-directory B=$(B)/faults FAULTS=1 $(BINS:$(B)/%=$(B)/faults/%) \
+	    $(B)/faults/store_driver
+
+# The store between a process that is killed and a disk that fails: a library to be
+# preloaded, a driver, and the tests. The driver exists as a build that breaks
+# promises, too.
+STORE_T   = $(call obj,$(wildcard helper/produce/store*.c) helper/loop.c $(COMMON) $(THREADS))
+FAULT_LIB = $(addprefix tests/faults/,check.c image.c run.c trace.c workload.c)
+DRIVER    = store_driver workload
+$(B)/%.so: tests/faults/%.c tests/faults/shim.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -I. $(WARN) $(CPPFLAGS) -O2 -g -fPIC -shared -o $@ $<
+$(B)/store_driver: $(DRIVER:%=$(B)/tests/faults/%.o) $(STORE_T)
+	$(Q)$(CC) $(LINK) -Wl,--wrap=sqlite3_wal_hook -o $@ $^ $(HELPER_LIBS)
+$(B)/faults_%: $(B)/tests/faults/test_%.o $(call obj,$(FAULT_LIB)) $(STORE_T) \
+    $(call obj,$(filter-out tests/it/test_%,$(wildcard tests/it/*.c)))
+	$(Q)$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS) -lcmocka
+FAULT_BINS = $(B)/shim.so $(B)/shim_malloc.so $(B)/store_driver $(FAULT:%=$(B)/faults_%)
+
+.PHONY: check-faults
+check-faults: $(B)/kafka-pixy-helper $(FAULT_BINS) faults
+	@KP_BUILD=$(B) tests/run.sh faults $(FAULT:%=$(B)/faults_%)
 
 .PHONY: check-unit check-it check-layers check-e2e
 check-unit: $(UNIT:%=$(B)/test_%)
