@@ -13,6 +13,11 @@
 #define LIMIT_S 60
 #define NEW_ROWS 5
 
+/* In this process no disk is waited for: what the kernel has is what is looked at.
+ * SQLite finds these before those of libc. */
+int fsync(int fd) { (void)fd; return 0; }
+int fdatasync(int fd) { (void)fd; return 0; }
+
 struct finding {
 	const struct trace *t;
 	uint64_t at;

@@ -261,14 +261,14 @@ close_store(void)
 static void
 step(void)
 {
-	static const unsigned char chances[] = { 0, 0, 0, 0, 0, 1, 1, 2, 3, 3 };
+	static const unsigned char chances[] = { 0, 0, 0, 0, 0, 0, 1, 2, 3, 3 };
 
 	switch (chances[rng_below(&rng, sizeof(chances))]) {
 	case 0:
 		append(1 + rng_below(&rng, BURST_MAX));
 		break;
 	case 1:
-		take_out(STORE_REMOVE, 1 + rng_below(&rng, 3));
+		take_out(STORE_REMOVE, 2 + rng_below(&rng, 4));
 		break;
 	case 2:
 		take_out(STORE_BURY, 8);
