@@ -81,7 +81,7 @@ faults:
 # preloaded, a driver, and the tests. The driver exists as a build that breaks
 # promises, too.
 STORE_T   = $(call obj,$(wildcard helper/produce/store*.c) helper/loop.c $(COMMON) $(THREADS))
-FAULT_LIB = $(addprefix tests/faults/,check.c image.c run.c trace.c workload.c)
+FAULT_LIB = $(addprefix tests/faults/,check.c image.c run.c smalldisk.c trace.c workload.c)
 DRIVER    = store_driver workload
 $(B)/%.so: tests/faults/%.c tests/faults/shim.h
 	@mkdir -p $(@D)

@@ -112,8 +112,12 @@ load_topic(struct finding *f, struct loop *loop, struct store *s, const char *to
 				f->out->disordered++;
 			after = r->row.id;
 			last_ms = r->row.accepted_ms;
+			f->out->rows++;
 			r->row.topic = kp_slice_str(topic);
-			look_at(f, &r->row, false);
+			if (r->damaged)		/* the sender makes a dead letter of it */
+				f->out->dead++;
+			else
+				look_at(f, &r->row, false);
 			free(r);
 		}
 	}
@@ -121,43 +125,42 @@ load_topic(struct finding *f, struct loop *loop, struct store *s, const char *to
 		note(f->out, "load of %s: %s", topic, kp_err_name(l.err));
 }
 
-/* ---- the file, without the store ---- */
-
-static struct kp_slice
-column(sqlite3_stmt *st, int i)
+static void
+listed(struct store_ask *ask)
 {
-	const void *p = sqlite3_column_blob(st, i);
-	size_t n = (size_t)sqlite3_column_bytes(st, i);
-
-	if (sqlite3_column_type(st, i) == SQLITE_NULL)
-		return (struct kp_slice){ 0 };
-	return (struct kp_slice){ n ? p : (const void *)"", n };
+	*(struct loading *)ask->arg = (struct loading){ true, ask->err, ask->rows };
 }
 
 static void
-look_at_dead(struct finding *f, sqlite3 *db)
+list_dead(struct finding *f, struct loop *loop, struct store *s)
 {
-	sqlite3_stmt *st;
+	struct loading l = { .done = true };
+	struct store_ask ask = { .question = STORE_LIST, .dead = true, .bodies = true,
+	    .max_rows = 50, .max_bytes = 100000, .done = listed, .arg = &l };
 
-	if (sqlite3_prepare_v2(db, "SELECT dead.id, accepted_ms, topic.name, key, value, reason FROM"
-	    " dead JOIN topic ON topic.id = dead.topic ORDER BY dead.id", -1, &st, NULL) !=
-	    SQLITE_OK) {
-		note(f->out, "dead letters: %s", sqlite3_errmsg(db));
-		return;
-	}
-	while (sqlite3_step(st) == SQLITE_ROW) {
-		struct store_row row = { .id = sqlite3_column_int64(st, 0),
-			.accepted_ms = sqlite3_column_int64(st, 1), .topic = column(st, 2),
-			.key = column(st, 3), .value = column(st, 4) };
-
-		/* It says that it is not what was accepted. */
-		if (strstr((const char *)sqlite3_column_text(st, 5), "damaged"))
-			f->out->dead++;
-		else
-			look_at(f, &row, true);
-	}
-	sqlite3_finalize(st);
+	do {
+		l.done = false;
+		store_ask(s, &ask);
+		while (!l.done)
+			uv_run(loop_uv(loop), UV_RUN_ONCE);
+		for (struct store_loaded *r = l.rows; r; r = l.rows) {
+			l.rows = r->next;
+			f->out->dead_rows++;
+			ask.after = r->row.id;
+			/* It says that it is not what was accepted. */
+			if (r->damaged || strstr(r->reason, "damaged"))
+				f->out->dead++;
+			else
+				look_at(f, &r->row, true);
+			free(r);
+			l.done = false;		/* there may be more */
+		}
+	} while (!l.done);
+	if (l.err)
+		note(f->out, "dead letters: %s", kp_err_name(l.err));
 }
+
+/* ---- the file, without the store ---- */
 
 static bool
 is_sound(sqlite3 *db, struct check *out)
@@ -180,16 +183,13 @@ is_sound(sqlite3 *db, struct check *out)
 }
 
 static bool
-look_inside(struct finding *f, const char *path, bool at_rows)
+look_inside(struct finding *f, const char *path)
 {
 	sqlite3 *db;
 	bool ok = false;
 
-	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) {
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK)
 		ok = is_sound(db, f->out);
-		if (at_rows)
-			look_at_dead(f, db);
-	}
 	sqlite3_close(db);
 	return ok;
 }
@@ -221,14 +221,17 @@ use(struct loop *loop, struct store *s)
 
 	done = done_well = 0;
 	for (int i = 0; i < NEW_ROWS; i++) {
+		if (i == NEW_ROWS - 1) {	/* a removal waits for company */
+			wait_done(loop, NEW_ROWS - 1);
+			r = (struct store_cmd){ .verb = STORE_REMOVE, .done = count_done,
+			    .row.id = c[0].row.id };
+			store_submit(s, &r);
+		}
 		c[i] = (struct store_cmd){ .verb = STORE_APPEND, .done = count_done,
 		    .row = { .id = store_next_id(s), .accepted_ms = i + 1, .topic = LIT("new"),
 		    .key = LIT("k"), .value = LIT("new value") } };
 		store_submit(s, &c[i]);
 	}
-	wait_done(loop, NEW_ROWS);
-	r = (struct store_cmd){ .verb = STORE_REMOVE, .done = count_done, .row.id = c[0].row.id };
-	store_submit(s, &r);
 	wait_done(loop, NEW_ROWS + 1);
 	return done_well == NEW_ROWS + 1;
 }
@@ -285,11 +288,12 @@ check_here(struct finding *f, const char *path)
 	f->out->opened = true;
 	for (int i = 0; i < WORKLOAD_TOPICS; i++)
 		load_topic(f, loop, s, workload_topics[i]);
+	list_dead(f, loop, s);
 	if (f->flags & CHECK_WORK)
 		f->out->worked = use(loop, s);
 	store_finish(s);
 	store_close(s);
-	f->out->sound = look_inside(f, path, true);
+	f->out->sound = look_inside(f, path);
 	count_lost(f);
 	if (f->out->worked)
 		f->out->worked = new_rows_are_there(loop, path, f->out);
@@ -306,7 +310,7 @@ read_log(struct check *out)
 	out->salvaged = out->salvaged_dead = -1;
 	while (f && fgets(line, sizeof(line), f)) {
 		at = strstr(line, "store salvaged rows=");
-		if (at && sscanf(at, "store salvaged rows=%lld dead=%lld", &rows, &dead) == 2) {
+		if (at && out->salvaged < 0 && sscanf(at, "store salvaged rows=%lld dead=%lld", &rows, &dead) == 2) {
 			out->salvaged = rows;
 			out->salvaged_dead = dead;
 		}

@@ -14,15 +14,16 @@ enum check_flags {
 
 struct check {
 	bool crashed;			/* or did not end in time */
-	bool opened, sound;		/* sound: integrity_check, before and after */
+	bool opened, sound;		/* sound: integrity_check */
 	bool worked;			/* CHECK_WORK: new rows were kept, and read again */
+	int64_t rows, dead_rows;	/* in the file, whatever they are */
 	int64_t present;		/* rows, and dead letters that were asked for */
 	int64_t lost;			/* answered, not taken out, not there */
 	int64_t phantom;		/* never sent, or there twice */
 	int64_t changed;		/* not byte for byte */
 	int64_t disordered;
 	int64_t back;			/* removal was done, and there again */
-	int64_t dead;			/* dead letters that nobody asked for */
+	int64_t dead;			/* damaged, or dead letters that nobody asked for */
 	int64_t salvaged, salvaged_dead;	/* as the log says; -1: no such line */
 	char text[160];			/* the first thing that is wrong */
 };

@@ -46,6 +46,7 @@ static int trace = -1;
 static struct rule fail_rule, kill_rule;
 static const char *fail_while;
 static uint64_t quota;
+static bool brief;
 static uint64_t operations;
 static struct file fds[FDS];
 static struct { dev_t dev; ino_t ino; uint32_t object; } known[FILES];
@@ -89,6 +90,7 @@ begin(void)
 	read_rule("KP_SHIM_FAIL", &fail_rule);
 	read_rule("KP_SHIM_KILL", &kill_rule);
 	fail_while = getenv("KP_SHIM_WHILE");
+	brief = getenv("KP_SHIM_BRIEF") != NULL;
 	quota = size ? strtoull(size, NULL, 10) : 0;
 	if (to == NULL)
 		return;
@@ -362,7 +364,8 @@ write_ours(struct file *f, int fd, const void *p, size_t n, off_t at)
 	done = REAL(pwrite)(fd, p, n, at);
 	if (done > 0)
 		record((struct shim_record){ .kind = SHIM_WRITE, .object = f->object,
-		    .offset = at, .data_bytes = (uint64_t)done }, f->path, p);
+		    .offset = at, .data_bytes = brief ? 0 : (uint64_t)done }, f->path,
+		    p);
 	return done;
 }
 

@@ -7,6 +7,7 @@
  *
  *	KP_SHIM_DIR=/folder		absolute, without links
  *	KP_SHIM_TRACE=/file		where records go; must not be below the folder
+ *	KP_SHIM_BRIEF=1			without the data of writes
  *	KP_SHIM_FAIL=KIND:SUFFIX:N:ERROR	the Nth call of that kind on a path that ends so
  *					fails; "N+": and all after it. ERROR: ENOSPC, EIO, EFBIG,
  *					or SHORT: half of it is written

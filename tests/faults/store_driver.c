@@ -130,11 +130,10 @@ submit(struct message *m, enum store_verb verb)
 	store_submit(store, &m->cmd);
 }
 
-/* At most BURST_MAX at once. */
-static enum kp_err
-append(unsigned many)
+/* At most BURST_MAX before all are answered. */
+static void
+submit_appends(unsigned many)
 {
-	worst = KP_OK;
 	for (unsigned i = 0; i < many; i++) {
 		struct message *m = &messages[n_messages];
 
@@ -146,13 +145,21 @@ append(unsigned many)
 		mark('S', m->cmd.row.id);
 		submit(m, STORE_APPEND);
 	}
+}
+
+static enum kp_err
+append(unsigned many)
+{
+	worst = KP_OK;
+	submit_appends(many);
 	wait_all();
 	return worst;
 }
 
-/* Of the live ones, oldest first, about one in `of`. */
+/* Of the live ones, oldest first, about one in `of`. Removals wait for company: an
+ * append makes them go at once. */
 static enum kp_err
-take_out(enum store_verb verb, unsigned of)
+take_out(enum store_verb verb, unsigned of, bool company)
 {
 	worst = KP_OK;
 	while (first_live < n_messages && messages[first_live].state >= LEFT)
@@ -166,6 +173,8 @@ take_out(enum store_verb verb, unsigned of)
 		mark(verb == STORE_REMOVE ? 'D' : 'B', m->n);
 		submit(m, verb);
 	}
+	if (company)
+		submit_appends(1);
 	wait_all();
 	return worst;
 }
@@ -268,10 +277,10 @@ step(void)
 		append(1 + rng_below(&rng, BURST_MAX));
 		break;
 	case 1:
-		take_out(STORE_REMOVE, 2 + rng_below(&rng, 4));
+		take_out(STORE_REMOVE, 2 + rng_below(&rng, 4), rng_below(&rng, 8) != 0);
 		break;
 	case 2:
-		take_out(STORE_BURY, 8);
+		take_out(STORE_BURY, 8, false);
 		break;
 	case 3:
 		load_topic(workload_topics[rng_below(&rng, WORKLOAD_TOPICS)]);
@@ -317,8 +326,9 @@ put_ballast(const char *path, size_t bytes)
 }
 
 static void
-fill_once(bool with_ballast, const char *ballast, size_t bytes)
+fill_once(unsigned cycle, const char *ballast, size_t bytes)
 {
+	bool with_ballast = cycle % 2 == 0;
 	unsigned tries = 0;
 	enum kp_err err;
 
@@ -336,14 +346,14 @@ fill_once(bool with_ballast, const char *ballast, size_t bytes)
 		load_topic(workload_topics[i]);
 	if (with_ballast)
 		unlink(ballast);
-	else if ((err = take_out(STORE_REMOVE, 1)) != KP_OK)
-		broken("remove on a full disk: %s", kp_err_name(err));
+	else if ((err = take_out(STORE_REMOVE, 1, false)) != KP_OK)
+		broken("cycle %u: remove on a full disk: %s", cycle, kp_err_name(err));
 	while ((err = append(1)) != KP_OK)
 		if (err != KP_EFULL || ++tries > 200)
-			broken("there is room again: %s", kp_err_name(err));
+			broken("cycle %u: there is room again: %s", cycle, kp_err_name(err));
 	for (int i = 0; i < WORKLOAD_TOPICS; i++)
 		load_topic(workload_topics[i]);
-	take_out(STORE_REMOVE, 1);
+	take_out(STORE_REMOVE, 1, false);
 }
 
 static void
@@ -354,7 +364,7 @@ fill(const char *path, unsigned cycles, size_t ballast_bytes)
 	snprintf(ballast, sizeof(ballast), "%s.ballast", path);
 	open_store(path, DURABLE_FSYNC);
 	for (unsigned i = 0; i < cycles; i++)
-		fill_once(i % 2 == 0, ballast, ballast_bytes);
+		fill_once(i, ballast, ballast_bytes);
 	while (append(1) == KP_OK)
 		;
 	raise(SIGKILL);

@@ -12,7 +12,7 @@
 #include "common/buf.h"
 #include "helper/produce/store.h"
 
-#define MESSAGES_MAX 20000
+#define MESSAGES_MAX 200000
 #define VALUE_MAX 20000
 
 extern const char *const workload_topics[];
