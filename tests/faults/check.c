@@ -188,7 +188,9 @@ look_inside(struct finding *f, const char *path)
 	sqlite3 *db;
 	bool ok = false;
 
-	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK)
+	/* Exclusive: shared memory would be a file, and the disk may be full. */
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
+	    sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL) == SQLITE_OK)
 		ok = is_sound(db, f->out);
 	sqlite3_close(db);
 	return ok;

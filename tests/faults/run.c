@@ -99,9 +99,13 @@ run_driver(const struct run *r)
 const char *
 run_log(void)
 {
-	static char text[2000];
+	static char text[600];
 	FILE *f = fopen("driver.log", "re");
-	size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+	size_t n;
+
+	if (f && fseek(f, -(long)(sizeof(text) - 1), SEEK_END) < 0)
+		rewind(f);
+	n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
 
 	text[n] = '\0';
 	if (f)

@@ -7,8 +7,9 @@
  *
  * work: appends, removals, dead letters and loads at random, with the file opened
  * three times, until the shim has seen so many operations.
- * fill: each cycle fills the disk, removes rows while it is full, and goes on; the
- * ballast is a file that is there half of the time. The last cycle ends in SIGKILL.
+ * fill: each cycle fills the disk, where another file of BALLAST bytes is; removes
+ * rows, before that file goes or after; and goes on, as then there is room. Without
+ * ballast it may have to stay full. It ends full, in SIGKILL.
  *
  * It marks what it was told in the shim's trace. Status: 0; 2: the store could not
  * be opened; 3: a promise was broken, with a line on standard error.
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -45,6 +47,7 @@ static unsigned seed;
 static struct rng rng;
 static struct loop *loop;
 static struct store *store;
+static const char *store_path;
 static bool failed;			/* the store said KP_EIO */
 static enum kp_err worst;		/* of the last commands */
 static shim_mark_fn *mark_at;
@@ -110,6 +113,8 @@ answered(struct store_cmd *cmd, enum kp_err err)
 	} else if (err == KP_OK) {
 		m->state = LEFT;
 		mark(cmd->verb == STORE_REMOVE ? 'd' : 'b', m->n);
+	} else if (err == KP_EFULL) {
+		m->state = LIVE;	/* to be tried again */
 	}
 }
 
@@ -326,13 +331,32 @@ put_ballast(const char *path, size_t bytes)
 }
 
 static void
+load_all(void)
+{
+	for (int i = 0; i < WORKLOAD_TOPICS; i++)
+		load_topic(workload_topics[i]);
+}
+
+static bool
+has_reserve(void)
+{
+	char path[512];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s-reserve", store_path);
+	return stat(path, &st) == 0 && st.st_size > 0;
+}
+
+/* Without a reserve, which takes a while and some room to make anew, removals may
+ * have to wait for room: X. */
+static bool
 fill_once(unsigned cycle, const char *ballast, size_t bytes)
 {
-	bool with_ballast = cycle % 2 == 0;
+	bool ballast_first = cycle % 2 != 0, reserved = has_reserve();
 	unsigned tries = 0;
 	enum kp_err err;
 
-	if (with_ballast)
+	if (bytes)
 		put_ballast(ballast, bytes);
 	while ((err = append(1 + rng_below(&rng, BURST_MAX))) == KP_OK)
 		if (n_messages > MESSAGES_MAX - 500)
@@ -342,18 +366,25 @@ fill_once(unsigned cycle, const char *ballast, size_t bytes)
 	for (int i = 0; i < 5; i++)
 		if ((err = append(1)) != KP_OK && err != KP_EFULL)
 			broken("on a full disk, again: %s", kp_err_name(err));
-	for (int i = 0; i < WORKLOAD_TOPICS; i++)
-		load_topic(workload_topics[i]);
-	if (with_ballast)
+	load_all();
+	if (ballast_first)
 		unlink(ballast);
-	else if ((err = take_out(STORE_REMOVE, 1, false)) != KP_OK)
+	err = take_out(STORE_REMOVE, 1, false);
+	if (err == KP_EFULL && !reserved)
+		mark('X', 0);
+	else if (err)
 		broken("cycle %u: remove on a full disk: %s", cycle, kp_err_name(err));
-	while ((err = append(1)) != KP_OK)
-		if (err != KP_EFULL || ++tries > 200)
+	unlink(ballast);
+	while ((err = append(1)) != KP_OK) {
+		if (err == KP_EFULL && bytes == 0)
+			return false;	/* nobody made room */
+		if (err != KP_EFULL || ++tries > 20)
 			broken("cycle %u: there is room again: %s", cycle, kp_err_name(err));
-	for (int i = 0; i < WORKLOAD_TOPICS; i++)
-		load_topic(workload_topics[i]);
+		take_out(STORE_REMOVE, 4, false);
+	}
+	load_all();
 	take_out(STORE_REMOVE, 1, false);
+	return true;
 }
 
 static void
@@ -363,8 +394,8 @@ fill(const char *path, unsigned cycles, size_t ballast_bytes)
 
 	snprintf(ballast, sizeof(ballast), "%s.ballast", path);
 	open_store(path, DURABLE_FSYNC);
-	for (unsigned i = 0; i < cycles; i++)
-		fill_once(i, ballast, ballast_bytes);
+	for (unsigned i = 0; i < cycles && fill_once(i, ballast, ballast_bytes); i++)
+		;
 	while (append(1) == KP_OK)
 		;
 	raise(SIGKILL);
@@ -386,6 +417,7 @@ main(int argc, char **argv)
 	loop = loop_new();
 	if (loop == NULL)
 		return 1;
+	store_path = argv[2];
 	if (arm)
 		arm();
 	if (strcmp(argv[1], "work") == 0)

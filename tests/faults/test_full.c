@@ -19,7 +19,7 @@ static bool mounts;
 
 struct tally {
 	unsigned runs, faults, refused_to_open;
-	size_t acknowledged, refused;
+	size_t acknowledged, refused, stuck;
 	int64_t lost;
 };
 
@@ -39,6 +39,7 @@ judge(struct tally *tally, const char *dir, unsigned seed, const char *what)
 	tally->acknowledged += trace_owed(&t, NEVER - 1);
 	for (size_t i = 0; i < t.n_fates; i++)
 		tally->refused += t.fates[i].refused != NEVER;
+	tally->stuck += t.stuck;
 	tally->lost += c.lost;
 	trace_free(&t);
 	if (!check_ok(&c) || c.back || c.salvaged >= 0)
@@ -48,16 +49,17 @@ judge(struct tally *tally, const char *dir, unsigned seed, const char *what)
 static void
 report(const char *what, const struct tally *t, unsigned seed)
 {
-	print_message("%s: runs=%u faults=%u acknowledged=%zu refused=%zu lost=%lld "
-	    "refused_to_open=%u seed=%u\n", what, t->runs, t->faults, t->acknowledged,
-	    t->refused, (long long)t->lost, t->refused_to_open, seed);
+	print_message("%s: runs=%u faults=%u acknowledged=%zu refused=%zu stuck=%zu "
+	    "lost=%lld refused_to_open=%u seed=%u\n", what, t->runs, t->faults,
+	    t->acknowledged, t->refused, t->stuck, (long long)t->lost, t->refused_to_open,
+	    seed);
 }
 
 /* ---- full ---- */
 
 /* Full again and again, killed when it is full, and opened while it still is. */
 static void
-fill(struct tally *tally, unsigned seed, size_t bytes, bool by_mount)
+fill(struct tally *tally, unsigned seed, size_t bytes, size_t others, bool by_mount)
 {
 	char number[16], ballast[24], quota[24], cycles[16], trace[600], store[600];
 	struct run r = { .dir = "small", .trace = trace, .keep = by_mount,
@@ -67,7 +69,7 @@ fill(struct tally *tally, unsigned seed, size_t bytes, bool by_mount)
 
 	snprintf(number, sizeof(number), "%u", seed);
 	snprintf(cycles, sizeof(cycles), "%d", CYCLES_A_RUN);
-	snprintf(ballast, sizeof(ballast), "%zu", bytes / 8);
+	snprintf(ballast, sizeof(ballast), "%zu", others);
 	snprintf(quota, sizeof(quota), "%zu", bytes);
 	snprintf(trace, sizeof(trace), "%s/trace", here);
 	snprintf(store, sizeof(store), "%s/small/store.db", here);
@@ -80,19 +82,24 @@ fill(struct tally *tally, unsigned seed, size_t bytes, bool by_mount)
 		    run_log());
 	judge(tally, "small", seed, "full disk");
 	if (by_mount)
-		smalldisk_unmount("small");
+		smalldisk_unmount("small");	/* so that the next begins empty */
 }
 
+/* Others fill the disk, and make room again; then the store does it alone. */
 static void
 fill_disks(const char *what, unsigned cycles, bool by_mount)
 {
-	unsigned seed = unit_seed();
+	unsigned seed = unit_seed(), runs = cycles / CYCLES_A_RUN;
 	struct rng r = rng_of(seed, 8);
 	struct tally tally = { 0 };
 
-	for (unsigned i = 0; i * CYCLES_A_RUN < cycles; i++)
-		fill(&tally, seed + i, 5 * MIB + rng_below(&r, 3 * MIB), by_mount);
-	tally.faults = tally.runs * CYCLES_A_RUN;
+	for (unsigned i = 0; i < runs; i++)
+		if (i % 4 == 3)
+			fill(&tally, seed + i, 1 * MIB + rng_below(&r, 7 * MIB), 0, by_mount);
+		else
+			fill(&tally, seed + i, 10 * MIB + rng_below(&r, 4 * MIB), 6 * MIB,
+			    by_mount);
+	tally.faults = cycles;
 	report(what, &tally, seed);
 	assert_true(tally.refused > 0 && tally.acknowledged > 0);
 }
@@ -101,11 +108,10 @@ static void
 test_a_full_disk_refuses_and_recovers(void **state)
 {
 	(void)state;
-	if (!mounts) {
+	if (mounts)
+		fill_disks("full disk", unit_rounds(20, 200), true);
+	else
 		print_message("full disk: no mount namespace here, the shim's quota does\n");
-		return;
-	}
-	fill_disks("full disk", unit_rounds(20, 200), true);
 }
 
 static void
@@ -180,11 +186,20 @@ test_a_failed_sync_poisons_the_store(void **state)
 	assert_true(tally.faults > n / 2 && tally.refused > 0);
 }
 
+static int
+unmount(void **state)
+{
+	(void)state;
+	if (mounts)
+		smalldisk_unmount("small");
+	return 0;
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_full_disk_refuses_and_recovers),
+		cmocka_unit_test_teardown(test_a_full_disk_refuses_and_recovers, unmount),
 		cmocka_unit_test(test_a_full_quota_refuses_and_recovers),
 		cmocka_unit_test(test_the_nth_write_fails),
 		cmocka_unit_test(test_a_failed_sync_poisons_the_store),

@@ -18,7 +18,7 @@ test_the_nth_allocation_fails(void **state)
 	char number[16], trace[600], store[600], turn[16];
 	struct run run = { .dir = "disk", .trace = trace, .malloc_fails = true,
 		.env = { { "KP_PAGES_SEEM", "1" }, { "KP_MALLOC_FAIL", turn } },
-		.args = { "work", store, number, "90", "fsync" } };
+		.args = { "work", store, number, "240", "fsync" } };
 
 	(void)state;
 	snprintf(trace, sizeof(trace), "%s/trace", here);
@@ -29,7 +29,8 @@ test_the_nth_allocation_fails(void **state)
 		int status;
 
 		snprintf(number, sizeof(number), "%u", seed + i);
-		snprintf(turn, sizeof(turn), "%u%s", 1 + rng_below(&r, 1500),
+		/* A quarter while it opens, the others at work. */
+		snprintf(turn, sizeof(turn), "%u%s", 1 + rng_below(&r, i % 4 ? 14000 : 2000),
 		    rng_below(&r, 20) ? "" : "+");
 		status = run_driver(&run);
 		if (status != 0 && status != 2)

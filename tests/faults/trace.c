@@ -35,6 +35,10 @@ add_mark(struct trace *t, char mark, int64_t value)
 		t->faults++;
 		return;
 	}
+	if (mark == 'X') {
+		t->stuck++;
+		return;
+	}
 	if (mark == 'S') {
 		assert_true(t->n_fates < MESSAGES_MAX);
 		t->fates[t->n_fates++] = (struct fate){ value, now, NEVER, NEVER, NEVER, NEVER,
@@ -46,7 +50,7 @@ add_mark(struct trace *t, char mark, int64_t value)
 	switch (mark) {
 	case 'A': f->answered = now; break;
 	case 'F': f->refused = now; break;
-	case 'D': f->remove = now; break;
+	case 'D': f->remove = f->remove < now ? f->remove : now; break;
 	case 'd': f->removed = now; break;
 	case 'B': f->bury = now; break;
 	case 'b': f->buried = now; break;

@@ -25,6 +25,7 @@ struct trace {
 	struct fate *fates;		/* by number of the message */
 	size_t n_fates;
 	size_t faults;
+	size_t stuck;			/* a removal had to wait for room */
 };
 
 /* Fails the running test when there is none. */

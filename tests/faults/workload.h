@@ -45,8 +45,8 @@ const char *workload_compare(unsigned seed, unsigned n, const struct store_row *
  *	A n	told that it is kept
  *	D n	removal handed over		d n	told that it is done
  *	B n	to be a dead letter		b n	told that it is one
+ *	X	rows could not leave a full disk	M	memory ran out
  */
-#define MARKS "SAFDdBb"
 
 /* A point in a trace past the end of it. */
 #define NEVER UINT64_MAX
