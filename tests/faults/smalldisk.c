@@ -49,6 +49,16 @@ smalldisk_mount(const char *dir, size_t bytes)
 }
 
 void
+smalldisk_resize(const char *dir, size_t bytes)
+{
+	char options[64];
+
+	snprintf(options, sizeof(options), "size=%zu", bytes);
+	if (mount("small", dir, "tmpfs", MS_REMOUNT | MS_NOSUID | MS_NODEV, options) < 0)
+		fail_msg("remount %s: %s", dir, strerror(errno));
+}
+
+void
 smalldisk_unmount(const char *dir)
 {
 	umount2(dir, MNT_DETACH);

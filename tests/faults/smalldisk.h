@@ -12,6 +12,8 @@
 bool smalldisk_allowed(void);
 /* An empty disk at the folder, which is made. Fails the running test if it cannot. */
 void smalldisk_mount(const char *dir, size_t bytes);
+/* Others have made room. */
+void smalldisk_resize(const char *dir, size_t bytes);
 void smalldisk_unmount(const char *dir);
 
 #endif

@@ -299,7 +299,7 @@ enough(uint64_t want)
 	return operations ? operations() >= want : n_messages >= COMMANDS_MAX;
 }
 
-/* A third of the work in each opening; a store that failed is tried some more. */
+/* A third of the work in each opening; what fails is tried some more. */
 static void
 work(const char *path, uint64_t want, enum conf_durability durability)
 {
@@ -308,8 +308,9 @@ work(const char *path, uint64_t want, enum conf_durability durability)
 
 		open_store(path, durability);
 		while (!enough(want * part / 3) && in_vain < 20) {
+			worst = KP_OK;
 			step();
-			in_vain += failed;
+			in_vain += worst != KP_OK;
 		}
 		close_store();
 		if (failed)

@@ -65,6 +65,7 @@ fill(struct tally *tally, unsigned seed, size_t bytes, size_t others, bool by_mo
 	struct run r = { .dir = "small", .trace = trace, .keep = by_mount,
 		.env = { { "KP_SHIM_BRIEF", "1" }, { by_mount ? NULL : "KP_SHIM_QUOTA", quota } },
 		.args = { "fill", store, number, cycles, ballast } };
+	struct check c;
 	int status;
 
 	snprintf(number, sizeof(number), "%u", seed);
@@ -80,6 +81,12 @@ fill(struct tally *tally, unsigned seed, size_t bytes, size_t others, bool by_mo
 	if (status != 128 + SIGKILL)
 		fail_msg("disk of %zu bytes, seed=%u: status %d: %s", bytes, seed, status,
 		    run_log());
+	/* Opened while it is full it may have to wait for room, no more than that. */
+	if (by_mount) {
+		check_store(store, &(struct trace){ 0 }, NEVER, 0, &c);
+		assert_true(!c.crashed && c.opened && c.salvaged < 0);
+		smalldisk_resize("small", 2 * bytes + 16 * MIB);
+	}
 	judge(tally, "small", seed, "full disk");
 	if (by_mount)
 		smalldisk_unmount("small");	/* so that the next begins empty */
