@@ -99,15 +99,16 @@ run_driver(const struct run *r)
 const char *
 run_log(void)
 {
-	static char text[600];
+	static char text[1000];
+	char line[1000];
 	FILE *f = fopen("driver.log", "re");
-	size_t n;
 
-	if (f && fseek(f, -(long)(sizeof(text) - 1), SEEK_END) < 0)
-		rewind(f);
-	n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-
-	text[n] = '\0';
+	text[0] = '\0';
+	while (f && fgets(line, sizeof(line), f)) {
+		snprintf(text, sizeof(text), "%s", line);
+		if (strstr(line, "store_driver: ") || strstr(line, "ERROR: AddressSanitizer"))
+			break;
+	}
 	if (f)
 		fclose(f);
 	return text;

@@ -18,7 +18,7 @@ struct run {
 /* Exit status, 128 + signal, or -1 when it did not end in time. Its standard error
  * is in `driver.log`. */
 int run_driver(const struct run *r);
-/* The end of driver.log, for a message of a test. */
+/* The line of driver.log that says what was wrong, or the last one. */
 const char *run_log(void);
 /* Absolute, without links; static. */
 const char *run_absolute(const char *path);

@@ -83,7 +83,7 @@ fails(const void *caller)
 /* ASan's, where it is there; libc's before anything can be looked up. */
 #define NEXT(name, real)							\
 	static __typeof__(name) *next;						\
-	static _Thread_local bool looking;					\
+	static bool looking;	/* before there are threads */			\
 	if (next == NULL && !looking) {						\
 		looking = true;							\
 		next = (__typeof__(name) *)(uintptr_t)dlsym(RTLD_NEXT, #name);	\

@@ -9,10 +9,19 @@
 
 static char here[500];
 
+/* The loop ends the process where it cannot have a timer: see loop_timer_set(). Not
+ * so where the heap is broken. */
+static bool
+ended_for_a_timer(int status)
+{
+	return status == 128 + SIGABRT && strstr(run_log(), "free()") == NULL &&
+	    strstr(run_log(), "malloc()") == NULL && strstr(run_log(), "corrupt") == NULL;
+}
+
 static void
 test_the_nth_allocation_fails(void **state)
 {
-	unsigned seed = unit_seed(), n = unit_rounds(200, 5000), faults = 0, unopened = 0;
+	unsigned seed = unit_seed(), n = unit_rounds(200, 5000), faults = 0, unopened = 0, ended = 0;
 	struct rng r = rng_of(seed, 11);
 	size_t acknowledged = 0, refused = 0;
 	char number[16], trace[600], store[600], turn[16];
@@ -33,7 +42,8 @@ test_the_nth_allocation_fails(void **state)
 		snprintf(turn, sizeof(turn), "%u%s", 1 + rng_below(&r, i % 4 ? 14000 : 2000),
 		    rng_below(&r, 20) ? "" : "+");
 		status = run_driver(&run);
-		if (status != 0 && status != 2)
+		ended += status == 128 + SIGABRT;
+		if (status != 0 && status != 2 && !ended_for_a_timer(status))
 			fail_msg("KP_MALLOC_FAIL=%s seed=%u: status %d: %s", turn, seed + i,
 			    status, run_log());
 		trace_read(&t, trace, seed + i);
@@ -48,8 +58,9 @@ test_the_nth_allocation_fails(void **state)
 		trace_free(&t);
 	}
 	print_message("memory: runs=%u faults=%u acknowledged=%zu refused=%zu lost=0 "
-	    "refused_to_open=%u seed=%u\n", n, faults, acknowledged, refused, unopened, seed);
-	assert_true(faults > n / 2 && refused > 0);
+	    "refused_to_open=%u ended=%u seed=%u\n", n, faults, acknowledged, refused, unopened,
+	    ended, seed);
+	assert_true(faults > n / 2 && refused > 0 && ended < n / 4);
 }
 
 int
