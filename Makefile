@@ -25,6 +25,7 @@ LAUNCH  := $(wildcard deploy/launcher/*.c deploy/admin/*.c)
 UNIT    := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 IT      := $(patsubst tests/it/test_%.c,%,$(wildcard tests/it/test_*.c))
 FAULT   := $(patsubst tests/faults/test_%.c,%,$(wildcard tests/faults/test_*.c))
+FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 IT_LIB  := $(filter-out tests/it/test_%,$(wildcard tests/it/*.c)) $(THREADS)
 
 obj      = $(patsubst %.c,$(B)/%.o,$(1))
@@ -70,6 +71,17 @@ $(B)/test_common_%: $(B)/tests/unit/test_common_%.o $(call obj,$(COMMON))
 	$(Q)$(CC) $(LINK) -o $@ $^ -lcmocka
 $(B)/it_%: $(B)/tests/it/test_%.o $(call obj,$(IT_LIB) $(COMMON))
 	$(Q)$(CC) $(LINK) -o $@ $^ -lrdkafka -lcmocka -lpthread
+
+# Fuzz targets, by libFuzzer (LIBFUZZER=1, with clang) or by a driver of our own.
+FUZZ_BY = $(if $(LIBFUZZER),-fsanitize=fuzzer,$(call obj,tests/fuzz/driver.c))
+$(B)/fuzz_fcgi_%: $(B)/tests/fuzz/fuzz_fcgi_%.o $(FCGI_T) $(filter %.o,$(FUZZ_BY))
+	$(Q)$(CC) $(LINK) -o $@ $(filter %.o,$^) $(filter -%,$(FUZZ_BY)) $(FCGI_LIBS)
+$(B)/fuzz_helper_%: $(B)/tests/fuzz/fuzz_helper_%.o $(HELPER_T) $(filter %.o,$(FUZZ_BY))
+	$(Q)$(CC) $(LINK) -o $@ $(filter %.o,$^) $(filter -%,$(FUZZ_BY)) $(HELPER_LIBS)
+$(B)/fuzz_common_%: $(B)/tests/fuzz/fuzz_common_%.o $(call obj,$(COMMON)) $(filter %.o,$(FUZZ_BY))
+	$(Q)$(CC) $(LINK) -o $@ $(filter %.o,$^) $(filter -%,$(FUZZ_BY))
+.PHONY: fuzz-targets
+fuzz-targets: $(FUZZ:%=$(B)/fuzz_%)
 
 # The same programs with the places of common/fault.h: tests choose where they die.
 .PHONY: faults
