@@ -284,6 +284,11 @@ json_parse_offsets(struct kp_slice body, struct json_doc *doc, struct msg_offset
 		snprintf(why, why_cap, "nested deeper than %d levels", DEPTH_MAX);
 		return KP_EBADREQ;
 	}
+	/* Behind a number jansson passes over it. */
+	if (body.n && memchr(body.p, '\0', body.n)) {
+		snprintf(why, why_cap, "a NUL byte is no JSON");
+		return KP_EBADREQ;
+	}
 	root = json_loadb((const char *)body.p, body.n,
 	    JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
 	doc->root = root;

@@ -262,6 +262,28 @@ test_bad_offsets_bodies_are_refused_with_the_place(void **state)
 	}
 }
 
+/* A parser that reads C strings may take it for an end, or for nothing. */
+static void
+test_offsets_body_with_a_nul_byte_is_refused(void **state)
+{
+	static const char whole[] = "[{\"partition\": 1, \"offset\": 23, \"metadata\": \"m\"}] ";
+	struct msg_offsets m = { 0 };
+	struct json_doc doc;
+	char why[256];
+
+	(void)state;
+	for (size_t i = 0; i <= strlen(whole); i++) {
+		uint8_t *copy = exact_copy(whole, sizeof(whole));
+
+		memmove(copy + i + 1, copy + i, strlen(whole) - i);
+		copy[i] = '\0';
+		assert_err(json_parse_offsets((struct kp_slice){ copy, sizeof(whole) }, &doc, &m,
+		    why, sizeof(why)), KP_EBADREQ);
+		json_doc_free(&doc);
+		free(copy);
+	}
+}
+
 /* `n` times `unit` as the list's text, or bare. */
 static enum kp_err
 parse_repeated(const char *unit, size_t n, const char *before, const char *after)
@@ -315,6 +337,7 @@ main(void)
 		cmocka_unit_test(test_consumers_are_sorted_and_idle_members_left_out),
 		cmocka_unit_test(test_offsets_body_as_a_reply_gave_it),
 		cmocka_unit_test(test_bad_offsets_bodies_are_refused_with_the_place),
+		cmocka_unit_test(test_offsets_body_with_a_nul_byte_is_refused),
 		cmocka_unit_test(test_offsets_body_limits),
 	};
 
