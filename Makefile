@@ -80,8 +80,24 @@ $(B)/fuzz_helper_%: $(B)/tests/fuzz/fuzz_helper_%.o $(HELPER_T) $(filter %.o,$(F
 	$(Q)$(CC) $(LINK) -o $@ $(filter %.o,$^) $(filter -%,$(FUZZ_BY)) $(HELPER_LIBS)
 $(B)/fuzz_common_%: $(B)/tests/fuzz/fuzz_common_%.o $(call obj,$(COMMON)) $(filter %.o,$(FUZZ_BY))
 	$(Q)$(CC) $(LINK) -o $@ $(filter %.o,$^) $(filter -%,$(FUZZ_BY))
-.PHONY: fuzz-targets
-fuzz-targets: $(FUZZ:%=$(B)/fuzz_%)
+# Our parsers as a filter, to be compared with Python's.
+$(B)/parsefilter: $(B)/tests/fuzz/filter.o $(FCGI_T)
+	$(Q)$(CC) $(LINK) -o $@ $^ $(FCGI_LIBS)
+.PHONY: fuzz-targets check-fuzz fuzz
+fuzz-targets: $(FUZZ:%=$(B)/fuzz_%) $(B)/parsefilter
+# A quick look in the gate, in the build with sanitizers; and `make fuzz` for as long as
+# one likes, with libFuzzer where clang is.
+check-fuzz:
+	@$(MAKE) --no-print-directory $(ASAN) fuzz-targets
+	@tests/fuzz/run.sh $${KP_FUZZ_SECONDS:-8} $(FUZZ:%=$(B)/asan/fuzz_%)
+	@python3 tests/fuzz/differential.py $(B)/asan/parsefilter $(if $(KP_LONG),1000000,100000)
+CLANG := $(firstword $(shell command -v clang clang-14))
+LIBFUZZER_BUILD = B=$(B)/libfuzzer LIBFUZZER=1 CC=$(CLANG) SAN=address,undefined,fuzzer-no-link \
+                  CFLAGS='-O1 -g'
+fuzz:
+	@$(MAKE) --no-print-directory $(if $(CLANG),$(LIBFUZZER_BUILD),$(ASAN)) fuzz-targets
+	@tests/fuzz/run.sh $${KP_FUZZ_SECONDS:-600} \
+	    $(FUZZ:%=$(B)/$(if $(CLANG),libfuzzer,asan)/fuzz_%)
 
 # The same programs with the places of common/fault.h: tests choose where they die.
 .PHONY: faults

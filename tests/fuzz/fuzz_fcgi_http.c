@@ -15,13 +15,13 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "common/msg.h"
+#include "common/msg_store.h"
 #include "common/sock.h"
 #include "fcgi/http.h"
 #include "fcgi/serve.h"
 #include "tests/fuzz/fuzz.h"
 
-#define RAW_MAX 4096			/* its answers must fit into a socket's buffer */
+#define RAW_MAX 4096
 
 static char dir[] = "/tmp/kp-fuzz-XXXXXX";
 static char path[64];
@@ -106,6 +106,33 @@ answer_consume(const struct wire_frame *f, struct kp_buf *out)
 	return MSG_MESSAGE;
 }
 
+/* A trouble with everything that a line of a head must not have. */
+#define EVIL LIT("down\r\nX-Evil: 1\r\n\r\n\xff<>")
+
+static uint8_t
+answer_status(struct kp_buf *out)
+{
+	const struct msg_part part = { PART_DOWN, 1, 2, EVIL };
+	const struct msg_status reply = { .version = LIT("1"), .durability = EVIL,
+	    .kafka = part, .zookeeper = part, .store = part };
+
+	PROMISE(msg_status_encode(out, &reply) == KP_OK);
+	return MSG_STATUS;
+}
+
+static uint8_t
+answer_find(const struct wire_frame *f, struct kp_buf *out)
+{
+	struct msg_receipt reply = { .partition = -1, .offset = -1, .reason = EVIL };
+	struct msg_find m;
+
+	PROMISE(msg_find_decode(f->body, &m) == KP_OK && m.id > 0);
+	reply.id = m.id;
+	reply.state = m.id % 3;
+	PROMISE(msg_receipt_encode(out, &reply) == KP_OK);
+	return MSG_RECEIPT;
+}
+
 static uint8_t
 answer_frame(const struct wire_frame *f, struct kp_buf *out)
 {
@@ -120,12 +147,13 @@ answer_frame(const struct wire_frame *f, struct kp_buf *out)
 		return answer_set_offsets(f);
 	case MSG_GET_CONSUMERS:
 		return answer_consumers(f, out);
-	case MSG_PING:
-		return MSG_DONE;
+	case MSG_GET_STATUS:
+		return answer_status(out);
+	case MSG_FIND_MESSAGE:
+		return answer_find(f, out);
 	default:
-		PROMISE(kp_err_name(KP_EKAFKA) && msg_error_encode(out,
-		    &(struct msg_error){ KP_ENOTFOUND, 0, LIT("") }) == KP_OK);
-		return MSG_ERROR;
+		PROMISE(f->type == MSG_PING);
+		return MSG_DONE;
 	}
 }
 
@@ -330,7 +358,7 @@ check_head_line(struct kp_slice line, size_t *length)
 {
 	static const char *const known[] = {
 		"Status: ", "Content-Type: application/json", "Content-Type: text/plain",
-		"Content-Length: ", "Retry-After: ", "Allow: ",
+		"Content-Length: ", "Retry-After: ", "Allow: ", "X-Kafka-Pixy-Id: ",
 	};
 	bool found = false;
 
@@ -366,35 +394,45 @@ check_answer(struct kp_slice in, bool is_head)
 	json_decref(root);
 }
 
-static void
-read_all(int fd, struct kp_buf *out)
+struct web_server {
+	int fd;
+	struct kp_buf *answer;
+};
+
+/* Reads while the responder serves: it waits for that. */
+static void *
+read_all(void *arg)
 {
+	struct web_server *w = arg;
 	ssize_t k = 1;
 
-	while (k > 0 && kp_buf_reserve(out, 65536)) {
-		k = read(fd, out->p + out->len, 65536);
-		out->len += k > 0 ? (size_t)k : 0;
+	while (k > 0 && kp_buf_reserve(w->answer, 4096)) {
+		k = read(w->fd, w->answer->p + w->answer->len, 4096);
+		w->answer->len += k > 0 ? (size_t)k : 0;
 	}
+	close(w->fd);
+	return NULL;
 }
 
+/* After bytes that need not be a whole request, there are no more. */
 static void
-serve_one(struct kp_slice request, bool waits, struct kp_buf *answer)
+serve_one(struct kp_slice request, bool cut, struct kp_buf *answer)
 {
+	struct web_server w = { .answer = answer };
 	int room = 1 << 20, fd[2];
+	pthread_t thread;
 
 	PROMISE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) == 0);
 	setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	PROMISE(write(fd[0], request.p, request.n) == (ssize_t)request.n);
-	/* A long poll ends when its asker is seen to go. For all others it is the better
-	 * way: libfcgi waits for that before it closes a connection. */
-	if (!waits)
+	if (cut)
 		shutdown(fd[0], SHUT_WR);
+	w.fd = fd[0];
+	PROMISE(pthread_create(&thread, NULL, read_all, &w) == 0);
 	fd[1] = serve_fastcgi(serve, fd[1], true);
 	if (fd[1] >= 0)
 		close(fd[1]);
-	read_all(fd[0], answer);
-	close(fd[0]);
+	pthread_join(thread, NULL);
 }
 
 int
@@ -414,7 +452,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		kp_buf_put(&request, data + 1, size - 1);
 	else
 		put_request(&request, (struct kp_slice){ data, size });
-	serve_one(kp_buf_slice(&request), !raw && memmem(data, size, "GET", 3), &answer);
+	serve_one(kp_buf_slice(&request), raw, &answer);
 	if (take_stdout(kp_buf_slice(&answer), &out) || !raw)
 		check_answer(kp_buf_slice(&out), memmem(data, size, "HEAD", 4) != NULL &&
 		    (out.len < 4 || memcmp(out.p + out.len - 4, "\r\n\r\n", 4) == 0));

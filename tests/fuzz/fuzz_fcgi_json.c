@@ -5,6 +5,7 @@
  */
 #include <jansson.h>
 
+#include "common/status_json.h"
 #include "fcgi/json.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -124,6 +125,33 @@ check_consumers(struct kp_buf *b, struct kp_slice group, struct kp_slice member)
 	json_decref(root);
 }
 
+static void
+check_receipt(struct kp_buf *b, struct kp_slice reason)
+{
+	const struct msg_receipt m = { 5, RECEIPT_DEAD, -1, -1, reason };
+	json_t *root;
+
+	json_receipt(b, &m);
+	root = parse(b);
+	check_text(json_object_get(root, "reason"), reason);
+	json_decref(root);
+}
+
+static void
+check_status(struct kp_buf *b, struct kp_slice error)
+{
+	const struct msg_part part = { PART_DOWN, 1, 2, error };
+	const struct msg_status m = { .version = error, .durability = LIT("fsync"),
+	    .kafka = part, .zookeeper = part, .store = part };
+	json_t *root;
+
+	json_status(b, &m, INT64_MAX);
+	root = parse(b);
+	check_text(json_object_get(root, "version"), error);
+	check_text(json_object_get(json_object_get(root, "kafka"), "lastError"), error);
+	json_decref(root);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -137,6 +165,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	root = parse(&b);
 	check_text(json_object_get(root, "error"), (struct kp_slice){ exact, size });
 	json_decref(root);
+	check_receipt(&b, rest);
+	check_status(&b, rest);
 	check_message(&b, first, rest);
 	check_message(&b, (struct kp_slice){ 0 }, (struct kp_slice){ exact, size });
 	/* As keys of an object jansson takes no NUL. */
