@@ -11,6 +11,7 @@
 
 #include "common/conf.h"
 #include "common/log.h"
+#include "common/privacy.h"
 #include "common/sock.h"
 #include "fcgi/consume.h"
 #include "fcgi/http.h"
@@ -129,6 +130,7 @@ main(int argc, char **argv)
 	char why[512];
 	int status;
 
+	privacy_begin();
 	tune_memory();
 	signal(SIGPIPE, SIG_IGN);
 	fastcgi = http_is_fastcgi();

@@ -12,12 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/privacy.h"
 #include "helper/admin/health.h"
 #include "helper/consume/group.h"
 #include "helper/consume/zk.h"
@@ -89,14 +89,12 @@ default_store(struct conf *c)
 	return c->store ? KP_OK : KP_ENOMEM;
 }
 
-/* A core file would hold messages and secrets; many peers need many descriptors. */
+/* Many peers need many descriptors. */
 static void
 set_limits(void)
 {
-	struct rlimit files, none = { 0, 0 };
+	struct rlimit files;
 
-	setrlimit(RLIMIT_CORE, &none);
-	prctl(PR_SET_DUMPABLE, 0);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max < 65536 ? files.rlim_max : 65536;
 		setrlimit(RLIMIT_NOFILE, &files);
@@ -296,6 +294,7 @@ main(int argc, char **argv)
 	static struct boot b;
 	char why[512];
 
+	privacy_begin();
 	if (conf_load(&b.h.conf, CONF_HELPER, argc, argv, why, sizeof(why)) != KP_OK) {
 		fprintf(stderr, "kafka-pixy-helper: %s\n", why);
 		return EXIT_USAGE;

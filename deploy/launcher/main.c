@@ -13,6 +13,7 @@
 
 #include "common/conf.h"
 #include "common/log.h"
+#include "common/privacy.h"
 #include "deploy/admin/admin.h"
 #include "deploy/launcher/launch.h"
 #include "deploy/launcher/signals.h"
@@ -157,6 +158,7 @@ main(int argc, char **argv)
 	enum kp_err err;
 	int status;
 
+	privacy_begin();
 	if (argc == 2 && strcmp(argv[1], "help") == 0)
 		return print_help();
 	if (argc > 1 && argv[1][0] != '-')
@@ -172,6 +174,7 @@ main(int argc, char **argv)
 	} else {
 		log_init("kafka-pixy", (enum log_level)c.log_level);
 		err = change_user(&c);
+		privacy_begin();
 		status = err == KP_OK ? serve(&c) :
 		    err == KP_EBADREQ ? EXIT_USAGE : EXIT_FAILURE;
 	}

@@ -115,8 +115,10 @@ put_main(struct kp_buf *b, const struct nginx_conf *n)
 
 	if (connections > CONNECTIONS_MAX)
 		connections = CONNECTIONS_MAX;
+	/* Its lesser errors quote the request line, and a key of a message is in there. That
+	 * a responder is not there is known without them. */
 	kp_buf_puts(b, "# Written by kafka-pixy at each start.\n"
-	    "daemon off;\nerror_log stderr error;\npid ");
+	    "daemon off;\nerror_log stderr alert;\npid ");
 	put_path(b, "", n->run_dir, "/nginx.pid");
 	kp_buf_printf(b, ";\nworker_processes %llu;\nworker_rlimit_nofile %llu;\n",
 	    (unsigned long long)n->workers, (unsigned long long)n->files_max);
