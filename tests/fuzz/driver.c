@@ -350,7 +350,8 @@ main(int argc, char **argv)
 	name = strrchr(program, '/');
 	while (optind < argc)
 		read_files(argv[optind++]);
-	random_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
+	random_state = seed ? strtoull(seed, NULL, 10) :
+	    (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
 	if (n_files == 0) {
 		fprintf(stderr, "%s: no file to begin with\n", program);
 		return 2;
@@ -364,7 +365,7 @@ main(int argc, char **argv)
 		run(files[i].p, files[i].n);
 	if (for_s > 0)
 		runs = fuzz(start + for_s);
-	printf("%s: corpus=%zu runs=%llu seconds=%.1f seed=%d\n", name ? name + 1 : program, n_files,
-	    (unsigned long long)(n_files + runs), seconds() - start, c);
+	printf("%s: corpus=%zu runs=%llu seconds=%.1f seed=%d\n", name ? name + 1 : program,
+	    n_files, (unsigned long long)(n_files + runs), seconds() - start, c);
 	return 0;
 }

@@ -79,7 +79,8 @@ answer_consumers(const struct wire_frame *f, struct kp_buf *out)
 static uint8_t
 answer_produce(const struct wire_frame *f, struct kp_buf *out)
 {
-	static const struct msg_error refused = { KP_EKAFKA, 0, LIT("no\r\nX-Evil: 1\r\n\r\n\xff") };
+	static const struct msg_error refused = { KP_EKAFKA, 0,
+	    LIT("no\r\nX-Evil: 1\r\n\r\n\xff") };
 	const struct msg_produced reply = { 1, 2, 3 };
 	struct msg_produce m;
 

@@ -66,7 +66,8 @@ check_base64(const json_t *v, struct kp_slice s)
 	PROMISE(text && n == (s.n + 2) / 3 * 4);
 	for (size_t i = 0; i < n; i += 4) {
 		size_t pad = (size_t)(text[i + 2] == '=') + (text[i + 3] == '=');
-		uint32_t bits = (uint32_t)digit(text[i]) << 18 | (uint32_t)digit(text[i + 1]) << 12 |
+		uint32_t bits = (uint32_t)digit(text[i]) << 18 |
+		    (uint32_t)digit(text[i + 1]) << 12 |
 		    (uint32_t)(pad > 1 ? 0 : digit(text[i + 2])) << 6 |
 		    (uint32_t)(pad ? 0 : digit(text[i + 3]));
 
