@@ -89,7 +89,7 @@ fuzz-targets: $(FUZZ:%=$(B)/fuzz_%) $(B)/parsefilter
 # one likes, with libFuzzer where clang is.
 check-fuzz:
 	@$(MAKE) --no-print-directory $(ASAN) fuzz-targets
-	@tests/fuzz/run.sh $${KP_FUZZ_SECONDS:-8} $(FUZZ:%=$(B)/asan/fuzz_%)
+	@tests/fuzz/run.sh $${KP_FUZZ_SECONDS:-7} $(FUZZ:%=$(B)/asan/fuzz_%)
 	@python3 tests/fuzz/differential.py $(B)/asan/parsefilter $(if $(KP_LONG),1000000,100000)
 CLANG := $(firstword $(shell command -v clang clang-14))
 LIBFUZZER_BUILD = B=$(B)/libfuzzer LIBFUZZER=1 CC=$(CLANG) SAN=address,undefined,fuzzer-no-link \
@@ -159,6 +159,7 @@ check:
 	$(MAKE) $(BESIDE) check-it check-e2e
 	$(MAKE) tsan
 	$(MAKE) asan
+	$(MAKE) check-fuzz
 
 # The same random tests with large numbers, and those that take long: 2 h at most. The
 # last one measures a speed, so it runs alone.
@@ -225,6 +226,7 @@ help:
 	@echo "make check         installs what the tests need and runs all of them"
 	@echo "make check-long    the random ones with large numbers, and the long ones: up to 2 h"
 	@echo "make check-layers check-unit check-it check-e2e    some of them"
+	@echo "make fuzz          looks for bytes that break a parser, for KP_FUZZ_SECONDS a target"
 	@echo "make asan tsan     builds and tests under the sanitizers"
 	@echo "make install       PREFIX=$(PREFIX) DESTDIR= SYSCONFDIR=$(SYSCONFDIR)"
 	@echo "make clean"
