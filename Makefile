@@ -24,7 +24,7 @@ HELPER  := $(wildcard helper/*.c helper/*/*.c) $(THREADS)
 LAUNCH  := $(wildcard deploy/launcher/*.c deploy/admin/*.c)
 UNIT    := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 IT      := $(patsubst tests/it/test_%.c,%,$(wildcard tests/it/test_*.c))
-FAULT   := $(patsubst tests/faults/test_%.c,%,$(wildcard tests/faults/test_*.c))
+DISK    := $(patsubst tests/faults/test_%.c,%,$(wildcard tests/faults/test_*.c))
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 IT_LIB  := $(filter-out tests/it/test_%,$(wildcard tests/it/*.c)) $(THREADS)
 
@@ -119,11 +119,11 @@ $(B)/store_driver: $(DRIVER:%=$(B)/tests/faults/%.o) $(STORE_T)
 $(B)/faults_%: $(B)/tests/faults/test_%.o $(call obj,$(FAULT_LIB)) $(STORE_T) \
     $(call obj,$(filter-out tests/it/test_%,$(wildcard tests/it/*.c)))
 	$(Q)$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS) -lcmocka
-FAULT_BINS = $(B)/shim.so $(B)/shim_malloc.so $(B)/store_driver $(FAULT:%=$(B)/faults_%)
+FAULT_BINS = $(B)/shim.so $(B)/shim_malloc.so $(B)/store_driver $(DISK:%=$(B)/faults_%)
 
 .PHONY: check-faults
 check-faults: $(B)/kafka-pixy-helper $(FAULT_BINS) faults
-	@KP_BUILD=$(B) tests/run.sh faults $(FAULT:%=$(B)/faults_%)
+	@KP_BUILD=$(B) tests/run.sh faults $(DISK:%=$(B)/faults_%)
 
 .PHONY: check-unit check-it check-layers check-e2e
 check-unit: $(UNIT:%=$(B)/test_%)
@@ -133,7 +133,7 @@ check-it: $(B)/kafka-pixy-helper $(IT:%=$(B)/it_%)
 check-layers:
 	@tests/lint.sh
 check-e2e: $(BINS) $(B)/zkdrive $(B)/load faults
-	@KP_BUILD=$(B) tests/e2e/run
+	@KP_BUILD=$(B) tests/e2e/run $(KP_E2E)
 
 # Our side of the coordination alone, for tests on a real ZooKeeper.
 $(B)/zkdrive: $(B)/tests/e2e/zkdrive.o $(HELPER_T)
@@ -144,7 +144,8 @@ $(B)/load: $(B)/tests/e2e/load.o
 	$(Q)$(CC) $(LINK) -o $@ $^ -lpthread
 
 .PHONY: tests
-tests: $(UNIT:%=$(B)/test_%) $(IT:%=$(B)/it_%) $(B)/zkdrive $(B)/load
+tests: $(UNIT:%=$(B)/test_%) $(IT:%=$(B)/it_%) $(B)/zkdrive $(B)/load \
+    $(if $(filter thread,$(SAN)),,$(FAULT_BINS))
 
 # Everything, on everything: installs what is missing, then the plain build with all
 # tests, and all of them again under the sanitizers. Both kinds of tests on Kafka
@@ -156,8 +157,7 @@ check:
 	tests/setup.sh
 	$(MAKE) -j$(JOBS) all tests
 	$(MAKE) check-layers check-unit
-	$(MAKE) $(BESIDE) check-it check-e2e
-	$(MAKE) tsan
+	$(MAKE) $(BESIDE) check-it check-e2e check-faults
 	$(MAKE) asan
 	$(MAKE) check-fuzz
 
@@ -173,18 +173,22 @@ check-long:
 	$(MAKE) -j$(JOBS) all tests faults
 	timeout -k 60 7200 $(MAKE) check-long-steps
 check-long-steps:
+	$(MAKE) tsan
 	$(MAKE) check-it
 	$(MAKE) check-faults
 	KP_BUILD=$(B) KP_JOBS=2 tests/e2e/run $(LONG_E2E)
 	KP_BUILD=$(B) tests/e2e/run test_long.py -n 0
 
-# The sanitizers' own builds, beside the plain one.
+# The sanitizers' own builds, beside the plain one. Tests that kill at random are about
+# promises, not about memory: they are not repeated.
+ASAN_E2E := test_contract.py test_bad_input.py test_longpoll.py test_operator.py test_launcher.py \
+            test_groups.py test_coordination.py
 ASAN := B=$(B)/asan SAN=address,undefined CFLAGS='-O1 -g'
 TSAN := B=$(B)/tsan SAN=thread CFLAGS='-O1 -g'
 asan:
 	$(MAKE) -j$(JOBS) $(ASAN) all tests
 	$(MAKE) $(ASAN) check-unit
-	$(MAKE) $(BESIDE) $(ASAN) check-it check-e2e
+	$(MAKE) $(BESIDE) $(ASAN) check-it check-e2e check-faults KP_E2E='$(ASAN_E2E)'
 tsan: export TSAN_OPTIONS = suppressions=$(CURDIR)/tests/tsan.supp
 tsan:
 	$(MAKE) -j$(JOBS) $(TSAN) all tests
@@ -225,7 +229,7 @@ help:
 	@echo "make demo          the quick start, with a broker in memory"
 	@echo "make check         installs what the tests need and runs all of them"
 	@echo "make check-long    the random ones with large numbers, and the long ones: up to 2 h"
-	@echo "make check-layers check-unit check-it check-e2e    some of them"
+	@echo "make check-layers check-unit check-it check-faults check-e2e    some of them"
 	@echo "make fuzz          looks for bytes that break a parser, for KP_FUZZ_SECONDS a target"
 	@echo "make asan tsan     builds and tests under the sanitizers"
 	@echo "make install       PREFIX=$(PREFIX) DESTDIR= SYSCONFDIR=$(SYSCONFDIR)"

@@ -6,6 +6,7 @@ left (the caller counts those and says so); no sample lies past a message that n
 seen twice was out, or not committed yet, when something died.
 """
 
+import bisect
 import itertools
 import threading
 import time
@@ -18,8 +19,9 @@ import fastcgi
 from procs import wait_for
 from web import messages
 
-# Confirmed messages are committed each 500 ms by a timer of 250 ms; the rest is the way to Kafka on a busy machine.
-COMMIT_INTERVAL = 3.0
+# Confirmed messages are committed each 500 ms by a timer of 250 ms; the rest is the way to Kafka on a busy machine,
+# which is longest for the first commit of a group.
+COMMIT_INTERVAL = 5.0
 # From the byte that the web server passed on to the line that the client notes.
 CLIENT_LATE = 2.0
 
@@ -156,19 +158,25 @@ class ConsumerOracle:
                 f"COMMITTED {committed} of partition {p} {done[p][committed - 1] - when:.1f} s before it was seen")
 
     def _twice(self, interval):
-        """What came again though nothing died between a commit interval after it and the second time."""
+        """What came again though nothing died in between, or though it was seen to be committed when that died."""
         last, bad, self.dups, self.oldest = {}, [], 0, 0.0
         for s in sorted(self.log, key=lambda s: s.time):
             at = (s.partition, s.offset)
             if at in last:
                 self.dups += 1
                 # The reply of a request that was under way may be noted a little after the fault.
-                ages = [t - last[at] for t, _ in self.faults if last[at] - 0.5 <= t <= s.time]
+                ages = [t - last[at] for t, _ in self.faults
+                        if last[at] - 0.5 <= t <= s.time and self._committed(s.partition, t) <= s.offset]
                 self.oldest = max(self.oldest, min(ages, default=0))
                 if not ages or min(ages) > interval:
                     bad.append((*at, round(last[at], 2), round(s.time, 2)))
             last[at] = s.time
         return bad
+
+    def _committed(self, partition, when):
+        """The last that was sampled before `when`."""
+        at = bisect.bisect_left(self.samples, when, key=lambda sample: sample[0])
+        return next((offset for _, p, offset in reversed(self.samples[:at]) if p == partition), 0)
 
     def counts(self):
         return (f"{len(self.log)} consumed, {len(self.faults)} faults, {len(self.samples)} commits sampled, "

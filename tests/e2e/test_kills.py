@@ -188,10 +188,14 @@ def test_the_oracle_finds_out(stand, kafka_kraft, name, note, promise):
     while not lost:
         assert kills < 50, f"{promise}: nothing was found to be lost: {oracle.counts()}"
         at.stop()
-        at.helper.start(KP_BREAK=promise)
+        at.helper.start(KP_BREAK=promise, KP_KILL_AT=f"P2:{rng.randint(300, 500)}")
         with oracle.load(at.site, rate=1000):
-            kill_rounds(at, oracle, rng, 2, kafka_kraft, KP_BREAK=promise)
-        kills = sum(f.kind == "kill" for f in oracle.faults)
+            with filled(oracle, kafka_kraft, 20):
+                assert at.helper.proc.wait(20) == KILLED, "did not die at P2"
+                oracle.fault("P2", wall_ms())
+            at.helper.start(KP_BREAK=promise)
+            kill_rounds(at, oracle, rng, 1, kafka_kraft, KP_BREAK=promise)
+        kills = sum(f.kind != "pause" for f in oracle.faults)
         oracle.await_delivery(at)
         lost = oracle.lost()
     note(f"control {promise}: LOST {len(lost)} of {len(oracle.ok)} after {kills} kills, seed {oracle.seed}")

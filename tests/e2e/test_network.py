@@ -4,7 +4,6 @@ import random
 import re
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -54,6 +53,11 @@ def memory(pid, what):
         return int(re.search(rf"^{what}:\s*(\d+) kB$", f.read(), re.M)[1]) << 10
 
 
+def allowed(pid):
+    with open(f"/proc/{pid}/maps") as f:
+        return RSS * (4 if "libasan" in f.read() else 1)  # which keeps what was freed
+
+
 def command(rng, kind):
     if kind == "latency":
         return f"latency {rng.choice([5, 50, 300, 1000])}"
@@ -95,8 +99,8 @@ def test_bad_network(helper, kafka_kraft, proxy, name, note):
         produced.check()
         ends = oracle.await_all(30)
     oracle.check(ends, interval=SOCKET_TIMEOUT / 1000 + 10)
-    peak = memory(h.proc.pid, "VmHWM")
+    peak, limit = memory(h.proc.pid, "VmHWM"), allowed(h.proc.pid)
     note(f"bad network: {count} episodes of {len(KINDS)} kinds, {hits} seen to hit, traffic again after {slowest:.1f} s at "
          f"most, memory +{(peak - base) >> 20} MiB; {produced.counts()}; {oracle.counts()}; seed {s}")
     nginx.end()
-    assert hits == count and peak - base < RSS
+    assert hits == count and peak - base < limit

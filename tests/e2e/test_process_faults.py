@@ -150,7 +150,7 @@ class Mortals:
             self.put(self.value(size))
             assert r.readable(5)
         had = r.some(look) if look else b""
-        self.die(r, 1)
+        self.die(r, look is not None)  # in the poll it may not have come that far
         if look is None:
             self.put(self.value())
         self.take()

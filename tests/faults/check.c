@@ -190,7 +190,8 @@ look_inside(struct finding *f, const char *path)
 
 	/* Exclusive: shared memory would be a file, and the disk may be full. */
 	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
-	    sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL) == SQLITE_OK)
+	    sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL) ==
+	    SQLITE_OK)
 		ok = is_sound(db, f->out);
 	sqlite3_close(db);
 	return ok;
