@@ -313,7 +313,8 @@ read_log(struct check *out)
 	out->salvaged = out->salvaged_dead = -1;
 	while (f && fgets(line, sizeof(line), f)) {
 		at = strstr(line, "store salvaged rows=");
-		if (at && out->salvaged < 0 && sscanf(at, "store salvaged rows=%lld dead=%lld", &rows, &dead) == 2) {
+		if (at && out->salvaged < 0 &&
+		    sscanf(at, "store salvaged rows=%lld dead=%lld", &rows, &dead) == 2) {
 			out->salvaged = rows;
 			out->salvaged_dead = dead;
 		}

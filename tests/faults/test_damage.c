@@ -192,7 +192,8 @@ run_cases(const char *what, unsigned cases, unsigned of_each, bool with_log)
 		free_original(&o);
 	}
 	print_message("%s: cases=%u set_aside=%u rows=%lld dead=%lld missing=%lld disordered=%lld "
-	    "phantom=%lld changed=%lld crashed=%u unopened=%u seed=%u\n", what, tally.cases, tally.set_aside,
+	    "phantom=%lld changed=%lld crashed=%u unopened=%u seed=%u\n", what, tally.cases,
+	    tally.set_aside,
 	    (long long)tally.present, (long long)tally.dead, (long long)tally.missing,
 	    (long long)tally.disordered, (long long)tally.phantom, (long long)tally.changed,
 	    tally.crashed, tally.unopened, seed);

@@ -21,7 +21,8 @@ ended_for_a_timer(int status)
 static void
 test_the_nth_allocation_fails(void **state)
 {
-	unsigned seed = unit_seed(), n = unit_rounds(200, 5000), faults = 0, unopened = 0, ended = 0;
+	unsigned seed = unit_seed(), n = unit_rounds(200, 5000);
+	unsigned faults = 0, unopened = 0, ended = 0;
 	struct rng r = rng_of(seed, 11);
 	size_t acknowledged = 0, refused = 0;
 	char number[16], trace[600], store[600], turn[16];
