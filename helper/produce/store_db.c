@@ -136,7 +136,8 @@ db_insert(struct store_db *db, const struct store_row *row)
 		sqlite3_bind_int64(st, 5, row->was);
 	else
 		sqlite3_bind_null(st, 5);
-	sqlite3_bind_int64(st, 6, row_crc(row->topic, row->accepted_ms, row->key, row->value));
+	sqlite3_bind_int64(st, 6, row_crc(row->was ? row->was : row->id, row->topic,
+	    row->accepted_ms, row->key, row->value));
 	bind_bytes(st, 7, row->key);
 	bind_bytes(st, 8, row->value);
 	err = db_step(db, Q_APPEND);

@@ -36,6 +36,10 @@ static const char *const upgrade_from_1[] = {
 	"ALTER TABLE dead ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0",
 	"ALTER TABLE dead ADD COLUMN crc INTEGER",
 	"CREATE INDEX dead_topic ON dead (topic, id)",
+	"UPDATE pending SET crc = row_crc(id, (SELECT name FROM topic t WHERE t.id = topic),"
+	" accepted_ms, key, value)",
+	"UPDATE dead SET crc = row_crc(id, (SELECT name FROM topic t WHERE t.id = topic),"
+	" accepted_ms, key, value)",
 	"ALTER TABLE topic ADD COLUMN pending INTEGER NOT NULL DEFAULT 0",
 	"ALTER TABLE topic ADD COLUMN pending_bytes INTEGER NOT NULL DEFAULT 0",
 	"ALTER TABLE topic ADD COLUMN dead INTEGER NOT NULL DEFAULT 0",
@@ -221,11 +225,32 @@ read_pragma(struct store_db *db, const char *text, int *value)
 	return rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
 
+/* row_crc(id, topic, accepted_ms, key, value), for rows that were written without. */
+static void
+sql_row_crc(sqlite3_context *c, int n, sqlite3_value **v)
+{
+	struct kp_slice s[5] = { 0 };
+
+	for (int i = 1; i < n && i < 5; i++) {
+		const void *p = i == 2 ? NULL : sqlite3_value_blob(v[i]);
+
+		if (i != 2 && sqlite3_value_type(v[i]) != SQLITE_NULL)
+			s[i] = (struct kp_slice){ p ? p : (const uint8_t *)"",
+			    (size_t)sqlite3_value_bytes(v[i]) };
+	}
+	sqlite3_result_int64(c, row_crc(sqlite3_value_int64(v[0]), s[1],
+	    sqlite3_value_int64(v[2]), s[3], s[4]));
+}
+
 /* The schema of today, in one transaction. */
 static int
 upgrade(struct store_db *db, int version)
 {
-	int rc = exec(db, "BEGIN IMMEDIATE");
+	int rc = sqlite3_create_function(db->sqlite, "row_crc", 5, SQLITE_UTF8, NULL, sql_row_crc,
+	    NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = exec(db, "BEGIN IMMEDIATE");
 
 	for (const char *const *s = steps_from[version]; *s && rc == SQLITE_OK; s++) {
 		rc = exec(db, *s);

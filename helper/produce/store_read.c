@@ -23,14 +23,17 @@ crc_bytes(unsigned long crc, struct kp_slice s)
 }
 
 uint32_t
-row_crc(struct kp_slice topic, int64_t accepted_ms, struct kp_slice key, struct kp_slice value)
+row_crc(int64_t message, struct kp_slice topic, int64_t accepted_ms, struct kp_slice key,
+    struct kp_slice value)
 {
 	unsigned long crc = crc32(0, NULL, 0);
-	uint8_t when[8];
+	uint8_t numbers[16];
 
-	for (int i = 0; i < 8; i++)
-		when[i] = (uint8_t)((uint64_t)accepted_ms >> (56 - 8 * i));
-	crc = crc_bytes(crc, (struct kp_slice){ when, sizeof(when) });
+	for (int i = 0; i < 8; i++) {
+		numbers[i] = (uint8_t)((uint64_t)message >> (56 - 8 * i));
+		numbers[8 + i] = (uint8_t)((uint64_t)accepted_ms >> (56 - 8 * i));
+	}
+	crc = crc_bytes(crc, (struct kp_slice){ numbers, sizeof(numbers) });
 	crc = crc_bytes(crc, topic);
 	crc = crc_bytes(crc, key);
 	return (uint32_t)crc_bytes(crc, value);
@@ -83,9 +86,9 @@ copy_row(struct store_db *db, sqlite3_stmt *st, bool dead, bool bodies)
 	    .row.was = sqlite3_column_int64(st, COL_WAS),
 	};
 	l->damaged = t == NULL || sqlite3_column_type(st, COL_VALUE) != SQLITE_BLOB ||
-	    (bodies && sqlite3_column_type(st, COL_CRC) != SQLITE_NULL &&
+	    (bodies && (sqlite3_column_type(st, COL_CRC) != SQLITE_INTEGER ||
 	    sqlite3_column_int64(st, COL_CRC) !=
-	    row_crc(topic, l->row.accepted_ms, key, value));
+	    row_crc(l->row.was ? l->row.was : l->row.id, topic, l->row.accepted_ms, key, value)));
 	bytes = put((uint8_t *)(l + 1), topic, &l->row.topic);
 	l->row.key = key.p ? LIT("") : key;
 	if (bodies)

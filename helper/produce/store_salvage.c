@@ -99,7 +99,7 @@ keep_row(struct salvage *s, sqlite3_stmt *st)
 {
 	const struct db_topic *t = topics_by_id(s->from, sqlite3_column_int64(st, 9));
 	struct kp_slice name = kp_slice_str(t ? t->name : NULL);
-	bool has_crc = sqlite3_column_type(st, 4) != SQLITE_NULL, damaged;
+	bool damaged;
 	char unknown[32];
 	struct store_cmd bury = { .verb = STORE_BURY, .reason = DAMAGED };
 	struct store_row row = {
@@ -113,8 +113,9 @@ keep_row(struct salvage *s, sqlite3_stmt *st)
 	    has_row(s, row.id))
 		return;
 	damaged = t == NULL || !is_plausible(s, row.id) ||
-	    (has_crc && sqlite3_column_int64(st, 4) !=
-	    row_crc(name, row.accepted_ms, row.key, row.value));
+	    (!s->old_schema && (sqlite3_column_type(st, 4) != SQLITE_INTEGER ||
+	    sqlite3_column_int64(st, 4) !=
+	    row_crc(row.was ? row.was : row.id, name, row.accepted_ms, row.key, row.value)));
 	if (t == NULL) {
 		snprintf(unknown, sizeof(unknown), "unknown-%lld",
 		    (long long)(sqlite3_column_int64(st, 9) & INT32_MAX));

@@ -103,9 +103,9 @@ enum kp_err topics_write(struct store_db *db);
 void topics_committed(struct store_db *db);
 void topics_undone(struct store_db *db);
 
-/* store_read.c: over what a row says of itself but for its place in the queue. */
-uint32_t row_crc(struct kp_slice topic, int64_t accepted_ms, struct kp_slice key,
-    struct kp_slice value);
+/* store_read.c: over all that its sender gave, and the id that he was told. */
+uint32_t row_crc(int64_t message, struct kp_slice topic, int64_t accepted_ms,
+    struct kp_slice key, struct kp_slice value);
 /* Of a column; an empty blob is not a NULL. Valid until the next step. */
 struct kp_slice db_column_bytes(sqlite3_stmt *st, int i);
 

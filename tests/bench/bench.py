@@ -49,10 +49,10 @@ def rss(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
 
 
-def crc(topic, ms, key, value):
+def crc(message, topic, ms, key, value):
     """As helper/produce/store_read.c has it."""
     sum_ = 0
-    for part in (struct.pack(">q", ms), topic, key, value):
+    for part in (struct.pack(">qq", message, ms), topic, key, value):
         sum_ = zlib.crc32(part, zlib.crc32(struct.pack(">I", len(part)), sum_))
     return sum_
 
@@ -70,7 +70,7 @@ def fill(path, topic, rows):
     def each():
         for i in range(rows):
             key, value = b"%02d" % (i % 50), b"x" * 88 + b"%012d" % i
-            yield first + i, number, ms, 0, None, crc(topic.encode(), ms, key, value), key, value
+            yield first + i, number, ms, 0, None, crc(first + i, topic.encode(), ms, key, value), key, value
     db.executemany("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?, ?)", each())
     db.execute("UPDATE topic SET pending = pending + ?, pending_bytes = pending_bytes + ? WHERE id = ?",
                (rows, rows * 102, number))
