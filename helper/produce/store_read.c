@@ -134,6 +134,10 @@ take_rows(struct store_db *db, struct answer *a, sqlite3_stmt *st, bool dead, bo
 			err = KP_ENOMEM;
 			break;		/* what was read so far is a valid answer */
 		}
+		/* A damaged index may lead to a row of another topic. */
+		if (a->ask->question == STORE_LOAD &&
+		    !kp_slice_eq(l->row.topic, kp_slice_str(a->ask->topic)))
+			l->damaged = true;
 		a->bytes += bodies ? l->row.key.n + l->row.value.n : 0;
 		*a->tail = l;
 		a->tail = &l->next;

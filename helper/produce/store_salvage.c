@@ -375,7 +375,9 @@ db_salvage(const char *path, const char *what_is_wrong)
 		log_error("store damaged path=%s: nothing can be read: %s", path,
 		    s.from ? sqlite3_errmsg(s.from->sqlite) : "out of memory");
 	if (err == KP_OK && s.from) {
-		s.old_schema = sqlite3_table_column_metadata(s.from->sqlite, NULL, "pending", "crc",
+		/* Both, as one may be damaged: rows of today are not taken unchecked. */
+		s.old_schema = read_number(s.from, "PRAGMA user_version") == 1 &&
+		    sqlite3_table_column_metadata(s.from->sqlite, NULL, "pending", "crc",
 		    NULL, NULL, NULL, NULL, NULL) != SQLITE_OK;
 		err = write_new(&s, draft);
 	}

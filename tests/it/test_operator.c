@@ -486,7 +486,7 @@ test_large_dead_letters(void **state)
 		assert_err(msg_produced_decode(f.body, &p), KP_OK);
 		ids[i] = p.id;
 	}
-	up_and_refuse(40);
+	up_and_refuse(400);
 	for (size_t i = 0; i < COUNT(ids); i++)
 		find(ids[i], RECEIPT_DEAD, &got);
 	do {
