@@ -210,7 +210,7 @@ db_connect(const char *path, enum conf_durability durability, bool salvage, stru
 }
 
 static int
-read_pragma(struct store_db *db, const char *text, int *value)
+read_int(struct store_db *db, const char *text, int *value)
 {
 	sqlite3_stmt *st;
 	int rc = sqlite3_prepare_v2(db->sqlite, text, -1, &st, NULL);
@@ -223,6 +223,16 @@ read_pragma(struct store_db *db, const char *text, int *value)
 		*value = sqlite3_column_int(st, 0);
 	sqlite3_finalize(st);
 	return rc == SQLITE_ROW ? SQLITE_OK : rc;
+}
+
+int
+db_is_foreign(struct store_db *db, bool *foreign)
+{
+	int n, rc = read_int(db, "SELECT count(*) FROM sqlite_master"
+	    " WHERE type IN ('view', 'trigger')", &n);
+
+	*foreign = n > 0;
+	return rc;
 }
 
 /* row_crc(id, topic, accepted_ms, key, value), for rows that were written without. */
@@ -270,7 +280,7 @@ upgrade(struct store_db *db, int version)
 int
 db_prepare(struct store_db *db, int *version)
 {
-	int rc = read_pragma(db, "PRAGMA user_version", version);
+	int rc = read_int(db, "PRAGMA user_version", version);
 
 	if (rc == SQLITE_OK && *version > SCHEMA_VERSION)
 		return SQLITE_OK;
@@ -336,24 +346,30 @@ static enum kp_err
 try_open(const char *path, enum conf_durability durability, struct store_db **out, char *wrong,
     size_t cap)
 {
-	bool to_check = worth_a_check(path);
+	bool to_check = worth_a_check(path), foreign = false, ours;
 	struct store_db *db;
 	int version = 0, rc = db_connect(path, durability, false, &db);
 
 	if (rc == SQLITE_OK)
+		rc = db_is_foreign(db, &foreign);
+	if (rc == SQLITE_OK && !foreign)
 		rc = db_prepare(db, &version);
+	ours = !foreign && version <= SCHEMA_VERSION;
 	wrong[0] = '\0';
-	if (rc == SQLITE_OK && version <= SCHEMA_VERSION && to_check)
+	if (rc == SQLITE_OK && ours && to_check)
 		rc = check(db, wrong, cap);
-	if (rc == SQLITE_OK && version <= SCHEMA_VERSION && !wrong[0]) {
+	if (rc == SQLITE_OK && ours && !wrong[0]) {
 		*out = db;
 		return KP_OK;
 	}
 	if (!wrong[0])
-		snprintf(wrong, cap, "%s", db ? sqlite3_errmsg(db->sqlite) : "out of memory");
+		snprintf(wrong, cap, "%s", db && sqlite3_errcode(db->sqlite) == rc ?
+		    sqlite3_errmsg(db->sqlite) : sqlite3_errstr(rc));
 	db_close(db);
 	if ((rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED)
 		log_error("--store %s: another helper has it open; give each its own", path);
+	else if (foreign)
+		log_error("--store %s: has a view or a trigger: is no store of ours", path);
 	else if (version > SCHEMA_VERSION)
 		log_error("--store %s: written by a newer version (schema %d)", path, version);
 	else if (rc == SQLITE_OK || is_damage(rc))

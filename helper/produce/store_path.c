@@ -95,6 +95,7 @@ store_path_check(const char *path)
 {
 	static const char *const beside[] = { "-wal", "-reserve", "-suspect" };
 	char copy[PATH_MAX];
+	struct stat st;
 	struct finding f = conflict("the path is too long");
 
 	if (snprintf(copy, sizeof(copy), "%s", path) < (int)sizeof(copy) - 64)
@@ -103,7 +104,7 @@ store_path_check(const char *path)
 		f = check_file(path, O_CREAT);
 	for (size_t i = 0; i < 3 && f.why == NULL; i++) {
 		snprintf(copy, sizeof(copy), "%s%s", path, beside[i]);
-		if (access(copy, F_OK) == 0)
+		if (lstat(copy, &st) == 0)
 			f = check_file(copy, 0);
 	}
 	if (f.why)

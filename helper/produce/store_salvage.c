@@ -22,8 +22,6 @@
 
 #define DAMAGED "damaged on the disk: this is not what was accepted"
 #define ROWS_A_COMMIT 10000
-/* More starts than any file has seen: nobody knows how many there were. */
-#define BOOTS_MAX (INT64_C(1) << 26)
 /* A row takes more bytes; and a step may be in vain. */
 #define BYTES_A_STEP 8
 
@@ -252,6 +250,7 @@ read_topics(struct salvage *s)
 
 /* ---- the new file ---- */
 
+/* 0 for one that cannot be read, or cannot be. */
 static int64_t
 read_number(struct store_db *db, const char *text)
 {
@@ -263,7 +262,7 @@ read_number(struct store_db *db, const char *text)
 	if (sqlite3_step(st) == SQLITE_ROW)
 		n = sqlite3_column_int64(st, 0);
 	sqlite3_finalize(st);
-	return n > 0 ? n : 0;
+	return n > 0 && n <= COUNT_MAX ? n : 0;
 }
 
 /* The counters go on from what can be read, and so that they add up. */
@@ -295,7 +294,7 @@ write_new(struct salvage *s, const char *path)
 	s->err = db_begin(s->to);
 	s->boots = read_number(s->from, "SELECT value FROM meta WHERE name = 'boots'");
 	if (s->boots == 0 || s->boots > BOOTS_MAX)
-		s->boots = BOOTS_MAX;
+		s->boots = BOOTS_MAX;	/* nobody knows */
 	read_topics(s);
 	walk(s, false);
 	walk(s, true);
@@ -362,6 +361,7 @@ db_salvage(const char *path, const char *what_is_wrong)
 {
 	char draft[PATH_MAX], whole[PATH_MAX];
 	struct salvage s = { 0 };
+	bool foreign = false;
 	enum kp_err err;
 	struct stat st;
 
@@ -371,9 +371,12 @@ db_salvage(const char *path, const char *what_is_wrong)
 	err = make_empty(draft);
 	s.budget = 1000 + (stat(path, &st) == 0 ? st.st_size / BYTES_A_STEP : 0);
 	/* One that cannot be opened at all has no rows to read. */
-	if (err == KP_OK && db_connect(path, DURABLE_FSYNC, true, &s.from) != SQLITE_OK)
+	if (err == KP_OK && (db_connect(path, DURABLE_FSYNC, true, &s.from) != SQLITE_OK ||
+	    db_is_foreign(s.from, &foreign) != SQLITE_OK))
 		log_error("store damaged path=%s: nothing can be read: %s", path,
 		    s.from ? sqlite3_errmsg(s.from->sqlite) : "out of memory");
+	if (err == KP_OK && foreign)
+		err = KP_ECONFLICT;
 	if (err == KP_OK && s.from) {
 		/* Both, as one may be damaged: rows of today are not taken unchecked. */
 		s.old_schema = read_number(s.from, "PRAGMA user_version") == 1 &&

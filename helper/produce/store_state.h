@@ -25,6 +25,10 @@
 #define APPLICATION_ID 0x4b507879
 /* Ids of one process: 2^36 messages, and 2^27 processes. */
 #define IDS_PER_BOOT (INT64_C(1) << 36)
+/* More starts than any file has seen, and more than was ever counted in one: a file
+ * that says so is damaged. */
+#define BOOTS_MAX (INT64_C(1) << 26)
+#define COUNT_MAX (INT64_C(1) << 48)
 #define DB_TOPICS_MAX 10000
 
 enum statement {
@@ -78,6 +82,8 @@ int db_connect(const char *path, enum conf_durability durability, bool salvage,
     struct store_db **out);
 /* Schema, statements and counters. SQLite's code; *version is set. */
 int db_prepare(struct store_db *db, int *version);
+/* Whether it has a view or a trigger, which no store of ours has. SQLite's code. */
+int db_is_foreign(struct store_db *db, bool *foreign);
 
 /* store_db.c: one step of a statement that returns no row we need. */
 enum kp_err db_step(struct store_db *db, enum statement q);

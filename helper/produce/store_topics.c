@@ -98,6 +98,17 @@ touch(struct store_db *db, struct db_topic *t)
 
 /* ---- reading them ---- */
 
+/* A counter of the row that `st` is at; *rc becomes SQLITE_CORRUPT when it is none. */
+static int64_t
+count_of(sqlite3_stmt *st, int column, int *rc)
+{
+	int64_t n = sqlite3_column_int64(st, column);
+
+	if (n < 0 || n > COUNT_MAX)
+		*rc = SQLITE_CORRUPT;
+	return n;
+}
+
 static int
 read_topics(struct store_db *db)
 {
@@ -117,8 +128,8 @@ read_topics(struct store_db *db)
 			rc = SQLITE_CORRUPT;
 			break;
 		}
-		t->now = t->kept = (struct topic_counts){ sqlite3_column_int64(st, 2),
-		    sqlite3_column_int64(st, 3), sqlite3_column_int64(st, 4) };
+		t->now = t->kept = (struct topic_counts){ count_of(st, 2, &rc),
+		    count_of(st, 3, &rc), count_of(st, 4, &rc) };
 		now->pending += t->now.pending;
 		now->dead += t->now.dead;
 	}
@@ -138,9 +149,9 @@ read_counts(struct store_db *db)
 		return rc;
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW) {
-		now->accepted = sqlite3_column_int64(st, 0);
-		now->delivered = sqlite3_column_int64(st, 1);
-		now->dropped = sqlite3_column_int64(st, 2);
+		now->accepted = count_of(st, 0, &rc);
+		now->delivered = count_of(st, 1, &rc);
+		now->dropped = count_of(st, 2, &rc);
 	}
 	sqlite3_finalize(st);
 	return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
@@ -157,6 +168,8 @@ topics_read(struct store_db *db)
 		rc = read_topics(db);
 	if (rc == SQLITE_OK)
 		rc = read_counts(db);
+	if (rc == SQLITE_OK && (uint64_t)db_number(db, Q_BOOTS) > BOOTS_MAX)
+		rc = SQLITE_CORRUPT;
 	db->topics.kept = db->topics.now;
 	return rc;
 }

@@ -288,6 +288,49 @@ test_a_changed_row_is_seen(void **state)
 	store_loaded_free(load.rows);
 }
 
+/* Numbers that would overflow: the rows are kept, the numbers are made anew. */
+static void
+test_numbers_that_cannot_be(void **state)
+{
+	static const char *const wrongs[] = {
+		"UPDATE meta SET value = 9223372036854775807;",
+		"UPDATE meta SET value = -1;",
+		"UPDATE counts SET delivered = 9223372036854775807, dropped = 9223372036854775807;",
+		"UPDATE topic SET pending = -9223372036854775807 - 1;",
+		"UPDATE topic SET pending_bytes = 9223372036854775807;",
+	};
+
+	(void)state;
+	open_store();
+	assert_err(run(STORE_APPEND, store_next_id(fx.s), 0, "t", "kept"), KP_OK);
+	close_store();
+	for (size_t i = 0; i < COUNT(wrongs); i++) {
+		struct store_ask load = { .question = STORE_LOAD, .topic = "t" };
+
+		sql(wrongs[i]);
+		open_store();
+		assert_counts(1, 0, 1, 0, 0);
+		ask(&load);
+		assert_true(load.rows && kp_slice_eq(load.rows->row.value, LIT("kept")));
+		assert_true(store_next_id(fx.s) > load.rows->row.id);
+		store_loaded_free(load.rows);
+		close_store();
+	}
+	open_store();
+}
+
+static void
+test_a_view_is_refused(void **state)
+{
+	(void)state;
+	open_store();
+	close_store();
+	sql("DROP TABLE topic; CREATE VIEW topic AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL"
+	    " SELECT x + 1 FROM c) SELECT x AS id, x AS name FROM c;");
+	assert_err(store_open(fx.loop, fx.path, DURABLE_FSYNC, &fx.s), KP_EIO);
+	assert_null(fx.s);
+}
+
 int
 main(void)
 {
@@ -298,6 +341,8 @@ main(void)
 		T(test_rows_are_listed_page_by_page),
 		T(test_version_1_is_upgraded),
 		T(test_a_newer_version_is_refused),
+		T(test_numbers_that_cannot_be),
+		T(test_a_view_is_refused),
 		T(test_a_changed_row_is_seen),
 	};
 
