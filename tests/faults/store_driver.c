@@ -52,6 +52,7 @@ static bool failed;			/* the store said KP_EIO */
 static enum kp_err worst;		/* of the last commands */
 static shim_mark_fn *mark_at;
 static shim_count_fn *operations;
+static void (*arm)(void);
 
 /* SQLite's log is made to look longer than it is, so that a short run has
  * checkpoints too. */
@@ -299,6 +300,16 @@ enough(uint64_t want)
 	return operations ? operations() >= want : n_messages >= COMMANDS_MAX;
 }
 
+/* Memory fails from here on where KP_MALLOC_AT says so: "open" or "work". */
+static void
+arm_memory(const char *at)
+{
+	const char *where = getenv("KP_MALLOC_AT");
+
+	if (arm && where && strcmp(where, at) == 0)
+		arm();
+}
+
 /* A third of the work in each opening; what fails is tried some more. */
 static void
 work(const char *path, uint64_t want, enum conf_durability durability)
@@ -307,6 +318,8 @@ work(const char *path, uint64_t want, enum conf_durability durability)
 		unsigned in_vain = 0;
 
 		open_store(path, durability);
+		if (part == 1)
+			arm_memory("work");
 		while (!enough(want * part / 3) && in_vain < 20) {
 			worst = KP_OK;
 			step();
@@ -405,8 +418,6 @@ fill(const char *path, unsigned cycles, size_t ballast_bytes)
 int
 main(int argc, char **argv)
 {
-	void (*arm)(void);
-
 	if (argc < 6)
 		return 1;
 	log_init("driver", LOG_ERROR);
@@ -419,8 +430,7 @@ main(int argc, char **argv)
 	if (loop == NULL)
 		return 1;
 	store_path = argv[2];
-	if (arm)
-		arm();
+	arm_memory("open");
 	if (strcmp(argv[1], "work") == 0)
 		work(argv[2], strtoull(argv[4], NULL, 10),
 		    strcmp(argv[5], "os") == 0 ? DURABLE_OS : DURABLE_FSYNC);

@@ -27,7 +27,8 @@ test_the_nth_allocation_fails(void **state)
 	size_t acknowledged = 0, refused = 0;
 	char number[16], trace[600], store[600], turn[16];
 	struct run run = { .dir = "disk", .trace = trace, .malloc_fails = true,
-		.env = { { "KP_PAGES_SEEM", "1" }, { "KP_MALLOC_FAIL", turn } },
+		.env = { { "KP_PAGES_SEEM", "1" }, { "KP_MALLOC_FAIL", turn },
+		{ "KP_MALLOC_AT", NULL } },
 		.args = { "work", store, number, "240", "fsync" } };
 
 	(void)state;
@@ -39,8 +40,9 @@ test_the_nth_allocation_fails(void **state)
 		int status;
 
 		snprintf(number, sizeof(number), "%u", seed + i);
-		/* A quarter while it opens, the others at work. */
-		snprintf(turn, sizeof(turn), "%u%s", 1 + rng_below(&r, i % 4 ? 14000 : 2000),
+		/* Opening takes many allocations, three times; half of the runs are at work. */
+		run.env[2][1] = i % 2 ? "work" : "open";
+		snprintf(turn, sizeof(turn), "%u%s", 1 + rng_below(&r, i % 2 ? 300 : 9000),
 		    rng_below(&r, 20) ? "" : "+");
 		status = run_driver(&run);
 		ended += status == 128 + SIGABRT;
