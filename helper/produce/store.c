@@ -1,320 +1,20 @@
-/*
- * The store's thread. It takes the commands that wait, runs them in one
- * transaction, and hands them back to the loop after the commit:
- *
- *	loop:   submit -> queue ------------------------+   done <- finished
- *	thread:                 take all -> run -> commit ------------^
- *
- * While it commits, the next batch gathers: the slower the disk, the larger.
- */
+/* The loop's side of the store: it is opened, given commands and questions, and ended. */
 #include "helper/produce/store.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/fault.h"
-#include "common/log.h"
 #include "common/sock.h"
-#include "helper/produce/store_db.h"
 #include "helper/produce/store_disk.h"
+#include "helper/produce/store_thread.h"
 
-/* One transaction is no larger, whatever waits: the log and the time of a commit
- * stay bounded. */
-#define BATCH_COMMANDS 10000
-#define BATCH_BYTES (16u * 1024 * 1024)
 /* Past this much that waits to be written, the disk is too slow. */
 #define WAITING_BYTES_MAX (64u * 1024 * 1024)
-#define LOOK_MS 200			/* between two looks at the free space */
-#define RESERVE_MS 5000			/* between two tries to have a reserve again */
 #define HUNG_MS 5000
 #define FULL_SHOWN_MS 2000
-/* Of a store that does not work: ids that no file will ever have. */
-#define FAILED_FIRST_ID (INT64_C(1) << 62)
 
 #define FAILED "the store has failed: restart the helper to check it; until then an async " \
 	"message is only accepted once Kafka has it"
-
-/* What the two threads hand to each other. */
-struct queue {
-	struct store_cmd *first, *last;
-	struct store_ask *asks, *last_ask;
-};
-
-struct store {
-	struct loop *loop;
-	char *path;
-	int64_t next_id;
-	struct loop_timer flush;	/* for removes that wait for company */
-	bool flush_set;
-	uv_thread_t thread;
-	bool running;
-
-	/* The thread's while it runs. */
-	struct store_db *db;		/* NULL: could not be opened */
-	bool has_reserve;
-	int64_t looked_ms, reserve_ms;
-
-	uv_mutex_t lock;		/* guards all below */
-	uv_cond_t wake;
-	struct queue waiting;
-	uint64_t submitted;		/* number of the last command */
-	struct queue finished;
-	bool hurry;			/* something waits that is worth a commit */
-	bool ending;
-	bool posted;
-	struct loop_task task;
-	struct store_counts counts;
-	int64_t busy_since_ms;		/* 0: nothing runs */
-	int64_t full_ms;		/* when the disk was last found full */
-
-	_Atomic bool failed;
-	_Atomic uint64_t bytes;		/* in the file */
-	_Atomic uint64_t waiting_bytes;
-	_Atomic int64_t free_bytes;	/* of the disk, -1: not known */
-	_Atomic int64_t direct;		/* not counted in the file yet */
-	uint64_t min_free_bytes;
-};
-
-static uint64_t
-cmd_bytes(const struct store_cmd *cmd)
-{
-	return cmd->verb == STORE_APPEND ? cmd->row.key.n + cmd->row.value.n + 64 : 64;
-}
-
-static void
-queue_put(struct queue *q, struct store_cmd *cmd)
-{
-	cmd->next = NULL;
-	cmd->prev = q->last;
-	if (q->last)
-		q->last->next = cmd;
-	else
-		q->first = cmd;
-	q->last = cmd;
-}
-
-static void
-queue_put_ask(struct queue *q, struct store_ask *ask)
-{
-	ask->next = NULL;
-	if (q->asks)
-		q->last_ask->next = ask;
-	else
-		q->asks = ask;
-	q->last_ask = ask;
-}
-
-/* Moves the first commands, up to the size of a batch, and the questions that come
- * after no others. Under the lock. */
-static void
-queue_take(struct queue *from, struct queue *to)
-{
-	struct store_cmd *c = from->first;
-	size_t n = 0;
-	uint64_t bytes = 0;
-
-	*to = (struct queue){ .first = c };
-	for (; c && n < BATCH_COMMANDS && bytes < BATCH_BYTES; c = c->next, n++) {
-		c->waiting = false;
-		bytes += cmd_bytes(c);
-		to->last = c;
-	}
-	if (to->last == NULL)
-		to->first = NULL;
-	else
-		to->last->next = NULL;
-	from->first = c;
-	if (c)
-		c->prev = NULL;
-	else
-		from->last = NULL;
-	while (from->asks && (c == NULL || from->asks->number < c->number)) {
-		struct store_ask *ask = from->asks;
-
-		from->asks = ask->next;
-		queue_put_ask(to, ask);
-	}
-}
-
-/* ---- the store's thread ---- */
-
-static bool
-takes_room(const struct store_cmd *cmd)
-{
-	return cmd->verb == STORE_APPEND || cmd->verb == STORE_REVIVE;
-}
-
-/* One transaction, all or nothing, but for commands about rows that are not there. */
-static enum kp_err
-run_transaction(struct store *s, struct store_cmd *first, bool with_room)
-{
-	int64_t direct = atomic_exchange(&s->direct, 0);
-	enum kp_err err = db_begin(s->db);
-
-	db_count_direct(s->db, direct);
-	for (struct store_cmd *c = first; c && err == KP_OK; c = c->next) {
-		if (takes_room(c) && !with_room)
-			continue;
-		c->err = db_run(s->db, c);
-		err = c->err == KP_ENOTFOUND ? KP_OK : c->err;
-		if (c->verb == STORE_APPEND)
-			fault_point("P2");
-		else
-			fault_point("P9");
-	}
-	if (err == KP_OK)
-		err = db_commit(s->db);
-	else
-		db_rollback(s->db);
-	if (err)
-		atomic_fetch_add(&s->direct, direct);
-	return err;
-}
-
-/* After a failed write or sync nobody knows what the disk holds. */
-static void
-poison(struct store *s)
-{
-	if (atomic_exchange(&s->failed, true))
-		return;
-	log_error("store failed path=%s: until a restart has checked it an async message is only "
-	    "accepted once Kafka has it; sync produce goes on", s->path);
-	disk_mark_suspect(s->path);
-}
-
-static void
-note_full(struct store *s)
-{
-	uv_mutex_lock(&s->lock);
-	s->full_ms = sock_now_ms();
-	uv_mutex_unlock(&s->lock);
-}
-
-/* On a full disk what has been delivered must still be able to leave. */
-static enum kp_err
-run_without_room(struct store *s, struct store_cmd *first)
-{
-	enum kp_err err = run_transaction(s, first, false);
-
-	note_full(s);
-	if (err == KP_EFULL && s->has_reserve) {
-		s->has_reserve = false;
-		disk_release_reserve(s->path);
-		err = run_transaction(s, first, false);
-	}
-	return err;
-}
-
-static void
-run_batch(struct store *s, struct store_cmd *first)
-{
-	enum kp_err err, rest;
-
-	if (first == NULL)
-		return;
-	err = rest = atomic_load(&s->failed) ? KP_EIO : run_transaction(s, first, true);
-	if (err == KP_EFULL)
-		rest = run_without_room(s, first);
-	if (err == KP_EIO || rest == KP_EIO)
-		poison(s);
-	for (struct store_cmd *c = first; c; c = c->next) {
-		enum kp_err all = takes_room(c) ? err : rest;
-
-		if (all)
-			c->err = all;
-		atomic_fetch_sub(&s->waiting_bytes, cmd_bytes(c));
-	}
-}
-
-/* What is worth doing after a commit, before the next one. */
-static void
-look_after(struct store *s)
-{
-	int64_t now = sock_now_ms();
-
-	if (!atomic_load(&s->failed) && db_checkpoint(s->db) == KP_EIO)
-		poison(s);
-	if (s->db && !atomic_load(&s->failed))
-		atomic_store(&s->bytes, db_bytes(s->db));
-	if (now - s->looked_ms < LOOK_MS)
-		return;
-	s->looked_ms = now;
-	atomic_store(&s->free_bytes, disk_free_bytes(s->path));
-	if (s->has_reserve || now - s->reserve_ms < RESERVE_MS ||
-	    atomic_load(&s->free_bytes) < 2 * RESERVE_BYTES)
-		return;
-	s->reserve_ms = now;
-	s->has_reserve = disk_make_reserve(s->path);
-}
-
-static void run_finished(struct loop_task *t);
-
-/* Under the lock. */
-static void
-hand_back(struct store *s, struct queue *batch)
-{
-	while (batch->first) {
-		struct store_cmd *c = batch->first;
-
-		batch->first = c->next;
-		queue_put(&s->finished, c);
-	}
-	while (batch->asks) {
-		struct store_ask *ask = batch->asks;
-
-		batch->asks = ask->next;
-		queue_put_ask(&s->finished, ask);
-	}
-	if (s->db)
-		s->counts = db_counts(s->db);
-	if (!s->posted && !s->ending) {
-		s->posted = true;
-		s->task.run = run_finished;
-		loop_post(s->loop, &s->task);
-	}
-}
-
-/* As much as fits into one transaction. Entered and left with the lock. */
-static void
-run_waiting(struct store *s)
-{
-	struct queue batch;
-
-	queue_take(&s->waiting, &batch);
-	s->hurry = s->waiting.first != NULL;
-	s->busy_since_ms = sock_now_ms();
-	uv_mutex_unlock(&s->lock);
-	run_batch(s, batch.first);
-	for (struct store_ask *ask = batch.asks; ask; ask = ask->next) {
-		ask->rows = NULL;
-		ask->err = s->db ? db_answer(s->db, ask) : KP_EIO;
-		if (ask->err == KP_EIO && s->db)
-			poison(s);
-	}
-	uv_mutex_lock(&s->lock);
-	hand_back(s, &batch);
-	uv_mutex_unlock(&s->lock);
-	/* The answers are on their way already. */
-	look_after(s);
-	uv_mutex_lock(&s->lock);
-	s->busy_since_ms = 0;
-}
-
-static void
-store_thread(void *arg)
-{
-	struct store *s = arg;
-
-	uv_mutex_lock(&s->lock);
-	while (!s->ending) {
-		if (s->hurry)
-			run_waiting(s);
-		else
-			uv_cond_wait(&s->wake, &s->lock);
-	}
-	uv_mutex_unlock(&s->lock);
-}
 
 /* ---- opening and ending ---- */
 
@@ -345,14 +45,14 @@ store_open(struct loop *loop, const char *path, enum conf_durability durability,
 		db_close(s->db);
 		s->db = NULL;
 		s->next_id = FAILED_FIRST_ID;
-		poison(s);
+		store_poison(s);
 	} else if (err) {
 		store_close(s);
 		return err == KP_ENOMEM ? err : KP_EIO;
 	} else {
 		s->has_reserve = disk_make_reserve(path);
 		s->counts = db_counts(s->db);
-		look_after(s);
+		store_look_after(s);
 	}
 	*out = s;
 	return KP_OK;
@@ -386,12 +86,12 @@ store_finish(struct store *s)
 	/* A done() may submit again. */
 	do {
 		uv_mutex_lock(&s->lock);
-		run_waiting(s);
+		store_run_waiting(s);
 		uv_mutex_unlock(&s->lock);
-		run_finished(&s->task);
+		store_run_finished(&s->task);
 	} while (s->waiting.first || s->waiting.asks);
 	if (atomic_load(&s->direct) && !atomic_load(&s->failed))
-		run_transaction(s, NULL, true);
+		store_run_transaction(s, NULL, true);
 	return s->counts.pending;
 }
 
@@ -409,9 +109,9 @@ store_close(struct store *s)
 
 /* ---- the loop's thread ---- */
 
-/* Tells the owners; they may submit again, or free their commands. */
-static void
-run_finished(struct loop_task *t)
+/* They may submit again, or free their commands. */
+void
+store_run_finished(struct loop_task *t)
 {
 	struct store *s = (struct store *)((char *)t - offsetof(struct store, task));
 	struct queue done;
@@ -520,7 +220,7 @@ store_submit(struct store *s, struct store_cmd *cmd)
 	bool leaves = cmd->verb == STORE_REMOVE || cmd->verb == STORE_REFUSE;
 
 	start_thread(s);
-	atomic_fetch_add(&s->waiting_bytes, cmd_bytes(cmd));
+	atomic_fetch_add(&s->waiting_bytes, store_cmd_bytes(cmd));
 	uv_mutex_lock(&s->lock);
 	queue_put(&s->waiting, cmd);
 	cmd->waiting = true;
@@ -557,7 +257,7 @@ store_cancel(struct store *s, struct store_cmd *cmd)
 	}
 	uv_mutex_unlock(&s->lock);
 	if (found)
-		atomic_fetch_sub(&s->waiting_bytes, cmd_bytes(cmd));
+		atomic_fetch_sub(&s->waiting_bytes, store_cmd_bytes(cmd));
 	return found;
 }
 
