@@ -282,10 +282,10 @@ db_prepare(struct store_db *db, int *version)
 {
 	int rc = read_int(db, "PRAGMA user_version", version);
 
+	if (rc == SQLITE_OK && (*version < 0 || *version > SCHEMA_VERSION_MAX))
+		return SQLITE_CORRUPT;
 	if (rc == SQLITE_OK && *version > SCHEMA_VERSION)
 		return SQLITE_OK;
-	if (rc == SQLITE_OK && *version < 0)
-		return SQLITE_CORRUPT;
 	if (rc == SQLITE_OK && *version < SCHEMA_VERSION) {
 		if (*version > 0)
 			log_info("store upgrade path=%s from=%d to=%d", db->path, *version,
@@ -354,7 +354,7 @@ try_open(const char *path, enum conf_durability durability, struct store_db **ou
 		rc = db_is_foreign(db, &foreign);
 	if (rc == SQLITE_OK && !foreign)
 		rc = db_prepare(db, &version);
-	ours = !foreign && version <= SCHEMA_VERSION;
+	ours = !foreign && (rc != SQLITE_OK || version <= SCHEMA_VERSION);
 	wrong[0] = '\0';
 	if (rc == SQLITE_OK && ours && to_check)
 		rc = check(db, wrong, cap);
@@ -370,7 +370,7 @@ try_open(const char *path, enum conf_durability durability, struct store_db **ou
 		log_error("--store %s: another helper has it open; give each its own", path);
 	else if (foreign)
 		log_error("--store %s: has a view or a trigger: is no store of ours", path);
-	else if (version > SCHEMA_VERSION)
+	else if (rc == SQLITE_OK && version > SCHEMA_VERSION)
 		log_error("--store %s: written by a newer version (schema %d)", path, version);
 	else if (rc == SQLITE_OK || is_damage(rc))
 		return KP_EBADMSG;

@@ -114,6 +114,9 @@ keep_row(struct salvage *s, sqlite3_stmt *st)
 	    (!s->old_schema && (sqlite3_column_type(st, 4) != SQLITE_INTEGER ||
 	    sqlite3_column_int64(st, 4) !=
 	    row_crc(row.was ? row.was : row.id, name, row.accepted_ms, row.key, row.value)));
+	/* Nor is the id of an earlier life, which may be that of another letter. */
+	if (damaged)
+		row.was = 0;
 	if (t == NULL) {
 		snprintf(unknown, sizeof(unknown), "unknown-%lld",
 		    (long long)(sqlite3_column_int64(st, 9) & INT32_MAX));

@@ -21,6 +21,8 @@
 #include "helper/produce/store_db.h"
 
 #define SCHEMA_VERSION 2
+/* No version of ours will have such a number: the file is damaged. */
+#define SCHEMA_VERSION_MAX 999
 /* "KPxy": marks the file as ours. */
 #define APPLICATION_ID 0x4b507879
 /* Ids of one process: 2^36 messages, and 2^27 processes. */
