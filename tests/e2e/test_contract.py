@@ -1,5 +1,6 @@
 """The whole HTTP contract through the launcher, over TCP and over the Unix socket: on Kafka 3.9.1 with
-ZooKeeper, whose broker creates no topics, and on Kafka 4.1.0 with local coordination, whose broker does."""
+ZooKeeper, whose broker creates no topics, and on Kafka 4.1.0 with local coordination, whose broker does. The
+long run has all of it on both with groups that the brokers manage, too."""
 
 import json
 import re
@@ -11,17 +12,21 @@ import pytest
 
 from gateway import stopwatch
 from kafka import KafkaKraft
-from procs import wait_for
+from procs import rounds, wait_for
 from web import FORM, TEXT, messages, offsets
 
 LIMIT = 1_000_000
 UNKNOWN = (404, "Unknown topic")
 
 
-@pytest.fixture(scope="module", params=["zookeeper", "kraft"])
+STANDS = {"zookeeper": ("kafka_zk", None), "kraft": ("kafka_kraft", None),
+          "zookeeper-kafka": ("kafka_zk", "kafka"), "kraft-kafka": ("kafka_kraft", "kafka")}
+
+
+@pytest.fixture(scope="module", params=rounds(["zookeeper", "kraft"], list(STANDS)))
 def stand(request, shared_gateway):
-    broker = request.getfixturevalue({"zookeeper": "kafka_zk", "kraft": "kafka_kraft"}[request.param])
-    return shared_gateway(broker)
+    kind, coordination = STANDS[request.param]
+    return shared_gateway(request.getfixturevalue(kind), coordination)
 
 
 @pytest.fixture
@@ -318,7 +323,7 @@ def test_consumed_messages_are_committed(site, broker, topic, name):
     assert site.offsets(topic, name)[2]["offset"] == 3
 
 
-@pytest.mark.only("zookeeper")  # the other broker creates it
+@pytest.mark.only("zookeeper", "zookeeper-kafka")  # the other broker creates it
 def test_consume_of_an_unknown_topic_does_not_block_the_group(site, topic, name):
     assert site.produce(topic, b"v", sync=True).status == 200
     reply = site.consume(f"{name}-unknown", name)
