@@ -15,12 +15,21 @@
 #define ROWS_BYTES_MAX (4u * 1024 * 1024)	/* of bodies in one reply, past the first row */
 
 /* A part of the helper that may work or not. */
-enum part_state { PART_UP, PART_DOWN, PART_UNUSED };
+enum msg_part_state { PART_UP, PART_DOWN, PART_UNUSED };
 struct msg_part {
 	uint8_t state;
 	int64_t since_ms;		/* Unix time of the last change of state */
 	int64_t error_ms;		/* Unix time of the last error, 0: none so far */
 	struct kp_slice error;		/* its text, for users */
+};
+
+/* A topic that a group gets nothing of, apart from its being empty. */
+#define GROUP_TROUBLES_MAX 16
+struct msg_group_trouble {
+	struct kp_slice group;
+	struct kp_slice topic;
+	int64_t since_ms;		/* Unix time */
+	struct kp_slice error;		/* why, for users */
 };
 
 /* The counters obey, whenever nothing is on its way:
@@ -43,6 +52,9 @@ struct msg_status {
 	struct msg_part kafka;
 	struct msg_part zookeeper;
 	struct msg_part store;
+	int64_t groups_troubled;	/* how many there are */
+	struct msg_group_trouble groups[GROUP_TROUBLES_MAX];	/* some of them */
+	size_t n_groups;
 };
 enum kp_err msg_status_encode(struct kp_buf *out, const struct msg_status *m);
 enum kp_err msg_status_decode(struct kp_slice in, struct msg_status *m);

@@ -4,6 +4,7 @@
 
 #include "common/msg_store.h"
 #include "helper/admin/health.h"
+#include "helper/consume/group.h"
 #include "helper/ops.h"
 
 /* A store that does not answer must not keep the status from being told. */
@@ -16,6 +17,21 @@ struct status {
 	struct loop_timer late;
 	int64_t oldest_ms;
 };
+
+static void
+put_troubles(struct groups *gs, struct msg_status *m)
+{
+	struct group_trouble v[GROUP_TROUBLES_MAX];
+	size_t n = groups_troubles(gs, v, GROUP_TROUBLES_MAX);
+
+	m->groups_troubled = (int64_t)n;
+	m->n_groups = n < GROUP_TROUBLES_MAX ? n : GROUP_TROUBLES_MAX;
+	for (size_t i = 0; i < m->n_groups; i++)
+		m->groups[i] = (struct msg_group_trouble){
+			.group = kp_slice_str(v[i].group), .topic = kp_slice_str(v[i].topic),
+			.since_ms = v[i].wall_since_ms, .error = kp_slice_str(v[i].why),
+		};
+}
 
 static void
 answer(struct status *st)
@@ -38,6 +54,7 @@ answer(struct status *st)
 		.store_max_bytes = (int64_t)s.max_bytes, .store_free_bytes = s.store.free_bytes,
 	};
 	health_get(h->health, &m.kafka, &m.zookeeper, &m.store);
+	put_troubles(h->groups, &m);
 	st->op = NULL;
 	loop_timer_end(&st->late);
 	msg_status_encode(op_reply_begin(op, MSG_STATUS), &m);

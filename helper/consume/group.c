@@ -38,6 +38,14 @@ down(void *arg)
 	g->down = true;
 }
 
+bool
+group_usable(const struct group *g)
+{
+	const struct coordination_ops *ops = g->gs->env.ops;
+
+	return g->coord && (ops->usable == NULL || ops->usable(g->coord));
+}
+
 static enum kp_err
 group_open(struct group *g)
 {
@@ -250,11 +258,15 @@ tick(void *arg)
 		group_run_sets(g);
 		if (g->down)
 			group_probe(g);
+		if (g->fenced)
+			group_start_again(g);
+		g->fenced = false;
 		for (struct gtopic *t = g->topics, *next; t; t = next) {
 			next = t->next;
 			topic_tick(t, now);
 		}
 	}
+	groups_look(gs);
 }
 
 void

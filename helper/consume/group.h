@@ -44,6 +44,16 @@ void groups_confirm(struct groups *gs, struct op *op, const struct msg_confirm *
  * far as the coordination knows. answer() comes once, within deadline_ms. */
 void groups_consumers(struct groups *gs, const char *topic, const char *group,
     int64_t deadline_ms, coordination_consumers_fn *answer, void *arg);
+/* A topic that a group gets nothing of, apart from its being empty. */
+struct group_trouble {
+	const char *group;
+	const char *topic;
+	const char *why;
+	int64_t wall_since_ms;
+};
+/* The first `cap` of them into v, valid until the next turn of the loop. Returns how many
+ * there are. */
+size_t groups_troubles(struct groups *gs, struct group_trouble *v, size_t cap);
 /* What every member id of this host begins with. */
 const char *groups_member(const struct groups *gs);
 

@@ -10,13 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "common/json_out.h"
 #include "common/log.h"
+#include "common/status_json.h"
 #include "helper/consume/zk_private.h"
 
 #define REOPEN_MS 1000		/* pause after an open that failed */
 #define CHROOT_MS 1000		/* pause after a chroot that could not be made */
 #define FIRST_WARN_MS 5000	/* no server since the start: say so */
+#define AWAKE_MS 500
 
 void
 zk_user_unref(struct zk_user *u)
@@ -58,6 +62,42 @@ suspect_fired(void *arg)
 	log_warn("zk no connection servers=%s for_ms=%" PRId64 ": %s", z->hosts,
 	    loop_now_ms(z->loop) - z->down_since_ms, zk_session_cause());
 	zk_tell(z, ZK_SUSPECT);
+}
+
+/*
+ * A process that stands still (SIGSTOP, a suspended machine) wakes up not knowing that its
+ * session has ended, and what it hands out and commits then is somebody else's.
+ */
+
+static int64_t
+boot_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+bool
+zk_awake(const struct zk *z)
+{
+	int32_t timeout_ms = z->s ? z->s->timeout_ms : ZK_SESSION_TIMEOUT_MS;
+
+	return boot_now_ms() - z->awake_ms <= timeout_ms / 3;
+}
+
+static void
+awake_fired(void *arg)
+{
+	struct zk *z = arg;
+	int64_t asleep_ms = boot_now_ms() - z->awake_ms;
+	bool slept = !zk_awake(z);
+
+	z->awake_ms += asleep_ms;
+	if (slept) {
+		log_warn("zk this process stood still for_ms=%" PRId64, asleep_ms);
+		zk_tell(z, ZK_SUSPECT);
+	}
 }
 
 static void
@@ -138,8 +178,10 @@ zk_went_down(struct zk *z, struct session *s)
 	z->connected = z->up = false;
 	z->down_since_ms = loop_now_ms(z->loop);
 	log_warn("zk down session=0x%" PRIx64 ": %s", (uint64_t)z->session, zk_session_cause());
-	/* The library notices a silent server after 2/3 of the time-out: 1/3 is left. */
-	loop_timer_set(z->loop, &z->suspect, s->timeout_ms / 3, 0, suspect_fired, z);
+	/* The last sign of life, at most a third of the time-out ago or, of a server that went
+	 * silent, two thirds: what is left is for the others' clocks. */
+	loop_timer_set(z->loop, &z->suspect, zk_session_silent() ? 0 : s->timeout_ms / 3, 0,
+	    suspect_fired, z);
 	if (told)
 		zk_tell(z, ZK_DOWN);
 }
@@ -153,6 +195,7 @@ zk_free(struct zk *z)
 {
 	loop_timer_end(&z->timer);
 	loop_timer_end(&z->suspect);
+	loop_timer_end(&z->awake);
 	loop_timer_end(&z->limit);
 	zk_abandon_free(z);
 	if (z->self)
@@ -246,6 +289,8 @@ zk_open(struct loop *l, const char *servers, struct zk **out)
 	}
 	z->self = zk_attach(z, NULL, NULL, NULL);
 	loop_timer_set(l, &z->suspect, FIRST_WARN_MS, 0, suspect_fired, z);
+	z->awake_ms = boot_now_ms();
+	loop_timer_set(l, &z->awake, AWAKE_MS, AWAKE_MS, awake_fired, z);
 	zk_session_open(z);
 	*out = z;
 	return KP_OK;
@@ -259,6 +304,7 @@ zk_close(struct zk *z, void (*done)(void *arg), void *arg)
 	z->done_arg = arg;
 	loop_timer_set(z->loop, &z->limit, ZK_CLOSE_MS, 0, close_limit, z);
 	loop_timer_end(&z->suspect);
+	loop_timer_end(&z->awake);
 	if (z->job_busy)
 		return;			/* its end comes back here */
 	if (z->s)
@@ -285,6 +331,17 @@ zk_session_count(const struct zk *z)
 	return z->sessions;
 }
 
+static void
+put_down(struct zk *z)
+{
+	int64_t down_ms = loop_now_ms(z->loop) - z->down_since_ms;
+	char since[JSON_TIME_MAX];
+
+	json_time_text(status_now_ms() - down_ms, since);
+	snprintf(z->trouble, sizeof(z->trouble), "no connection to ZooKeeper at %s since %s (%s)",
+	    z->hosts, since, zk_session_cause());
+}
+
 const char *
 zk_trouble(struct zk *z)
 {
@@ -295,9 +352,7 @@ zk_trouble(struct zk *z)
 		    "ZooKeeper does not let us use the chroot %s: %s", z->chroot,
 		    z->chroot_err ? kp_err_text(z->chroot_err) : "still being looked up");
 	else
-		snprintf(z->trouble, sizeof(z->trouble),
-		    "no connection to ZooKeeper at %s for %" PRId64 " s (%s)", z->hosts,
-		    (loop_now_ms(z->loop) - z->down_since_ms) / 1000, zk_session_cause());
+		put_down(z);
 	return z->trouble;
 }
 

@@ -31,7 +31,7 @@ struct zk_user;
 enum zk_event {
 	ZK_UP,		/* connected, chroot there; by zk_session() the same session or a new one */
 	ZK_DOWN,	/* no connection; the session, its nodes and watches may survive */
-	ZK_SUSPECT,	/* down for so long that the servers may have ended the session by now */
+	ZK_SUSPECT,	/* away, or asleep, for so long that the servers may end the session soon */
 	ZK_EXPIRED,	/* they have: its ephemeral nodes are gone; a new one is being opened */
 };
 
@@ -48,6 +48,9 @@ bool zk_up(const struct zk *z);
 /* The id of the latest session, 0 before the first, and how many there were. */
 int64_t zk_session(const struct zk *z);
 unsigned zk_session_count(const struct zk *z);
+/* False: this process was stopped or suspended for so long that the session may have
+ * ended, and nobody was told yet; ZK_SUSPECT is about to come. */
+bool zk_awake(const struct zk *z);
 /* NULL when up; else what is wrong and since when, for users; valid until the next call. */
 const char *zk_trouble(struct zk *z);
 

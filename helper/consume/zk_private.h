@@ -61,6 +61,8 @@ struct zk {
 	char trouble[512];
 	struct loop_timer timer;	/* reopen, or chroot again */
 	struct loop_timer suspect;
+	struct loop_timer awake;
+	int64_t awake_ms;		/* when that last fired, on a clock that never stops */
 	struct loop_timer limit;	/* of zk_close() */
 	struct loop_job job;
 	struct loop_task end;
@@ -89,6 +91,8 @@ void zk_session_unref(struct session *s);
 /* Why there is no connection, in words. */
 const char *zk_session_cause(void);
 void zk_session_cause_clear(void);
+/* The library gave up on a server that was silent for 2/3 of the time-out. */
+bool zk_session_silent(void);
 
 /* zk.c */
 void zk_user_unref(struct zk_user *u);

@@ -60,6 +60,12 @@ zk_session_cause_clear(void)
 	atomic_store(&last_errno, 0);
 }
 
+bool
+zk_session_silent(void)
+{
+	return atomic_load(&last_errno) == ETIMEDOUT;
+}
+
 static void
 session_event(struct session *s, int state, int64_t id)
 {

@@ -92,11 +92,20 @@ test_status_for_people(void **state)
 	has(said.out, "kafka      up      since 2026-01-31T12:00:00Z  last error "
 	    "2026-01-31T12:00:00Z: evil \\x1b[2J\\x0aline\n");
 	has(said.out, "zookeeper  unused\n");
+	assert_null(strstr(said.out, "group "));
+	m.groups_troubled = 3;
+	m.n_groups = 2;
+	m.groups[0] = (struct msg_group_trouble){ LIT("g\x1b[2J"), LIT("t"), 0,
+	    LIT("partition 3 has no leader since 2026-01-31T12:00:00Z") };
+	m.groups[1] = m.groups[0];
 	m.delivered_per_s = 0;
 	m.store_max_bytes = 0;
 	status_with(&m, &said, NULL);
 	has(said.out, "the oldest for 1 h 1 min; none is delivered now\n");
 	has(said.out, "in store           no store\n");
+	has(said.out, "\ngroup g\\x1b[2J, topic t: partition 3 has no leader since "
+	    "2026-01-31T12:00:00Z\n");
+	has(said.out, "and 1 more topic of groups\n");
 }
 
 static void

@@ -4,6 +4,7 @@
 #include "tests/unit/unit.h"
 
 #define NOW_MS 1769860800000		/* 2026-01-31T12:00:00Z */
+#define NO_TROUBLES "  \"troubledTopics\": 0,\n  \"troubledGroups\": []\n"
 
 static const struct msg_status sample = {
 	.version = LIT("0.1.0"), .started_ms = NOW_MS - 90500, .durability = LIT("fsync"),
@@ -13,6 +14,11 @@ static const struct msg_status sample = {
 	.kafka = { PART_DOWN, NOW_MS - 1000, NOW_MS, LIT("Connection \"refused\"") },
 	.zookeeper = { PART_UNUSED, NOW_MS, 0, LIT("") },
 	.store = { PART_UP, NOW_MS, NOW_MS - 5000, LIT("disk full") },
+	.groups_troubled = 20, .n_groups = 2,
+	.groups = {
+		{ LIT("g\""), LIT("t"), NOW_MS - 1000, LIT("partition 3 has no leader") },
+		{ LIT("g2"), LIT("t2"), NOW_MS, LIT("") },
+	},
 };
 
 static void
@@ -48,7 +54,13 @@ test_a_part_is_down(void **state)
 	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  },\n"
 	    "  \"store\": {\n    \"state\": \"up\",\n    \"since\": \"2026-01-31T12:00:00Z\",\n"
 	    "    \"lastError\": \"disk full\",\n    \"lastErrorTime\": \"2026-01-31T11:59:55Z\"\n"
-	    "  }\n}");
+	    "  },\n  \"troubledTopics\": 20,\n  \"troubledGroups\": [\n"
+	    "    {\n      \"group\": \"g\\\"\",\n      \"topic\": \"t\",\n"
+	    "      \"since\": \"2026-01-31T11:59:59Z\",\n"
+	    "      \"error\": \"partition 3 has no leader\"\n    },\n"
+	    "    {\n      \"group\": \"g2\",\n      \"topic\": \"t2\",\n"
+	    "      \"since\": \"2026-01-31T12:00:00Z\",\n      \"error\": \"\"\n    }\n"
+	    "  ]\n}");
 }
 
 static void
@@ -70,7 +82,7 @@ test_all_serve_and_nothing_is_known(void **state)
 	    "  \"zookeeper\": {\n    \"state\": \"up\",\n    \"since\": null,\n"
 	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  },\n"
 	    "  \"store\": {\n    \"state\": \"up\",\n    \"since\": null,\n"
-	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  }\n}");
+	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  },\n" NO_TROUBLES "}");
 }
 
 static void
@@ -120,7 +132,7 @@ test_ages_at_the_ends_of_time(void **state)
 	    "  \"zookeeper\": {\n    \"state\": \"up\",\n    \"since\": null,\n"
 	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  },\n"
 	    "  \"store\": {\n    \"state\": \"up\",\n    \"since\": \"9999-12-31T23:59:59Z\",\n"
-	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  }\n}");
+	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  },\n" NO_TROUBLES "}");
 }
 
 int
