@@ -5,7 +5,7 @@
  *	zkdrive <servers[/chroot]> <group> <member> [<topic>:<partitions>]...
  *
  * Lines on its input: "subscribe T N", "unsubscribe T", "hold" (give nothing back until
- * "release"), "trouble T", "consumers T [G]", "quit". SIGTERM is "quit" too.
+ * "release"), "trouble T", "usable", "consumers T [G]", "quit". SIGTERM is "quit" too.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -177,7 +177,10 @@ run(char *line)
 		release_all();
 	else if (strcmp(word[0], "consumers") == 0 && word[1])
 		ops->consumers(&drive.env, word[1], word[2], DEADLINE_MS, print_consumers, NULL);
-	else if (strcmp(word[0], "quit") == 0)
+	else if (strcmp(word[0], "usable") == 0) {
+		printf("usable %s\n", ops->usable(drive.c) ? "yes" : "no");
+		fflush(stdout);
+	} else if (strcmp(word[0], "quit") == 0)
 		quit();
 	else if (strcmp(word[0], "trouble") == 0 && word[1]) {
 		why = ops->trouble(drive.c, word[1]);
