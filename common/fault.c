@@ -35,6 +35,13 @@ fault_break(const char *promise)
 
 	return what && strcmp(what, promise) == 0;
 }
+int64_t
+fault_interval(const char *name, int64_t ms)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoll(text, NULL, 10) : ms;
+}
 #else
 typedef int fault_nothing;	/* ISO C wants something in a file */
 #endif

@@ -7,6 +7,7 @@
  *	KP_KILL_AT=P4:3		SIGKILL to itself at the third passage of the point P4
  *	KP_BREAK=early-answer	does wrong what the promise says, so that tests can be
  *				seen to notice it
+ *	KP_RECOMMIT_MS=9000	in place of an interval that no test has the time for
  *
  * Any thread.
  */
@@ -14,6 +15,7 @@
 #define KP_FAULT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  *	P1 a request to produce was read	P7 handed to Kafka, no report yet
@@ -36,11 +38,13 @@ bool fault_due(const char *point);
 void fault_die(void) __attribute__((noreturn));
 #define fault_point(point) do { if (fault_due(point)) fault_die(); } while (0)
 bool fault_break(const char *promise);
+int64_t fault_interval(const char *name, int64_t ms);
 #else
 #define fault_due(point) false
 #define fault_die() ((void)0)
 #define fault_point(point) ((void)0)
 #define fault_break(promise) false
+#define fault_interval(name, ms) (ms)
 #endif
 
 #endif

@@ -167,7 +167,7 @@ kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create, in
 }
 
 enum kp_err
-kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t n,
+kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t *n,
     int timeout_ms, char *why)
 {
 	const struct rd_kafka_metadata *md;
@@ -179,14 +179,16 @@ kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t
 		rd_kafka_topic_destroy(rkt);
 	if (err)
 		return fail_kafka(why, err);
-	memset(led, 0, (size_t)n * sizeof(*led));
+	memset(led, 0, (size_t)*n * sizeof(*led));
 	err = md->topic_cnt ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
 	for (int i = 0; md->topic_cnt && i < md->topics[0].partition_cnt; i++) {
 		const struct rd_kafka_metadata_partition *p = &md->topics[0].partitions[i];
 
-		if (p->id >= 0 && p->id < n)
+		if (p->id >= 0 && p->id < *n)
 			led[p->id] = p->leader >= 0;
 	}
+	if (md->topic_cnt)
+		*n = md->topics[0].partition_cnt;
 	rd_kafka_metadata_destroy(md);
 	if (err && err != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
 		return fail_kafka(why, err);

@@ -107,7 +107,9 @@ keep_led(struct group_job *j)
 	size_t n = 0;
 
 	for (;;) {
-		err = kafka_admin_leaders(j->gs->env.admin, j->topic, j->led, j->n_led,
+		int32_t count = j->n_led;
+
+		err = kafka_admin_leaders(j->gs->env.admin, j->topic, j->led, &count,
 		    j->timeout_ms, j->why);
 		if (err || all_led(j) || sock_now_ms() >= until)
 			break;

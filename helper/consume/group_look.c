@@ -1,7 +1,7 @@
 /*
  * While somebody waits for a topic and nothing comes, Kafka is asked now and then whether
- * that is because there is nothing: a partition without a leader and a group that brokers
- * manage are not told to a consumer of the old kind.
+ * that is because there is nothing: a partition without a leader, a group that brokers
+ * manage and new partitions are not told to a consumer of the old kind.
  *
  * Few looks are under way at a time, those that have waited longest first, so that a
  * Kafka that hangs does not hold up all workers.
@@ -14,6 +14,7 @@
 
 #define LOOK_MS 2000
 #define LOOK_AGAIN_MS 500		/* while a partition has no leader */
+#define LOOK_BUSY_MS 60000		/* where messages are taken as fast as they come */
 #define LOOK_TIMEOUT_MS 1500
 #define MEMBERS_MS 4000
 #define LOOKS_MAX 2
@@ -26,6 +27,7 @@ struct group_look {
 	char topic[TOPIC_MAX + 1];
 	bool *led;			/* by partition */
 	int32_t n;
+	int32_t n_now;			/* partitions there are */
 	bool ask_members;
 	int members;
 	enum kp_err err;
@@ -45,8 +47,9 @@ look_work(struct loop_job *job)
 	struct group_look *k = (struct group_look *)job;
 	char why[WHY_MAX];
 
-	k->err = kafka_admin_leaders(k->gs->env.admin, k->topic, k->led, k->n, LOOK_TIMEOUT_MS,
-	    k->why);
+	k->n_now = k->n;
+	k->err = kafka_admin_leaders(k->gs->env.admin, k->topic, k->led, &k->n_now,
+	    LOOK_TIMEOUT_MS, k->why);
 	/* Who cannot tell has nothing to do with the group, or cannot commit either. */
 	if (k->err == KP_OK && k->ask_members &&
 	    kafka_admin_member_count(k->gs->env.admin, k->group, LOOK_TIMEOUT_MS, &k->members,
@@ -100,6 +103,8 @@ look_done(struct loop_job *job)
 		}
 		if (k->members > 0)
 			t->g->fenced = true;
+		if (k->err == KP_OK)
+			topic_grow(t, k->n_now);
 	}
 	look_free(k);
 }
@@ -140,7 +145,7 @@ due_ms(const struct gtopic *t)
 	for (const struct part *p = t->parts; p; p = p->next)
 		if (p->no_leader)
 			return t->looked_ms + LOOK_AGAIN_MS;
-	return t->looked_ms + LOOK_MS;
+	return t->looked_ms + (t->first ? LOOK_MS : LOOK_BUSY_MS);
 }
 
 static struct gtopic *
@@ -150,7 +155,7 @@ most_due(struct groups *gs, int64_t now)
 
 	for (struct group *g = gs->list; g; g = g->next)
 		for (struct gtopic *t = g->topics; t; t = t->next)
-			if (t->state == TOPIC_ACTIVE && t->first && t->look == NULL &&
+			if (t->state == TOPIC_ACTIVE && t->look == NULL &&
 			    now >= due_ms(t) && (due == NULL || t->looked_ms < due->looked_ms))
 				due = t;
 	return due;

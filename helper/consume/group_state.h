@@ -22,7 +22,6 @@
 #define STOP_CONFIRM_MS 3000
 #define STOP_COMMIT_MS 5000
 #define OFFER_MS 60000
-#define GROW_MS 60000
 #define LATE_MS 700			/* for a group that is joining, after the long poll */
 #define GROUPS_MAX 256
 #define GROUP_TOPICS_MAX 256
@@ -80,7 +79,6 @@ struct gtopic {
 	struct op *first, *last;	/* waiting requests, by op->link */
 	size_t n_waiting;
 	int64_t asked_ms;		/* the last request */
-	int64_t grown_ms;		/* when the number of partitions was last asked */
 	int64_t retry_ms;		/* not before, after a failure */
 	struct group_job *start;	/* on its way, or NULL */
 	unsigned holds;			/* offsets are being set: do not start parts */
@@ -145,6 +143,8 @@ void topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why);
 void topic_serve(struct gtopic *t);
 /* Asks whether it exists. The answer may come at once, and may free the topic. */
 void topic_ask(struct gtopic *t);
+/* Kafka says that it has so many partitions now. */
+void topic_grow(struct gtopic *t, int32_t partitions);
 /* Gives it up. These may free it: it is gone once its last part is. */
 void topic_leave(struct gtopic *t);
 void topic_step(struct gtopic *t);
@@ -156,8 +156,8 @@ void topic_tick(struct gtopic *t, int64_t now_ms);
 const char *topic_trouble(struct gtopic *t, uint32_t *retry_s);
 
 /* group_look.c */
-/* Asks Kafka about topics that somebody waits for: has each partition a leader, has the
- * group members that brokers manage? */
+/* Asks Kafka about topics that somebody waits for, and now and then about all: has each
+ * partition a leader, has the group members that brokers manage, has the topic grown? */
 void groups_look(struct groups *gs);
 void topic_forget_look(struct gtopic *t);
 /* Nothing that is out or unconfirmed can be committed: all parts start again, from what

@@ -230,6 +230,30 @@ topic_leave(struct gtopic *t)
 	topic_step(t);
 }
 
+static void
+topic_join(struct gtopic *t, int32_t partitions)
+{
+	struct group *g = t->g;
+
+	log_info("topic joined group=%s topic=%s partitions=%d", g->name, t->name, partitions);
+	t->state = TOPIC_ACTIVE;
+	t->n_partitions = partitions;
+	t->why[0] = '\0';
+	t->err = g->gs->env.ops->subscribe(g->coord, t->name, partitions);
+	if (t->err)
+		snprintf(t->why, sizeof(t->why), "%s", kp_err_text(t->err));
+}
+
+void
+topic_grow(struct gtopic *t, int32_t partitions)
+{
+	if (t->state != TOPIC_ACTIVE || partitions <= t->n_partitions)
+		return;
+	if (t->n_partitions < t->first_new)
+		t->first_new = t->n_partitions;
+	topic_join(t, partitions);
+}
+
 /* Kafka's answer to whether the topic exists, and how large it is. */
 static void
 topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const char *why)
@@ -238,22 +262,12 @@ topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 	struct group *g = t->g;
 
 	t->ask_out = false;
-	t->grown_ms = now_ms(g->gs);
 	if (t->state == TOPIC_LEAVING) {
 		topic_step(t);
 		return;
 	}
-	if (err == KP_OK && (t->state == TOPIC_ASKING || partitions > t->n_partitions)) {
-		log_info("topic joined group=%s topic=%s partitions=%d", g->name, t->name,
-		    partitions);
-		if (t->state == TOPIC_ACTIVE && t->n_partitions < t->first_new)
-			t->first_new = t->n_partitions;
-		t->state = TOPIC_ACTIVE;
-		t->n_partitions = partitions;
-		t->why[0] = '\0';
-		t->err = g->gs->env.ops->subscribe(g->coord, t->name, partitions);
-		if (t->err)
-			snprintf(t->why, sizeof(t->why), "%s", kp_err_text(t->err));
+	if (err == KP_OK && t->state == TOPIC_ASKING) {
+		topic_join(t, partitions);
 	} else if (t->state == TOPIC_ASKING && (err == KP_ENOTFOUND || err == KP_EDENIED)) {
 		topic_fail_waiters(t, err, why);
 		topic_leave(t);
@@ -327,8 +341,6 @@ topic_tick(struct gtopic *t, int64_t now)
 			topic_ask(t);
 		return;
 	}
-	if (t->state == TOPIC_ACTIVE && now - t->grown_ms > GROW_MS)
-		topic_ask(t);
 	/* The last part of a leaving topic may take the topic with it. */
 	for (struct part *p = t->parts, *next; p; p = next) {
 		next = p->next;
