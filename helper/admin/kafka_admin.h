@@ -36,11 +36,9 @@ enum kp_err kafka_admin_partitions(struct kafka_admin *a, const char *topic, boo
 enum kp_err kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led,
     int32_t *n, int timeout_ms, char *why);
 
-/* How many members the group has that brokers manage. Brokers before 0.9 manage none. */
+/* What brokers refuse offsets for. */
 #define KAFKA_ADMIN_MANAGED \
 	"the group is managed by the broker protocol and has members; stop them first"
-enum kp_err kafka_admin_member_count(struct kafka_admin *a, const char *group, int timeout_ms,
-    int *members, char *why);
 
 /* One partition, in and out. */
 struct partition_offsets {

@@ -296,6 +296,20 @@ consumer_commit_add(struct consumer_commit *x, const char *topic, int32_t partit
 }
 
 void
+consumer_commit_add_kept(struct consumer_commit *x, const char *topic, int32_t partition,
+    int64_t offset, const char *metadata)
+{
+	rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(x->list, topic,
+	    partition);
+
+	p->offset = offset;
+	if (metadata && metadata[0]) {
+		p->metadata = strdup(metadata);
+		p->metadata_size = p->metadata ? strlen(metadata) : 0;
+	}
+}
+
+void
 consumer_commit_send(struct consumer_commit *x)
 {
 	rd_kafka_resp_err_t err = rd_kafka_commit_queue(x->c->rk, x->list, x->c->main, NULL, x);

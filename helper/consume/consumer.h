@@ -51,6 +51,9 @@ struct consumer_commit *consumer_commit_begin(struct consumer *c,
     void (*done)(void *arg, enum kp_err err), void *arg);
 void consumer_commit_add(struct consumer_commit *x, const char *topic, int32_t partition,
     int64_t offset);
+/* The same with metadata (NULL: none), which is copied. */
+void consumer_commit_add_kept(struct consumer_commit *x, const char *topic, int32_t partition,
+    int64_t offset, const char *metadata);
 void consumer_commit_send(struct consumer_commit *x);
 
 #endif

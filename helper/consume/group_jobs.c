@@ -6,12 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/log.h"
 #include "common/sock.h"
+#include "common/status_json.h"
 #include "helper/consume/group_state.h"
 
 #define START_TIMEOUT_MS 3000
+#define START_LATE_MS 5000
 #define RETRY_MANAGED_MS 2000
 #define LEADER_WAIT_MS 500
 #define LEADER_PAUSE_MS 50
@@ -29,7 +32,9 @@ struct group_job {
 	size_t n;
 	int timeout_ms;
 	bool *led;			/* start: by partition, n_led of them */
+	int64_t *since_ms;		/* likewise: when it ought to have started; 0: now */
 	int32_t n_led;
+	int64_t wall_begun_ms;
 	bool oldest;
 	int32_t first_new;
 	enum kp_err err;
@@ -59,6 +64,7 @@ job_free(struct group_job *j)
 {
 	partition_offsets_free(j->v, j->n);
 	free(j->led);
+	free(j->since_ms);
 	free(j);
 }
 
@@ -123,30 +129,58 @@ keep_led(struct group_job *j)
 	return err;
 }
 
-/* Brokers would refuse all commits of ours while the group has members of theirs. */
+/*
+ * The newest offset is that of when the group came. Where there was no leader to tell it,
+ * messages of later may be in the partition by now; they belong to the group.
+ */
 static enum kp_err
-check_members(struct group_job *j)
+ask_ends_of_then(struct group_job *j)
 {
-	int members = 0;
-	char why[WHY_MAX];
+	struct partition_offsets *v = calloc(j->n, sizeof(*v));
+	enum kp_err err = KP_OK;
+	size_t n = 0;
 
-	if (!j->gs->env.ops->simple_commits || kafka_admin_member_count(j->gs->env.admin, j->group,
-	    j->timeout_ms, &members, why) != KP_OK || members == 0)
-		return KP_OK;
-	snprintf(j->why, sizeof(j->why), KAFKA_ADMIN_MANAGED);
-	return KP_ECONFLICT;
+	if (v == NULL)
+		return KP_ENOMEM;
+	for (size_t i = 0; i < j->n; i++) {
+		const struct partition_offsets *o = &j->v[i];
+
+		if (o->committed < 0 && o->partition < j->n_led && j->since_ms[o->partition])
+			v[n++] = (struct partition_offsets){
+				.partition = o->partition,
+				.committed = j->since_ms[o->partition],
+			};
+	}
+	if (n)
+		err = kafka_admin_times(j->gs->env.admin, j->topic, v, n, j->timeout_ms, j->why);
+	for (size_t i = j->n; i-- > 0 && err == KP_OK && n > 0;)
+		if (j->v[i].partition == v[n - 1].partition && v[--n].committed >= 0)
+			j->v[i].end = v[n].committed;
+	free(v);
+	return err;
+}
+
+static int64_t
+boot_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 }
 
 /*
  * Worker. The committed offset, or the nearest one that exists; for a new group
  * the end or the beginning. Whatever is not committed already is committed before
- * anything is answered, so that nothing produced from now on can be skipped.
+ * anything is answered, so that nothing produced from now on can be skipped. And one is
+ * in any case: so brokers tell whether they take commits of ours for the group.
  */
 static void
 start_work(struct loop_job *job)
 {
 	struct group_job *j = (struct group_job *)job;
 	struct partition_offsets *moved;
+	int64_t begun_ms = boot_now_ms();
 	size_t n_moved = 0;
 
 	j->err = keep_led(j);
@@ -154,7 +188,7 @@ start_work(struct loop_job *job)
 		j->err = kafka_admin_offsets(j->gs->env.admin, j->group, j->topic, j->v, j->n,
 		    j->timeout_ms, j->why);
 	if (j->err == KP_OK && j->n)
-		j->err = check_members(j);
+		j->err = ask_ends_of_then(j);
 	moved = j->err || j->n == 0 ? NULL : calloc(j->n, sizeof(*moved));
 	if (moved == NULL)
 		return;
@@ -170,10 +204,16 @@ start_work(struct loop_job *job)
 		if (start == o->committed)
 			continue;
 		o->committed = start;
-		moved[n_moved] = *o;
-		moved[n_moved++].metadata = NULL;
+		free(o->metadata);
+		o->metadata = NULL;
+		moved[n_moved++] = *o;
 	}
-	if (n_moved)
+	if (n_moved == 0 && j->gs->env.ops->simple_commits)
+		moved[n_moved++] = j->v[0];
+	/* This process was stopped meanwhile: others may have gone on from there. */
+	if (boot_now_ms() - begun_ms > START_LATE_MS)
+		j->err = KP_ETIMEDOUT;
+	else if (n_moved)
 		j->err = kafka_admin_commit(j->gs->env.admin, j->group, j->topic, moved, n_moved,
 		    j->timeout_ms, j->why);
 	free(moved);
@@ -195,13 +235,21 @@ started(struct gtopic *t, const struct group_job *j)
 {
 	t->why[0] = '\0';
 	for (struct part *p = t->parts; p; p = p->next)
-		if (p->state == PART_STARTING)
+		if (p->state == PART_STARTING) {
 			p->no_leader = !is_led(j, p->partition);
+			if (p->no_leader && p->wall_unled_ms == 0)
+				p->wall_unled_ms = j->wall_begun_ms;
+		}
 	for (size_t i = 0; i < j->n; i++) {
 		struct part *p = part_find(t, j->v[i].partition);
 
-		if (p && p->state == PART_STARTING)
-			part_start_at(p, j->v[i].committed);
+		if (p == NULL || p->state != PART_STARTING)
+			continue;
+		part_start_at(p, j->v[i].committed);
+		if (p->state == PART_ACTIVE) {
+			p->metadata = j->v[i].metadata;
+			j->v[i].metadata = NULL;
+		}
 	}
 }
 
@@ -250,22 +298,31 @@ topic_start_parts(struct gtopic *t)
 	if (n == 0 || t->start || t->holds || loop_now_ms(gs->env.loop) < t->retry_ms)
 		return;
 	j = job_new(gs, t->g->name, t->name, start_work, start_done);
-	if (j)
+	if (j) {
 		j->led = calloc((size_t)t->n_partitions + 1, sizeof(bool));
-	if (j == NULL || j->led == NULL || (j->v = calloc(n, sizeof(*j->v))) == NULL) {
+		j->since_ms = calloc((size_t)t->n_partitions + 1, sizeof(int64_t));
+	}
+	if (j)
+		j->v = calloc(n, sizeof(*j->v));
+	if (j == NULL || j->led == NULL || j->since_ms == NULL || j->v == NULL) {
 		if (j)
 			job_free(j);
 		return;
 	}
 	j->n_led = t->n_partitions;
+	j->wall_begun_ms = status_now_ms();
 	j->n = n;
 	j->t = t;
 	j->timeout_ms = START_TIMEOUT_MS;
 	j->oldest = gs->env.conf->initial_offset == INITIAL_OLDEST;
 	j->first_new = t->first_new;
-	for (const struct part *p = t->parts; p; p = p->next)
-		if (p->state == PART_STARTING && !p->no_leader)
-			j->v[i++].partition = p->partition;
+	for (const struct part *p = t->parts; p; p = p->next) {
+		if (p->state != PART_STARTING || p->no_leader)
+			continue;
+		j->v[i++].partition = p->partition;
+		if (p->partition < j->n_led)
+			j->since_ms[p->partition] = p->wall_unled_ms;
+	}
 	if (loop_work(gs->env.loop, &j->job))
 		t->start = j;
 	else

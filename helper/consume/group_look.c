@@ -1,7 +1,7 @@
 /*
  * While somebody waits for a topic and nothing comes, Kafka is asked now and then whether
- * that is because there is nothing: a partition without a leader, a group that brokers
- * manage and new partitions are not told to a consumer of the old kind.
+ * that is because there is nothing: a partition without a leader and new partitions are
+ * not told to a consumer of the old kind.
  *
  * Few looks are under way at a time, those that have waited longest first, so that a
  * Kafka that hangs does not hold up all workers.
@@ -16,20 +16,16 @@
 #define LOOK_AGAIN_MS 500		/* while a partition has no leader */
 #define LOOK_BUSY_MS 60000		/* where messages are taken as fast as they come */
 #define LOOK_TIMEOUT_MS 1500
-#define MEMBERS_MS 4000
 #define LOOKS_MAX 2
 
 struct group_look {
 	struct loop_job job;		/* first */
 	struct groups *gs;
 	struct gtopic *t;		/* NULL: has gone */
-	char group[GROUP_MAX + 1];
 	char topic[TOPIC_MAX + 1];
 	bool *led;			/* by partition */
 	int32_t n;
 	int32_t n_now;			/* partitions there are */
-	bool ask_members;
-	int members;
 	enum kp_err err;
 	char why[WHY_MAX];
 };
@@ -45,16 +41,10 @@ static void
 look_work(struct loop_job *job)
 {
 	struct group_look *k = (struct group_look *)job;
-	char why[WHY_MAX];
 
 	k->n_now = k->n;
 	k->err = kafka_admin_leaders(k->gs->env.admin, k->topic, k->led, &k->n_now,
 	    LOOK_TIMEOUT_MS, k->why);
-	/* Who cannot tell has nothing to do with the group, or cannot commit either. */
-	if (k->err == KP_OK && k->ask_members &&
-	    kafka_admin_member_count(k->gs->env.admin, k->group, LOOK_TIMEOUT_MS, &k->members,
-	    why) != KP_OK)
-		k->members = 0;
 }
 
 static void
@@ -101,8 +91,6 @@ look_done(struct loop_job *job)
 			see_leaders(t, k);
 			topic_start_parts(t);
 		}
-		if (k->members > 0)
-			t->g->fenced = true;
 		if (k->err == KP_OK)
 			topic_grow(t, k->n_now);
 	}
@@ -112,8 +100,7 @@ look_done(struct loop_job *job)
 static void
 look(struct gtopic *t, int64_t now)
 {
-	struct group *g = t->g;
-	struct groups *gs = g->gs;
+	struct groups *gs = t->g->gs;
 	struct group_look *k = calloc(1, sizeof(*k));
 
 	if (k == NULL || (k->led = calloc((size_t)t->n_partitions + 1, sizeof(bool))) == NULL) {
@@ -124,16 +111,12 @@ look(struct gtopic *t, int64_t now)
 	k->job.done = look_done;
 	k->gs = gs;
 	k->t = t;
-	memcpy(k->group, g->name, sizeof(k->group));
 	memcpy(k->topic, t->name, sizeof(k->topic));
 	k->n = t->n_partitions;
-	k->ask_members = gs->env.ops->simple_commits && now - g->members_ms >= MEMBERS_MS;
 	if (!loop_work(gs->env.loop, &k->job)) {
 		look_free(k);
 		return;
 	}
-	if (k->ask_members)
-		g->members_ms = now;
 	t->looked_ms = now;
 	t->look = k;
 	gs->looks++;

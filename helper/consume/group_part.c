@@ -132,6 +132,8 @@ part_withdraw(struct part *p)
 	offers_clear(&p->offers, drop_message);
 	consumer_remove(p->reader);
 	p->reader = NULL;
+	free(p->metadata);
+	p->metadata = NULL;
 }
 
 /* ---- claim, start, stop ---- */
@@ -174,6 +176,7 @@ part_start_at(struct part *p, int64_t offset)
 	offers_init(&p->offers, offset);
 	p->committed = offset;
 	p->committed_ms = now_ms(p);
+	p->wall_unled_ms = 0;
 	p->state = PART_ACTIVE;
 	log_info("partition started group=%s topic=%s partition=%d offset=%lld", t->g->name,
 	    t->name, p->partition, (long long)offset);
@@ -275,6 +278,10 @@ static void
 part_committed(struct part *p, enum kp_err err)
 {
 	if (p->committing >= 0 && err == KP_OK) {
+		if (p->committing != p->committed) {
+			free(p->metadata);
+			p->metadata = NULL;
+		}
 		p->committed = p->committing;
 		p->committed_ms = now_ms(p);
 	}
@@ -296,6 +303,7 @@ commit_done(void *arg, enum kp_err err)
 		log_warn("commit failed group=%s err=%s", g->name, kp_err_name(err));
 	} else {
 		g->why[0] = '\0';
+		g->proved_ms = loop_now_ms(g->gs->env.loop);
 	}
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		for (struct part *p = t->parts; p; p = p->next)
@@ -305,23 +313,41 @@ commit_done(void *arg, enum kp_err err)
 	groups_tick_soon(g->gs);
 }
 
+/* While somebody waits in vain: one whose offset is committed once more, by which brokers
+ * tell whether they take commits of ours. Else NULL. */
+static struct part *
+part_to_prove(struct group *g)
+{
+	if (!g->gs->env.ops->simple_commits ||
+	    loop_now_ms(g->gs->env.loop) - g->proved_ms < PROVE_MS)
+		return NULL;
+	for (struct gtopic *t = g->topics; t; t = t->next)
+		for (struct part *p = t->first ? t->parts : NULL; p; p = p->next)
+			if (p->state == PART_ACTIVE)
+				return p;
+	return NULL;
+}
+
 void
 group_commit(struct group *g)
 {
 	struct consumer_commit *x = NULL;
+	struct part *proof;
 
 	if (g->committing || !group_usable(g))
 		return;
+	proof = part_to_prove(g);
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		for (struct part *p = t->parts; p; p = p->next) {
-			if (!part_wants_commit(p))
+			if (!part_wants_commit(p) && p != proof)
 				continue;
 			if (x == NULL)
 				x = consumer_commit_begin(g->consumer, commit_done, g);
 			if (x == NULL)
 				return;
 			p->committing = offers_commit(&p->offers);
-			consumer_commit_add(x, t->name, p->partition, p->committing);
+			consumer_commit_add_kept(x, t->name, p->partition, p->committing,
+			    p->committing == p->committed ? p->metadata : NULL);
 		}
 	g->commit_ms = loop_now_ms(g->gs->env.loop);
 	if (x == NULL) {

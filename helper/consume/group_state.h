@@ -18,6 +18,7 @@
 #define COMMIT_MS 500
 #define RETRY_MS 500
 #define IDLE_MS 20000
+#define PROVE_MS 2500			/* sooner than a long poll ends */
 #define RECOMMIT_MS (60 * 60 * 1000)	/* before brokers let an idle group expire */
 #define STOP_CONFIRM_MS 3000
 #define STOP_COMMIT_MS 5000
@@ -51,8 +52,10 @@ struct part {
 	int64_t committed;		/* what Kafka has, as far as we know */
 	int64_t committing;		/* in the commit on its way; -1: not in it */
 	int64_t committed_ms;
+	char *metadata;			/* of `committed`, stays while that does; or NULL */
 	int64_t stop_ms;		/* when STOPPING began */
 	bool no_leader;			/* when Kafka was last asked */
+	int64_t wall_unled_ms;		/* since when that keeps it from starting; 0: not */
 };
 
 /* An offer that is out: ties it to the connection that it was made on. */
@@ -105,7 +108,7 @@ struct group {
 	int64_t commit_ms;		/* the last commit */
 	bool down;			/* no broker answers */
 	bool fenced;			/* brokers refuse its commits: start again */
-	int64_t members_ms;		/* when brokers were last asked for members */
+	int64_t proved_ms;		/* when brokers last took a commit */
 	struct group_job *probe;
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
 	char why[WHY_MAX];		/* of the last failed commit; empty: none */
@@ -157,7 +160,7 @@ const char *topic_trouble(struct gtopic *t, uint32_t *retry_s);
 
 /* group_look.c */
 /* Asks Kafka about topics that somebody waits for, and now and then about all: has each
- * partition a leader, has the group members that brokers manage, has the topic grown? */
+ * partition a leader, has the topic grown? */
 void groups_look(struct groups *gs);
 void topic_forget_look(struct gtopic *t);
 /* Nothing that is out or unconfirmed can be committed: all parts start again, from what

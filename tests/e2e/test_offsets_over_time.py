@@ -52,8 +52,10 @@ def test_offsets_by_time(request, gateway, kind, name):
         assert set_offsets(gw.tcp, topic, group, [{"partition": 0, "time": when}]).status == 200
         assert broker.committed(group, topic, 1) == {0: found}, when
     # Of a group that is consumed here: the next message of that partition is from there.
-    set_offsets(gw.tcp, topic, group, [{"partition": p, "offset": -1} for p in range(4)])
+    set_offsets(gw.tcp, topic, group, [{"partition": p, "offset": -1, "metadata": f"of {p}"} for p in range(4)])
     gw.tcp.join(topic, group)
+    gw.tcp.join(topic, group)
+    assert [row["metadata"] for row in gw.tcp.offsets(topic, group)] == [f"of {p}" for p in range(4)], "none is lost"
     assert set_offsets(gw.tcp, topic, group, [{"partition": 0, "time": rfc3339(start + 3 * HOUR)}]).status == 200
     assert gw.tcp.consume(topic, group).message == (0, 3, None, str(start + 3 * HOUR).encode())
     # Nothing changes when one of them is wrong.
@@ -119,17 +121,19 @@ class ForgetfulKraft(KafkaKraft):
 @pytest.mark.parametrize("kind", [ForgetfulZk, ForgetfulKraft])
 def test_offsets_of_an_idle_group_do_not_expire(stand, kind, name, note):
     """Kafka forgets what was not committed for a minute. The group that commits anew goes on where it was; the other one,
-    which would not for an hour, is the control."""
-    broker = kind()
+    which would not for an hour, is the control. (Of partition 0 something is committed whenever somebody waits.)"""
+    broker, ones = kind(), {}
     broker.start()
     try:
-        topic = broker.create_topic(name, 1)
-        broker.produce_lines(topic, range(5))
+        topic = broker.create_topic(name, 2)
+        broker.produce_lines(topic, range(5), partition=1)
         groups = {ms: f"{name}-{ms}" for ms in (HOUR, 10_000)}
-        ones = {ms: stand(broker, start=False) for ms in groups}
-        for ms, one in ones.items():
+        for ms in groups:
+            # It starts without the knob, so that its web server finds it, and then again with it.
+            one = ones[ms] = stand(broker)
+            one.helper.stop()
             one.helper.start(KP_RECOMMIT_MS=str(ms))
-            reply = set_offsets(one.site, topic, groups[ms], [{"partition": 0, "offset": 0}])
+            reply = set_offsets(one.site, topic, groups[ms], [{"partition": p, "offset": 0} for p in (0, 1)])
             assert reply.status == 200, reply
             assert [m[1] for m in one.site.consume_all(topic, groups[ms], 5)] == [0, 1, 2, 3, 4]
         polls = [Workers([ones[ms].site], poll(topic, groups[ms])) for ms in groups]
@@ -137,13 +141,13 @@ def test_offsets_of_an_idle_group_do_not_expire(stand, kind, name, note):
         for workers in polls:
             workers.stop.set()
             workers.join(30)
-        stored = {ms: broker.committed(groups[ms], topic, 1)[0] for ms in groups}
+        stored = {ms: broker.committed(groups[ms], topic, 2)[1] for ms in groups}
         note(f"offsets of groups that were idle for {IDLE} s on Kafka {broker.version}: {stored[10_000]} when committed anew, "
              f"{stored[HOUR]} when not")
         assert stored[10_000] == 5 and stored[HOUR] < 0
         one = ones[10_000]
         one.helper.stop()
-        broker.produce_lines(topic, range(5, 8))
+        broker.produce_lines(topic, range(5, 8), partition=1)
         one.helper.start()
         assert [m[1] for m in one.site.consume_all(topic, groups[10_000], 3)] == [5, 6, 7]
     finally:
