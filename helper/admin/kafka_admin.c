@@ -47,8 +47,7 @@ fail_kafka(char *why, rd_kafka_resp_err_t err)
 	case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
 	case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
 	case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
-		return fail(why, KP_ECONFLICT, "the group is managed by the broker protocol and "
-		    "has members; stop them first");
+		return fail(why, KP_ECONFLICT, KAFKA_ADMIN_MANAGED);
 	case RD_KAFKA_RESP_ERR__TRANSPORT:
 	case RD_KAFKA_RESP_ERR__TIMED_OUT:
 	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
@@ -167,6 +166,33 @@ kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create, in
 	return err ? fail_kafka(why, err) : KP_OK;
 }
 
+enum kp_err
+kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t n,
+    int timeout_ms, char *why)
+{
+	const struct rd_kafka_metadata *md;
+	rd_kafka_topic_t *rkt = rd_kafka_topic_new(a->rk, topic, NULL);
+	rd_kafka_resp_err_t err = rkt ? rd_kafka_metadata(a->rk, 0, rkt, &md, timeout_ms) :
+	    rd_kafka_last_error();
+
+	if (rkt)
+		rd_kafka_topic_destroy(rkt);
+	if (err)
+		return fail_kafka(why, err);
+	memset(led, 0, (size_t)n * sizeof(*led));
+	err = md->topic_cnt ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+	for (int i = 0; md->topic_cnt && i < md->topics[0].partition_cnt; i++) {
+		const struct rd_kafka_metadata_partition *p = &md->topics[0].partitions[i];
+
+		if (p->id >= 0 && p->id < n)
+			led[p->id] = p->leader >= 0;
+	}
+	rd_kafka_metadata_destroy(md);
+	if (err && err != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+		return fail_kafka(why, err);
+	return KP_OK;
+}
+
 /* ---- offsets ---- */
 
 void
@@ -237,6 +263,36 @@ make_options(struct kafka_admin *a, rd_kafka_admin_op_t op)
 
 	rd_kafka_AdminOptions_set_request_timeout(o, LATE_REQUEST_MS, why, sizeof(why));
 	return o;
+}
+
+enum kp_err
+kafka_admin_members(struct kafka_admin *a, const char *group, int timeout_ms, int *members,
+    char *why)
+{
+	rd_kafka_AdminOptions_t *o = make_options(a, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
+	rd_kafka_resp_err_t err;
+	rd_kafka_event_t *ev;
+
+	*members = 0;
+	rd_kafka_DescribeConsumerGroups(a->rk, &group, 1, o, q);
+	ev = await(a, group, q, timeout_ms, &err);
+	if (ev) {
+		size_t groups;
+		const rd_kafka_ConsumerGroupDescription_t **r =
+		    rd_kafka_DescribeConsumerGroups_result_groups(
+		    rd_kafka_event_DescribeConsumerGroups_result(ev), &groups);
+		const rd_kafka_error_t *e = rd_kafka_ConsumerGroupDescription_error(r[0]);
+
+		err = e ? rd_kafka_error_code(e) : RD_KAFKA_RESP_ERR_NO_ERROR;
+		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+			*members = (int)rd_kafka_ConsumerGroupDescription_member_count(r[0]);
+		rd_kafka_event_destroy(ev);
+	}
+	rd_kafka_AdminOptions_destroy(o);
+	if (err == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE)
+		return KP_OK;
+	return err ? fail_kafka(why, err) : KP_OK;
 }
 
 static void

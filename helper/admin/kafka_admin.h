@@ -31,6 +31,16 @@ enum kp_err kafka_admin_reach(struct kafka_admin *a, int timeout_ms, char *why);
 enum kp_err kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create,
     int timeout_ms, int32_t *n, char *why);
 
+/* Sets led[p] for each partition p < n: whether it has a leader now. */
+enum kp_err kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t n,
+    int timeout_ms, char *why);
+
+/* How many members the group has that brokers manage. Brokers before 0.9 manage none. */
+#define KAFKA_ADMIN_MANAGED \
+	"the group is managed by the broker protocol and has members; stop them first"
+enum kp_err kafka_admin_members(struct kafka_admin *a, const char *group, int timeout_ms,
+    int *members, char *why);
+
 /* One partition, in and out. */
 struct partition_offsets {
 	int32_t partition;	/* in */

@@ -61,6 +61,13 @@ struct coordination_ops {
 	/* NULL when this host's share of the topic is settled (it may be empty);
 	 * else why not, in words for the user, valid until the next call. */
 	const char *(*trouble)(struct coordination *c, const char *topic);
+	/* Those words say since when. */
+	bool dates_trouble;
+	/* After how many seconds of trouble another try is worth it; NULL: 1. */
+	uint32_t (*retry_s)(struct coordination *c, const char *topic);
+	/* Offsets are committed as by a consumer that is no member: brokers refuse them
+	 * while the group has members there. */
+	bool simple_commits;
 	/* Nothing is subscribed or held any more: leaves the group in order and
 	 * frees it; then done(arg), within 5 s even without a server. */
 	void (*close)(struct coordination *c, void (*done)(void *arg), void *arg);

@@ -250,11 +250,15 @@ tick(void *arg)
 		group_run_sets(g);
 		if (g->down)
 			group_probe(g);
+		if (g->fenced)
+			group_start_again(g);
+		g->fenced = false;
 		for (struct gtopic *t = g->topics, *next; t; t = next) {
 			next = t->next;
 			topic_tick(t, now);
 		}
 	}
+	groups_look(gs);
 }
 
 void

@@ -8,9 +8,13 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/sock.h"
 #include "helper/consume/group_state.h"
 
 #define START_TIMEOUT_MS 3000
+#define RETRY_MANAGED_MS 2000
+#define LEADER_WAIT_MS 500
+#define LEADER_PAUSE_MS 50
 #define PROBE_TIMEOUT_MS 1000
 
 struct group_job {
@@ -24,6 +28,8 @@ struct group_job {
 	struct partition_offsets *v;
 	size_t n;
 	int timeout_ms;
+	bool *led;			/* start: by partition, n_led of them */
+	int32_t n_led;
 	bool oldest;
 	int32_t first_new;
 	enum kp_err err;
@@ -52,6 +58,7 @@ static void
 job_free(struct group_job *j)
 {
 	partition_offsets_free(j->v, j->n);
+	free(j->led);
 	free(j);
 }
 
@@ -74,6 +81,53 @@ group_forget_jobs(struct group *g)
 
 /* ---- where partitions start ---- */
 
+static bool
+all_led(const struct group_job *j)
+{
+	for (size_t i = 0; i < j->n; i++)
+		if (!j->led[j->v[i].partition])
+			return false;
+	return true;
+}
+
+/* A partition without a leader must not keep the others from starting; one that was just
+ * made gets its own in a moment. */
+static enum kp_err
+keep_led(struct group_job *j)
+{
+	int64_t until = sock_now_ms() + LEADER_WAIT_MS;
+	enum kp_err err;
+	size_t n = 0;
+
+	for (;;) {
+		err = kafka_admin_leaders(j->gs->env.admin, j->topic, j->led, j->n_led,
+		    j->timeout_ms, j->why);
+		if (err || all_led(j) || sock_now_ms() >= until)
+			break;
+		uv_sleep(LEADER_PAUSE_MS);
+	}
+	for (size_t i = 0; err == KP_OK && i < j->n; i++)
+		if (j->led[j->v[i].partition])
+			j->v[n++] = j->v[i];
+	if (err == KP_OK)
+		j->n = n;
+	return err;
+}
+
+/* Brokers would refuse all commits of ours while the group has members of theirs. */
+static enum kp_err
+check_members(struct group_job *j)
+{
+	int members = 0;
+	char why[WHY_MAX];
+
+	if (!j->gs->env.ops->simple_commits || kafka_admin_members(j->gs->env.admin, j->group,
+	    j->timeout_ms, &members, why) != KP_OK || members == 0)
+		return KP_OK;
+	snprintf(j->why, sizeof(j->why), KAFKA_ADMIN_MANAGED);
+	return KP_ECONFLICT;
+}
+
 /*
  * Worker. The committed offset, or the nearest one that exists; for a new group
  * the end or the beginning. Whatever is not committed already is committed before
@@ -86,9 +140,13 @@ start_work(struct loop_job *job)
 	struct partition_offsets *moved;
 	size_t n_moved = 0;
 
-	j->err = kafka_admin_offsets(j->gs->env.admin, j->group, j->topic, j->v, j->n,
-	    j->timeout_ms, j->why);
-	moved = j->err ? NULL : calloc(j->n, sizeof(*moved));
+	j->err = keep_led(j);
+	if (j->err == KP_OK && j->n)
+		j->err = kafka_admin_offsets(j->gs->env.admin, j->group, j->topic, j->v, j->n,
+		    j->timeout_ms, j->why);
+	if (j->err == KP_OK && j->n)
+		j->err = check_members(j);
+	moved = j->err || j->n == 0 ? NULL : calloc(j->n, sizeof(*moved));
 	if (moved == NULL)
 		return;
 	for (size_t i = 0; i < j->n; i++) {
@@ -113,12 +171,29 @@ start_work(struct loop_job *job)
 }
 
 static void
-start_failed(struct gtopic *t, const char *why)
+start_failed(struct gtopic *t, enum kp_err err, const char *why)
 {
 	if (t->why[0] == '\0')
 		log_warn("partitions cannot start group=%s topic=%s: %s", t->g->name, t->name, why);
-	snprintf(t->why, sizeof(t->why), "%s", why);
-	t->retry_ms = loop_now_ms(t->g->gs->env.loop) + RETRY_MS;
+	t->err = err;
+	snprintf(t->why, sizeof(t->why), "%s", why[0] ? why : kp_err_text(err));
+	t->retry_ms = loop_now_ms(t->g->gs->env.loop) +
+	    (err == KP_ECONFLICT ? RETRY_MANAGED_MS : RETRY_MS);
+}
+
+static void
+started(struct gtopic *t, const struct group_job *j)
+{
+	t->why[0] = '\0';
+	for (struct part *p = t->parts; p; p = p->next)
+		if (p->state == PART_STARTING && p->partition < j->n_led)
+			p->no_leader = !j->led[p->partition];
+	for (size_t i = 0; i < j->n; i++) {
+		struct part *p = part_find(t, j->v[i].partition);
+
+		if (p && p->state == PART_STARTING)
+			part_start_at(p, j->v[i].committed);
+	}
 }
 
 static void
@@ -135,15 +210,9 @@ start_done(struct loop_job *job)
 	g = t->g;
 	t->start = NULL;
 	if (j->err) {
-		start_failed(t, j->why);
+		start_failed(t, j->err, j->why);
 	} else if (t->holds == 0) {
-		t->why[0] = '\0';
-		for (size_t i = 0; i < j->n; i++) {
-			struct part *p = part_find(t, j->v[i].partition);
-
-			if (p && p->state == PART_STARTING)
-				part_start_at(p, j->v[i].committed);
-		}
+		started(t, j);
 	}
 	job_free(j);
 	topic_start_parts(t);
@@ -158,7 +227,7 @@ count_starting(const struct gtopic *t)
 	size_t n = 0;
 
 	for (const struct part *p = t->parts; p; p = p->next)
-		n += p->state == PART_STARTING;
+		n += p->state == PART_STARTING && !p->no_leader;
 	return n;
 }
 
@@ -172,17 +241,21 @@ topic_start_parts(struct gtopic *t)
 	if (n == 0 || t->start || t->holds || loop_now_ms(gs->env.loop) < t->retry_ms)
 		return;
 	j = job_new(gs, t->g->name, t->name, start_work, start_done);
-	if (j == NULL || (j->v = calloc(n, sizeof(*j->v))) == NULL) {
-		free(j);
+	if (j)
+		j->led = calloc((size_t)t->n_partitions + 1, sizeof(bool));
+	if (j == NULL || j->led == NULL || (j->v = calloc(n, sizeof(*j->v))) == NULL) {
+		if (j)
+			job_free(j);
 		return;
 	}
+	j->n_led = t->n_partitions;
 	j->n = n;
 	j->t = t;
 	j->timeout_ms = START_TIMEOUT_MS;
 	j->oldest = gs->env.conf->initial_offset == INITIAL_OLDEST;
 	j->first_new = t->first_new;
 	for (const struct part *p = t->parts; p; p = p->next)
-		if (p->state == PART_STARTING)
+		if (p->state == PART_STARTING && !p->no_leader)
 			j->v[i++].partition = p->partition;
 	if (loop_work(gs->env.loop, &j->job))
 		t->start = j;

@@ -217,6 +217,7 @@ const struct coordination_ops coordination_local = {
 	.unsubscribe = local_unsubscribe,
 	.released = local_released,
 	.trouble = local_trouble,
+	.simple_commits = true,
 	.close = local_close,
 	.consumers = NULL,
 };

@@ -287,7 +287,9 @@ commit_done(void *arg, enum kp_err err)
 	struct group *g = arg;
 
 	g->committing = false;
-	if (err) {
+	if (err == KP_ECONFLICT && g->gs->env.ops->simple_commits) {
+		g->fenced = true;
+	} else if (err) {
 		snprintf(g->why, sizeof(g->why), "%s", err == KP_ECONFLICT ?
 		    "the group is managed by the broker protocol and has members" :
 		    "offsets cannot be committed");
@@ -322,8 +324,10 @@ group_commit(struct group *g)
 			consumer_commit_add(x, t->name, p->partition, p->committing);
 		}
 	g->commit_ms = loop_now_ms(g->gs->env.loop);
-	if (x == NULL)
+	if (x == NULL) {
+		g->why[0] = '\0';	/* what could not be committed is no longer ours */
 		return;
+	}
 	g->committing = true;
 	consumer_commit_send(x);
 	fault_point("C4");

@@ -1,7 +1,8 @@
 /*
  * The state of groups, shared by group.c (life of groups), group_topic.c (their
  * topics and who waits), group_part.c (life of a partition: start, offer, commit,
- * stop) and group_jobs.c (what has to be asked of Kafka). Nobody else includes it.
+ * stop), group_jobs.c (what has to be asked of Kafka), group_look.c (what is looked at now
+ * and then) and group_trouble.c (why a topic gives nothing). Nobody else includes it.
  *
  *	groups -> group -> gtopic -> part -> offering
  */
@@ -26,11 +27,13 @@
 #define GROUPS_MAX 256
 #define GROUP_TOPICS_MAX 256
 #define WAITERS_MAX 1024
+#define TROUBLE_MAX 700
 #define GROUPS_CLOSING "the helper is shutting down"
 
 struct group;
 struct gtopic;
 struct group_job;
+struct group_look;
 
 enum part_state {
 	PART_STARTING,			/* claimed; where to start is being asked */
@@ -50,6 +53,7 @@ struct part {
 	int64_t committing;		/* in the commit on its way; -1: not in it */
 	int64_t committed_ms;
 	int64_t stop_ms;		/* when STOPPING began */
+	bool no_leader;			/* when Kafka was last asked */
 };
 
 /* An offer that is out: ties it to the connection that it was made on. */
@@ -80,7 +84,12 @@ struct gtopic {
 	int64_t retry_ms;		/* not before, after a failure */
 	struct group_job *start;	/* on its way, or NULL */
 	unsigned holds;			/* offsets are being set: do not start parts */
-	char why[WHY_MAX];		/* of the last failure; empty: none */
+	enum kp_err err;		/* of the last failure */
+	char why[WHY_MAX];		/* likewise; empty: none */
+	struct group_look *look;	/* on its way, or NULL */
+	int64_t looked_ms;		/* when the last one began */
+	int64_t wall_trouble_ms;	/* since when it gives nothing; 0: it works */
+	char trouble[TROUBLE_MAX];
 	struct topics_ask ask;
 	bool ask_out;			/* `ask` is waiting for its answer */
 };
@@ -97,6 +106,8 @@ struct group {
 	bool committing;
 	int64_t commit_ms;		/* the last commit */
 	bool down;			/* no broker answers */
+	bool fenced;			/* brokers refuse its commits: start again */
+	int64_t members_ms;		/* when brokers were last asked for members */
 	struct group_job *probe;
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
 	char why[WHY_MAX];		/* of the last failed commit; empty: none */
@@ -107,6 +118,8 @@ struct groups {
 	struct group *list;
 	size_t n;
 	uint64_t last_offer;
+	unsigned looks;			/* on their way */
+	bool away;			/* the last one found no broker */
 	struct loop_timer tick;
 	bool closing;
 	void (*closed)(void *arg);
@@ -134,6 +147,20 @@ void topic_ask(struct gtopic *t);
 void topic_leave(struct gtopic *t);
 void topic_step(struct gtopic *t);
 void topic_tick(struct gtopic *t, int64_t now_ms);
+
+/* group_trouble.c */
+/* Why the topic gives nothing, apart from being empty, and since when; NULL: it works. The
+ * text is valid until the next call. */
+const char *topic_trouble(struct gtopic *t, uint32_t *retry_s);
+
+/* group_look.c */
+/* Asks Kafka about topics that somebody waits for: has each partition a leader, has the
+ * group members that brokers manage? */
+void groups_look(struct groups *gs);
+void topic_forget_look(struct gtopic *t);
+/* Nothing that is out or unconfirmed can be committed: all parts start again, from what
+ * is committed then. */
+void group_start_again(struct group *g);
 
 /* group_part.c */
 void part_claimed(void *arg, const char *topic, int32_t partition);

@@ -53,42 +53,19 @@ waiter_remove(struct gtopic *t, struct op *op)
 	t->n_waiting--;
 }
 
-/* Why the topic gives nothing, apart from being empty; NULL: it works. */
-static const char *
-trouble(struct gtopic *t)
-{
-	struct group *g = t->g;
-	const char *why;
-
-	if (t->why[0])
-		return t->why;
-	if (t->state != TOPIC_ACTIVE)
-		return "the group is being joined";
-	if (g->down)
-		return "Kafka cannot be reached";
-	if (g->why[0])
-		return g->why;
-	why = g->gs->env.ops->trouble(g->coord, t->name);
-	if (why)
-		return why;
-	for (const struct part *p = t->parts; p; p = p->next)
-		if (p->state == PART_STARTING)
-			return "the offsets of the group are being read";
-	return NULL;
-}
-
 /* The long poll is over. Empty and broken must not look alike. */
 static void
 waiter_late(struct op *op, enum kp_err err)
 {
 	struct gtopic *t = op->state;
-	const char *why = trouble(t);
+	uint32_t retry_s = 0;
+	const char *why = topic_trouble(t, &retry_s);
 
 	waiter_remove(t, op);
 	if (err == KP_EGONE)
 		op_end(op);
 	else if (why)
-		op_fail(op, KP_EUNAVAIL, 1, "%s", why);
+		op_fail(op, KP_EUNAVAIL, retry_s, "%s", why);
 	else
 		op_fail(op, KP_ENOMSG, 0, "%s", kp_err_text(KP_ENOMSG));
 }
@@ -98,7 +75,9 @@ waiter_late(struct op *op, enum kp_err err)
 static void
 waiter_interrupted(struct op *op, enum kp_err err)
 {
-	if (err == KP_ETIMEDOUT && trouble(op->state)) {
+	uint32_t retry_s;
+
+	if (err == KP_ETIMEDOUT && topic_trouble(op->state, &retry_s)) {
 		op->interrupted = waiter_late;
 		op_extend(op, LATE_MS);
 		return;
@@ -218,6 +197,7 @@ topic_free(struct gtopic *t)
 	*at = t->next;
 	g->n_topics--;
 	topic_forget_jobs(t);
+	topic_forget_look(t);
 	free(t);
 	group_step(g);
 }
@@ -269,12 +249,14 @@ topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 		t->state = TOPIC_ACTIVE;
 		t->n_partitions = partitions;
 		t->why[0] = '\0';
-		if (g->gs->env.ops->subscribe(g->coord, t->name, partitions) != KP_OK)
-			snprintf(t->why, sizeof(t->why), "%s", kp_err_text(KP_ENOMEM));
+		t->err = g->gs->env.ops->subscribe(g->coord, t->name, partitions);
+		if (t->err)
+			snprintf(t->why, sizeof(t->why), "%s", kp_err_text(t->err));
 	} else if (t->state == TOPIC_ASKING && (err == KP_ENOTFOUND || err == KP_EDENIED)) {
 		topic_fail_waiters(t, err, why);
 		topic_leave(t);
 	} else if (t->state == TOPIC_ASKING) {
+		t->err = err;
 		snprintf(t->why, sizeof(t->why), "%s", why);
 		t->retry_ms = now_ms(g->gs) + RETRY_MS;
 	}
@@ -327,6 +309,8 @@ tick_parts(struct gtopic *t, int64_t now)
 void
 topic_tick(struct gtopic *t, int64_t now)
 {
+	uint32_t retry_s;
+
 	tick_parts(t, now);
 	topic_start_parts(t);
 	topic_serve(t);
@@ -334,6 +318,8 @@ topic_tick(struct gtopic *t, int64_t now)
 		topic_leave(t);
 		return;
 	}
+	if (t->state != TOPIC_LEAVING)
+		topic_trouble(t, &retry_s);	/* notes since when */
 	if (t->state == TOPIC_ASKING) {
 		if (now >= t->retry_ms)
 			topic_ask(t);

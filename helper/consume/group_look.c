@@ -1,0 +1,177 @@
+/*
+ * While somebody waits for a topic and nothing comes, Kafka is asked now and then whether
+ * that is because there is nothing: a partition without a leader and a group that brokers
+ * manage are not told to a consumer of the old kind.
+ *
+ * Few looks are under way at a time, those that have waited longest first, so that a
+ * Kafka that hangs does not hold up all workers.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "helper/consume/group_state.h"
+
+#define LOOK_MS 2000
+#define LOOK_AGAIN_MS 500		/* while a partition has no leader */
+#define LOOK_TIMEOUT_MS 1500
+#define MEMBERS_MS 4000
+#define LOOKS_MAX 2
+
+struct group_look {
+	struct loop_job job;		/* first */
+	struct groups *gs;
+	struct gtopic *t;		/* NULL: has gone */
+	char group[GROUP_MAX + 1];
+	char topic[TOPIC_MAX + 1];
+	bool *led;			/* by partition */
+	int32_t n;
+	bool ask_members;
+	int members;
+	enum kp_err err;
+	char why[WHY_MAX];
+};
+
+static void
+look_free(struct group_look *k)
+{
+	free(k->led);
+	free(k);
+}
+
+static void
+look_work(struct loop_job *job)
+{
+	struct group_look *k = (struct group_look *)job;
+	char why[WHY_MAX];
+
+	k->err = kafka_admin_leaders(k->gs->env.admin, k->topic, k->led, k->n, LOOK_TIMEOUT_MS,
+	    k->why);
+	/* Who cannot tell has nothing to do with the group, or cannot commit either. */
+	if (k->err == KP_OK && k->ask_members &&
+	    kafka_admin_members(k->gs->env.admin, k->group, LOOK_TIMEOUT_MS, &k->members,
+	    why) != KP_OK)
+		k->members = 0;
+}
+
+static void
+see_leaders(struct gtopic *t, const struct group_look *k)
+{
+	for (struct part *p = t->parts; p; p = p->next) {
+		bool no_leader = p->partition < k->n && !k->led[p->partition];
+
+		if (no_leader && !p->no_leader)
+			log_warn("partition has no leader group=%s topic=%s partition=%d",
+			    t->g->name, t->name, p->partition);
+		p->no_leader = no_leader;
+	}
+}
+
+void
+group_start_again(struct group *g)
+{
+	bool any = false;
+
+	for (struct gtopic *t = g->topics; t; t = t->next)
+		for (struct part *p = t->parts; p; p = p->next)
+			if (p->state == PART_ACTIVE) {
+				any = true;
+				part_restart(p);
+			}
+	if (any)
+		log_warn("group is managed by the broker protocol group=%s: nothing is offered "
+		    "until its members there have left", g->name);
+}
+
+static void
+look_done(struct loop_job *job)
+{
+	struct group_look *k = (struct group_look *)job;
+	struct gtopic *t = k->t;
+
+	k->gs->looks--;
+	if (k->err == KP_OK || k->err == KP_EUNAVAIL)
+		k->gs->away = k->err == KP_EUNAVAIL;
+	if (t) {
+		t->look = NULL;
+		if (k->err == KP_OK) {
+			see_leaders(t, k);
+			topic_start_parts(t);
+		}
+		if (k->members > 0)
+			t->g->fenced = true;
+	}
+	look_free(k);
+}
+
+static void
+look(struct gtopic *t, int64_t now)
+{
+	struct group *g = t->g;
+	struct groups *gs = g->gs;
+	struct group_look *k = calloc(1, sizeof(*k));
+
+	if (k == NULL || (k->led = calloc((size_t)t->n_partitions + 1, sizeof(bool))) == NULL) {
+		free(k);
+		return;
+	}
+	k->job.work = look_work;
+	k->job.done = look_done;
+	k->gs = gs;
+	k->t = t;
+	memcpy(k->group, g->name, sizeof(k->group));
+	memcpy(k->topic, t->name, sizeof(k->topic));
+	k->n = t->n_partitions;
+	k->ask_members = gs->env.ops->simple_commits && now - g->members_ms >= MEMBERS_MS;
+	if (!loop_work(gs->env.loop, &k->job)) {
+		look_free(k);
+		return;
+	}
+	if (k->ask_members)
+		g->members_ms = now;
+	t->looked_ms = now;
+	t->look = k;
+	gs->looks++;
+}
+
+static int64_t
+due_ms(const struct gtopic *t)
+{
+	for (const struct part *p = t->parts; p; p = p->next)
+		if (p->no_leader)
+			return t->looked_ms + LOOK_AGAIN_MS;
+	return t->looked_ms + LOOK_MS;
+}
+
+static struct gtopic *
+most_due(struct groups *gs, int64_t now)
+{
+	struct gtopic *due = NULL;
+
+	for (struct group *g = gs->list; g; g = g->next)
+		for (struct gtopic *t = g->topics; t; t = t->next)
+			if (t->state == TOPIC_ACTIVE && t->first && t->look == NULL &&
+			    now >= due_ms(t) && (due == NULL || t->looked_ms < due->looked_ms))
+				due = t;
+	return due;
+}
+
+void
+groups_look(struct groups *gs)
+{
+	int64_t now = loop_now_ms(gs->env.loop);
+	struct gtopic *t;
+
+	while (gs->looks < LOOKS_MAX && (t = most_due(gs, now)) != NULL) {
+		look(t, now);
+		if (t->look == NULL)
+			break;
+	}
+}
+
+void
+topic_forget_look(struct gtopic *t)
+{
+	if (t->look)
+		t->look->t = NULL;
+}
