@@ -168,7 +168,7 @@ kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create, in
 
 enum kp_err
 kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t n,
-    int timeout_ms, char *why)
+    int32_t *there, int timeout_ms, char *why)
 {
 	const struct rd_kafka_metadata *md;
 	rd_kafka_topic_t *rkt = rd_kafka_topic_new(a->rk, topic, NULL);
@@ -181,6 +181,7 @@ kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t
 		return fail_kafka(why, err);
 	memset(led, 0, (size_t)n * sizeof(*led));
 	err = md->topic_cnt ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+	*there = md->topic_cnt ? md->topics[0].partition_cnt : 0;
 	for (int i = 0; md->topic_cnt && i < md->topics[0].partition_cnt; i++) {
 		const struct rd_kafka_metadata_partition *p = &md->topics[0].partitions[i];
 

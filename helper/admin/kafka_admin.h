@@ -31,9 +31,10 @@ enum kp_err kafka_admin_reach(struct kafka_admin *a, int timeout_ms, char *why);
 enum kp_err kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create,
     int timeout_ms, int32_t *n, char *why);
 
-/* Sets led[p] for each partition p < n: whether it has a leader now. */
+/* Sets led[p] for each partition p < n: whether it has a leader now. Returns in *there how
+ * many partitions the topic has by now. */
 enum kp_err kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t n,
-    int timeout_ms, char *why);
+    int32_t *there, int timeout_ms, char *why);
 
 /* How many members the group has that brokers manage. Brokers before 0.9 manage none. */
 #define KAFKA_ADMIN_MANAGED \

@@ -97,10 +97,11 @@ keep_led(struct group_job *j)
 {
 	int64_t until = sock_now_ms() + LEADER_WAIT_MS;
 	enum kp_err err;
+	int32_t there;
 	size_t n = 0;
 
 	for (;;) {
-		err = kafka_admin_leaders(j->gs->env.admin, j->topic, j->led, j->n_led,
+		err = kafka_admin_leaders(j->gs->env.admin, j->topic, j->led, j->n_led, &there,
 		    j->timeout_ms, j->why);
 		if (err || all_led(j) || sock_now_ms() >= until)
 			break;

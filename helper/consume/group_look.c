@@ -1,7 +1,7 @@
 /*
  * While somebody waits for a topic and nothing comes, Kafka is asked now and then whether
  * that is because there is nothing: a partition without a leader and a group that brokers
- * manage are not told to a consumer of the old kind.
+ * manage are not told to a consumer of the old kind; nor are new partitions.
  *
  * Few looks are under way at a time, those that have waited longest first, so that a
  * Kafka that hangs does not hold up all workers.
@@ -14,6 +14,7 @@
 
 #define LOOK_MS 2000
 #define LOOK_AGAIN_MS 500		/* while a partition has no leader */
+#define LOOK_IDLY_MS 30000		/* while nobody waits */
 #define LOOK_TIMEOUT_MS 1500
 #define MEMBERS_MS 4000
 #define LOOKS_MAX 2
@@ -26,6 +27,7 @@ struct group_look {
 	char topic[TOPIC_MAX + 1];
 	bool *led;			/* by partition */
 	int32_t n;
+	int32_t there;			/* partitions that the topic has by now */
 	bool ask_members;
 	int members;
 	enum kp_err err;
@@ -45,8 +47,8 @@ look_work(struct loop_job *job)
 	struct group_look *k = (struct group_look *)job;
 	char why[WHY_MAX];
 
-	k->err = kafka_admin_leaders(k->gs->env.admin, k->topic, k->led, k->n, LOOK_TIMEOUT_MS,
-	    k->why);
+	k->err = kafka_admin_leaders(k->gs->env.admin, k->topic, k->led, k->n, &k->there,
+	    LOOK_TIMEOUT_MS, k->why);
 	/* Who cannot tell has nothing to do with the group, or cannot commit either. */
 	if (k->err == KP_OK && k->ask_members &&
 	    kafka_admin_members(k->gs->env.admin, k->group, LOOK_TIMEOUT_MS, &k->members,
@@ -97,6 +99,8 @@ look_done(struct loop_job *job)
 		if (k->err == KP_OK) {
 			see_leaders(t, k);
 			topic_start_parts(t);
+			if (t->state == TOPIC_ACTIVE && k->there > t->n_partitions)
+				topic_join(t, k->there);
 		}
 		if (k->members > 0)
 			t->g->fenced = true;
@@ -137,6 +141,8 @@ look(struct gtopic *t, int64_t now)
 static int64_t
 due_ms(const struct gtopic *t)
 {
+	if (t->first == NULL)
+		return t->looked_ms + LOOK_IDLY_MS;
 	for (const struct part *p = t->parts; p; p = p->next)
 		if (p->no_leader)
 			return t->looked_ms + LOOK_AGAIN_MS;
@@ -150,7 +156,7 @@ most_due(struct groups *gs, int64_t now)
 
 	for (struct group *g = gs->list; g; g = g->next)
 		for (struct gtopic *t = g->topics; t; t = t->next)
-			if (t->state == TOPIC_ACTIVE && t->first && t->look == NULL &&
+			if (t->state == TOPIC_ACTIVE && t->look == NULL &&
 			    now >= due_ms(t) && (due == NULL || t->looked_ms < due->looked_ms))
 				due = t;
 	return due;

@@ -268,7 +268,7 @@ static bool
 part_wants_commit(const struct part *p)
 {
 	return p->reader && (offers_commit(&p->offers) != p->committed ||
-	    now_ms(p) - p->committed_ms > RECOMMIT_MS);
+	    now_ms(p) - p->committed_ms > fault_number("KP_RECOMMIT_MS", RECOMMIT_MS));
 }
 
 static void

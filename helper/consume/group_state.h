@@ -143,6 +143,8 @@ void topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why);
 void topic_serve(struct gtopic *t);
 /* Asks whether it exists. The answer may come at once, and may free the topic. */
 void topic_ask(struct gtopic *t);
+/* Takes part in dividing so many partitions; more than before: the topic has grown. */
+void topic_join(struct gtopic *t, int32_t partitions);
 /* Gives it up. These may free it: it is gone once its last part is. */
 void topic_leave(struct gtopic *t);
 void topic_step(struct gtopic *t);

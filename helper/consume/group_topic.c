@@ -228,6 +228,22 @@ topic_leave(struct gtopic *t)
 	topic_step(t);
 }
 
+void
+topic_join(struct gtopic *t, int32_t partitions)
+{
+	struct group *g = t->g;
+
+	log_info("topic joined group=%s topic=%s partitions=%d", g->name, t->name, partitions);
+	if (t->state == TOPIC_ACTIVE && t->n_partitions < t->first_new)
+		t->first_new = t->n_partitions;
+	t->state = TOPIC_ACTIVE;
+	t->n_partitions = partitions;
+	t->why[0] = '\0';
+	t->err = g->gs->env.ops->subscribe(g->coord, t->name, partitions);
+	if (t->err)
+		snprintf(t->why, sizeof(t->why), "%s", kp_err_text(t->err));
+}
+
 /* Kafka's answer to whether the topic exists, and how large it is. */
 static void
 topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const char *why)
@@ -242,16 +258,7 @@ topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 		return;
 	}
 	if (err == KP_OK && (t->state == TOPIC_ASKING || partitions > t->n_partitions)) {
-		log_info("topic joined group=%s topic=%s partitions=%d", g->name, t->name,
-		    partitions);
-		if (t->state == TOPIC_ACTIVE && t->n_partitions < t->first_new)
-			t->first_new = t->n_partitions;
-		t->state = TOPIC_ACTIVE;
-		t->n_partitions = partitions;
-		t->why[0] = '\0';
-		t->err = g->gs->env.ops->subscribe(g->coord, t->name, partitions);
-		if (t->err)
-			snprintf(t->why, sizeof(t->why), "%s", kp_err_text(t->err));
+		topic_join(t, partitions);
 	} else if (t->state == TOPIC_ASKING && (err == KP_ENOTFOUND || err == KP_EDENIED)) {
 		topic_fail_waiters(t, err, why);
 		topic_leave(t);
