@@ -37,8 +37,7 @@ enum kp_err kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *
     int32_t *there, int timeout_ms, char *why);
 
 /* How many members the group has that brokers manage. Brokers before 0.9 manage none. */
-#define KAFKA_ADMIN_MANAGED \
-	"the group is managed by the broker protocol and has members; stop them first"
+#define KAFKA_ADMIN_MANAGED "the group is managed by the broker protocol and has members"
 enum kp_err kafka_admin_members(struct kafka_admin *a, const char *group, int timeout_ms,
     int *members, char *why);
 

@@ -61,7 +61,7 @@ struct coordination_ops {
 	/* NULL when this host's share of the topic is settled (it may be empty);
 	 * else why not, in words for the user, valid until the next call. */
 	const char *(*trouble)(struct coordination *c, const char *topic);
-	/* Those words say since when. */
+	/* Those words say since when; else that is put behind them. */
 	bool dates_trouble;
 	/* After how many seconds of trouble another try is worth it; NULL: 1. */
 	uint32_t (*retry_s)(struct coordination *c, const char *topic);

@@ -125,7 +125,6 @@ check_members(struct group_job *j)
 	if (!j->gs->env.ops->simple_commits || kafka_admin_members(j->gs->env.admin, j->group,
 	    j->timeout_ms, &members, why) != KP_OK || members == 0)
 		return KP_OK;
-	snprintf(j->why, sizeof(j->why), KAFKA_ADMIN_MANAGED);
 	return KP_ECONFLICT;
 }
 
@@ -174,10 +173,14 @@ start_work(struct loop_job *job)
 static void
 start_failed(struct gtopic *t, enum kp_err err, const char *why)
 {
+	if (err == KP_ECONFLICT)
+		why = KAFKA_ADMIN_MANAGED;
+	else if (why[0] == '\0')
+		why = kp_err_text(err);
 	if (t->why[0] == '\0')
 		log_warn("partitions cannot start group=%s topic=%s: %s", t->g->name, t->name, why);
 	t->err = err;
-	snprintf(t->why, sizeof(t->why), "%s", why[0] ? why : kp_err_text(err));
+	snprintf(t->why, sizeof(t->why), "%s", why);
 	t->retry_ms = loop_now_ms(t->g->gs->env.loop) +
 	    (err == KP_ECONFLICT ? RETRY_MANAGED_MS : RETRY_MS);
 }
