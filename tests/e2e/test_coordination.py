@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from kazoo.client import KazooClient
@@ -179,6 +180,11 @@ def password(session):
     return out
 
 
+def all_stopped(pid):
+    states = [t.read_text().rpartition(")")[2].split()[0] for t in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
+
+
 def expire(zookeeper, zk, member):
     """Ends the member's session on the server, as if its time had run out while it was stopped."""
     session = zk.get(registration(zk, member))[1].ephemeralOwner
@@ -186,6 +192,7 @@ def expire(zookeeper, zk, member):
     close = struct.pack(">ii", 1, -11)
     # Awake, it would be back within a millisecond and take its session back.
     member.proc.signal(signal.SIGSTOP)
+    wait_for(lambda: all_stopped(member.proc.pid), 5, "all its threads stand still", every=0.001)
     with socket.create_connection(("127.0.0.1", zookeeper.port)) as s:
         s.sendall(b"".join(struct.pack(">i", len(m)) + m for m in (connect, close)))
         while s.recv(4096):

@@ -8,11 +8,11 @@ from confluent_kafka import Consumer, TopicPartition
 import fastcgi
 from consumer_oracle import open_poll
 from kafka import KafkaWithZookeeper
-from procs import rounds, wait_for
+from procs import wait_for
 from test_consumer_faults import faulty, responder  # noqa: F401  fixtures
 
 RETENTION = 60
-IDLE = 150
+IDLE = 300
 
 
 @pytest.fixture
