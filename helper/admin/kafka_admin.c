@@ -266,36 +266,6 @@ make_options(struct kafka_admin *a, rd_kafka_admin_op_t op)
 	return o;
 }
 
-enum kp_err
-kafka_admin_members(struct kafka_admin *a, const char *group, int timeout_ms, int *members,
-    char *why)
-{
-	rd_kafka_AdminOptions_t *o = make_options(a, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
-	rd_kafka_resp_err_t err;
-	rd_kafka_event_t *ev;
-
-	*members = 0;
-	rd_kafka_DescribeConsumerGroups(a->rk, &group, 1, o, q);
-	ev = await(a, group, q, timeout_ms, &err);
-	if (ev) {
-		size_t groups;
-		const rd_kafka_ConsumerGroupDescription_t **r =
-		    rd_kafka_DescribeConsumerGroups_result_groups(
-		    rd_kafka_event_DescribeConsumerGroups_result(ev), &groups);
-		const rd_kafka_error_t *e = rd_kafka_ConsumerGroupDescription_error(r[0]);
-
-		err = e ? rd_kafka_error_code(e) : RD_KAFKA_RESP_ERR_NO_ERROR;
-		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-			*members = (int)rd_kafka_ConsumerGroupDescription_member_count(r[0]);
-		rd_kafka_event_destroy(ev);
-	}
-	rd_kafka_AdminOptions_destroy(o);
-	if (err == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE)
-		return KP_OK;
-	return err ? fail_kafka(why, err) : KP_OK;
-}
-
 static void
 take_committed(const rd_kafka_topic_partition_list_t *list, const char *topic,
     struct partition_offsets *v, size_t n, rd_kafka_resp_err_t *err)

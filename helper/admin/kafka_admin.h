@@ -36,10 +36,8 @@ enum kp_err kafka_admin_partitions(struct kafka_admin *a, const char *topic, boo
 enum kp_err kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t n,
     int32_t *there, int timeout_ms, char *why);
 
-/* How many members the group has that brokers manage. Brokers before 0.9 manage none. */
+/* What KP_ECONFLICT means. */
 #define KAFKA_ADMIN_MANAGED "the group is managed by the broker protocol and has members"
-enum kp_err kafka_admin_members(struct kafka_admin *a, const char *group, int timeout_ms,
-    int *members, char *why);
 
 /* One partition, in and out. */
 struct partition_offsets {

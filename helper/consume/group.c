@@ -71,6 +71,7 @@ group_free(struct group *g)
 	*at = g->next;
 	gs->n--;
 	group_forget_jobs(g);
+	group_forget_look(g);
 	if (g->consumer)
 		consumer_free(g->consumer);
 	log_info("group closed group=%s", g->name);

@@ -115,23 +115,11 @@ keep_led(struct group_job *j)
 	return err;
 }
 
-/* Brokers would refuse all commits of ours while the group has members of theirs. */
-static enum kp_err
-check_members(struct group_job *j)
-{
-	int members = 0;
-	char why[WHY_MAX];
-
-	if (!j->gs->env.ops->simple_commits || kafka_admin_members(j->gs->env.admin, j->group,
-	    j->timeout_ms, &members, why) != KP_OK || members == 0)
-		return KP_OK;
-	return KP_ECONFLICT;
-}
-
 /*
  * Worker. The committed offset, or the nearest one that exists; for a new group
- * the end or the beginning. Whatever is not committed already is committed before
- * anything is answered, so that nothing produced from now on can be skipped.
+ * the end or the beginning. It is committed before anything is answered, so that nothing
+ * produced from now on can be skipped; and also when it was committed already, because
+ * brokers that manage the group refuse it.
  */
 static void
 start_work(struct loop_job *job)
@@ -144,8 +132,6 @@ start_work(struct loop_job *job)
 	if (j->err == KP_OK && j->n)
 		j->err = kafka_admin_offsets(j->gs->env.admin, j->group, j->topic, j->v, j->n,
 		    j->timeout_ms, j->why);
-	if (j->err == KP_OK && j->n)
-		j->err = check_members(j);
 	moved = j->err || j->n == 0 ? NULL : calloc(j->n, sizeof(*moved));
 	if (moved == NULL)
 		return;
@@ -158,11 +144,12 @@ start_work(struct loop_job *job)
 			start = o->begin;
 		if (start > o->end)
 			start = o->end;
-		if (start == o->committed)
+		if (start == o->committed && !j->gs->env.ops->simple_commits)
 			continue;
-		o->committed = start;
 		moved[n_moved] = *o;
-		moved[n_moved++].metadata = NULL;
+		if (start != o->committed)
+			moved[n_moved].metadata = NULL;
+		moved[n_moved++].committed = o->committed = start;
 	}
 	if (n_moved)
 		j->err = kafka_admin_commit(j->gs->env.admin, j->group, j->topic, moved, n_moved,

@@ -10,26 +10,29 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/sock.h"
 #include "helper/consume/group_state.h"
 
 #define LOOK_MS 2000
 #define LOOK_AGAIN_MS 500		/* while a partition has no leader */
 #define LOOK_IDLY_MS 30000		/* while nobody waits */
 #define LOOK_TIMEOUT_MS 1500
-#define MEMBERS_MS 4000
+#define PROBE_MS 4000
+#define PROBE_QUICK_MS 500
 #define LOOKS_MAX 2
 
 struct group_look {
 	struct loop_job job;		/* first */
 	struct groups *gs;
 	struct gtopic *t;		/* NULL: has gone */
+	struct group *g;		/* of a probe; NULL: has gone, or there is none */
 	char group[GROUP_MAX + 1];
 	char topic[TOPIC_MAX + 1];
 	bool *led;			/* by partition */
 	int32_t n;
 	int32_t there;			/* partitions that the topic has by now */
-	bool ask_members;
-	int members;
+	int32_t probe;			/* a partition of ours, -1: none */
+	bool refused;			/* its commit was */
 	enum kp_err err;
 	char why[WHY_MAX];
 };
@@ -41,19 +44,36 @@ look_free(struct group_look *k)
 	free(k);
 }
 
+/*
+ * What is committed already is committed once more: brokers refuse it while they manage
+ * the group. The group commits nothing else meanwhile. DescribeConsumerGroups would be the
+ * question to ask, but librdkafka 2.0 blocks a handle for ever on it when a broker does not
+ * know the request. A coordinator that is slow must not be left with a commit that comes
+ * late, so it is not asked then.
+ */
+static void
+probe(struct group_look *k)
+{
+	struct partition_offsets v = { .partition = k->probe };
+	int64_t begin = sock_now_ms();
+	char why[WHY_MAX];
+
+	if (kafka_admin_offsets(k->gs->env.admin, k->group, k->topic, &v, 1, LOOK_TIMEOUT_MS,
+	    why) == KP_OK && v.committed >= 0 && sock_now_ms() - begin < PROBE_QUICK_MS)
+		k->refused = kafka_admin_commit(k->gs->env.admin, k->group, k->topic, &v, 1,
+		    LOOK_TIMEOUT_MS, why) == KP_ECONFLICT;
+	free(v.metadata);
+}
+
 static void
 look_work(struct loop_job *job)
 {
 	struct group_look *k = (struct group_look *)job;
-	char why[WHY_MAX];
 
 	k->err = kafka_admin_leaders(k->gs->env.admin, k->topic, k->led, k->n, &k->there,
 	    LOOK_TIMEOUT_MS, k->why);
-	/* Who cannot tell has nothing to do with the group, or cannot commit either. */
-	if (k->err == KP_OK && k->ask_members &&
-	    kafka_admin_members(k->gs->env.admin, k->group, LOOK_TIMEOUT_MS, &k->members,
-	    why) != KP_OK)
-		k->members = 0;
+	if (k->err == KP_OK && k->probe >= 0)
+		probe(k);
 }
 
 static void
@@ -90,8 +110,14 @@ look_done(struct loop_job *job)
 {
 	struct group_look *k = (struct group_look *)job;
 	struct gtopic *t = k->t;
+	struct group *g = k->g;
 
 	k->gs->looks--;
+	if (g) {
+		g->look = NULL;
+		g->committing = false;
+		g->fenced |= k->refused;
+	}
 	if (k->err == KP_OK || k->err == KP_EUNAVAIL)
 		k->gs->away = k->err == KP_EUNAVAIL;
 	if (t) {
@@ -102,10 +128,28 @@ look_done(struct loop_job *job)
 			if (t->state == TOPIC_ACTIVE && k->there > t->n_partitions)
 				topic_join(t, k->there);
 		}
-		if (k->members > 0)
-			t->g->fenced = true;
+	}
+	if (g) {
+		group_run_sets(g);
+		groups_tick_soon(g->gs);
 	}
 	look_free(k);
+}
+
+/* A partition to probe, while all goes well and nothing is committed or set. */
+static int32_t
+to_probe(struct gtopic *t, int64_t now)
+{
+	struct group *g = t->g;
+	uint32_t retry_s;
+
+	if (!g->gs->env.ops->simple_commits || now - g->probe_ms < PROBE_MS || t->first == NULL ||
+	    g->committing || g->sets || t->holds || topic_trouble(t, &retry_s))
+		return -1;
+	for (const struct part *p = t->parts; p; p = p->next)
+		if (p->state == PART_ACTIVE)
+			return p->partition;
+	return -1;
 }
 
 static void
@@ -126,13 +170,17 @@ look(struct gtopic *t, int64_t now)
 	memcpy(k->group, g->name, sizeof(k->group));
 	memcpy(k->topic, t->name, sizeof(k->topic));
 	k->n = t->n_partitions;
-	k->ask_members = gs->env.ops->simple_commits && now - g->members_ms >= MEMBERS_MS;
+	k->probe = to_probe(t, now);
 	if (!loop_work(gs->env.loop, &k->job)) {
 		look_free(k);
 		return;
 	}
-	if (k->ask_members)
-		g->members_ms = now;
+	if (k->probe >= 0) {
+		k->g = g;
+		g->look = k;
+		g->committing = true;
+		g->probe_ms = now;
+	}
 	t->looked_ms = now;
 	t->look = k;
 	gs->looks++;
@@ -173,6 +221,13 @@ groups_look(struct groups *gs)
 		if (t->look == NULL)
 			break;
 	}
+}
+
+void
+group_forget_look(struct group *g)
+{
+	if (g->look)
+		g->look->g = NULL;
 }
 
 void

@@ -107,7 +107,8 @@ struct group {
 	int64_t commit_ms;		/* the last commit */
 	bool down;			/* no broker answers */
 	bool fenced;			/* brokers refuse its commits: start again */
-	int64_t members_ms;		/* when brokers were last asked for members */
+	struct group_look *look;	/* that probes whether commits are taken, or NULL */
+	int64_t probe_ms;		/* when the last one began */
 	struct group_job *probe;
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
 	char why[WHY_MAX];		/* of the last failed commit; empty: none */
@@ -160,6 +161,7 @@ const char *topic_trouble(struct gtopic *t, uint32_t *retry_s);
  * group members that brokers manage? */
 void groups_look(struct groups *gs);
 void topic_forget_look(struct gtopic *t);
+void group_forget_look(struct group *g);
 /* Nothing that is out or unconfirmed can be committed: all parts start again, from what
  * is committed then. */
 void group_start_again(struct group *g);
