@@ -119,7 +119,7 @@ class Managed:
 MANAGED = "the group is managed by the broker protocol and has members"
 
 
-@pytest.mark.parametrize("coordination", ["zookeeper", "local"])
+@pytest.mark.parametrize("coordination", ["zookeeper", pytest.param("local", marks=pytest.mark.long)])
 def test_member_that_brokers_manage(request, gateway, name, coordination):
     broker = request.getfixturevalue({"zookeeper": "kafka_zk", "local": "kafka_kraft"}[coordination])
     topic = broker.create_topic(name, 1)
