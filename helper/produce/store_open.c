@@ -303,10 +303,12 @@ db_prepare(struct store_db *db, int *version)
 static bool
 is_damage(int rc)
 {
-	/* A schema that does not parse, or lacks what we know of: SQLITE_ERROR. */
+	/* A schema that does not parse, or lacks what we know of: SQLITE_ERROR. A file
+	 * that may be written, and says that it is of a later SQLite: SQLITE_READONLY. */
 	return (rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB ||
 	    (rc & 0xff) == SQLITE_ERROR || (rc & 0xff) == SQLITE_CONSTRAINT ||
-	    (rc & 0xff) == SQLITE_MISMATCH || rc == SQLITE_IOERR_SHORT_READ;
+	    (rc & 0xff) == SQLITE_MISMATCH || rc == SQLITE_IOERR_SHORT_READ ||
+	    rc == SQLITE_READONLY;
 }
 
 /* The first thing that is wrong; an empty text when nothing is. */
