@@ -51,7 +51,7 @@ topics_add(struct store_db *db, struct kp_slice name, int64_t id)
 	struct db_topics *all = &db->topics;
 	struct db_topic **bucket, *t;
 
-	if (all->n >= DB_TOPICS_MAX || name.n == 0 || name.n > TOPIC_MAX ||
+	if (all->n >= DB_TOPICS_MAX || !msg_topic_ok(name) ||
 	    topics_by_id(db, id) || topics_by_name(db, name))
 		return NULL;
 	t = calloc(1, sizeof(*t));
