@@ -12,6 +12,8 @@
 #define WAITING_BYTES_MAX (64u * 1024 * 1024)
 #define HUNG_MS 5000
 #define FULL_SHOWN_MS 2000
+/* Of a store that does not work: ids that no file will ever have. */
+#define FAILED_FIRST_ID (INT64_C(1) << 62)
 
 #define FAILED "the store has failed: restart the helper to check it; until then an async " \
 	"message is only accepted once Kafka has it"

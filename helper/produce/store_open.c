@@ -209,8 +209,8 @@ db_connect(const char *path, enum conf_durability durability, bool salvage, stru
 	return rc;
 }
 
-static int
-read_int(struct store_db *db, const char *text, int *value)
+int
+db_read_number(struct store_db *db, const char *text, int64_t *value)
 {
 	sqlite3_stmt *st;
 	int rc = sqlite3_prepare_v2(db->sqlite, text, -1, &st, NULL);
@@ -220,7 +220,7 @@ read_int(struct store_db *db, const char *text, int *value)
 		return rc;
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW)
-		*value = sqlite3_column_int(st, 0);
+		*value = sqlite3_column_int64(st, 0);
 	sqlite3_finalize(st);
 	return rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
@@ -228,7 +228,8 @@ read_int(struct store_db *db, const char *text, int *value)
 int
 db_is_foreign(struct store_db *db, bool *foreign)
 {
-	int n, rc = read_int(db, "SELECT count(*) FROM sqlite_master"
+	int64_t n;
+	int rc = db_read_number(db, "SELECT count(*) FROM sqlite_master"
 	    " WHERE type IN ('view', 'trigger')", &n);
 
 	*foreign = n > 0;
@@ -280,8 +281,10 @@ upgrade(struct store_db *db, int version)
 int
 db_prepare(struct store_db *db, int *version)
 {
-	int rc = read_int(db, "PRAGMA user_version", version);
+	int64_t n;
+	int rc = db_read_number(db, "PRAGMA user_version", &n);
 
+	*version = (int)n;
 	if (rc == SQLITE_OK && (*version < 0 || *version > SCHEMA_VERSION_MAX))
 		return SQLITE_CORRUPT;
 	if (rc == SQLITE_OK && *version > SCHEMA_VERSION)
@@ -356,7 +359,7 @@ try_open(const char *path, enum conf_durability durability, struct store_db **ou
 		rc = db_is_foreign(db, &foreign);
 	if (rc == SQLITE_OK && !foreign)
 		rc = db_prepare(db, &version);
-	ours = !foreign && (rc != SQLITE_OK || version <= SCHEMA_VERSION);
+	ours = !foreign && version <= SCHEMA_VERSION;
 	wrong[0] = '\0';
 	if (rc == SQLITE_OK && ours && to_check)
 		rc = check(db, wrong, cap);

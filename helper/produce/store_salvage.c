@@ -241,12 +241,8 @@ read_topics(struct salvage *s)
 
 		if (sqlite3_prepare_v2(s->from->sqlite, ways[i], -1, &st, NULL) != SQLITE_OK)
 			continue;
-		while (sqlite3_step(st) == SQLITE_ROW) {
-			struct kp_slice name = db_column_bytes(st, 1);
-
-			if (msg_topic_ok(name))
-				topics_add(s->from, name, sqlite3_column_int64(st, 0));
-		}
+		while (sqlite3_step(st) == SQLITE_ROW)
+			topics_add(s->from, db_column_bytes(st, 1), sqlite3_column_int64(st, 0));
 		sqlite3_finalize(st);
 	}
 }
@@ -257,15 +253,9 @@ read_topics(struct salvage *s)
 static int64_t
 read_number(struct store_db *db, const char *text)
 {
-	sqlite3_stmt *st;
-	int64_t n = 0;
+	int64_t n;
 
-	if (sqlite3_prepare_v2(db->sqlite, text, -1, &st, NULL) != SQLITE_OK)
-		return 0;
-	if (sqlite3_step(st) == SQLITE_ROW)
-		n = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	return n > 0 && n <= COUNT_MAX ? n : 0;
+	return db_read_number(db, text, &n) == SQLITE_OK && n > 0 && n <= COUNT_MAX ? n : 0;
 }
 
 /* The counters go on from what can be read, and so that they add up. */

@@ -25,7 +25,7 @@
 #define SCHEMA_VERSION_MAX 999
 /* "KPxy": marks the file as ours. */
 #define APPLICATION_ID 0x4b507879
-/* Ids of one process: 2^36 messages, and 2^27 processes. */
+/* Ids of one process: 2^36 messages, and BOOTS_MAX processes. */
 #define IDS_PER_BOOT (INT64_C(1) << 36)
 /* More starts than any file has seen, and more than was ever counted in one: a file
  * that says so is damaged. */
@@ -84,6 +84,8 @@ int db_connect(const char *path, enum conf_durability durability, bool salvage,
     struct store_db **out);
 /* Schema, statements and counters. SQLite's code; *version is set. */
 int db_prepare(struct store_db *db, int *version);
+/* The first column of the first row; -1 when SQLite's code is not SQLITE_OK. */
+int db_read_number(struct store_db *db, const char *text, int64_t *value);
 /* Whether it has a view or a trigger, which no store of ours has. SQLite's code. */
 int db_is_foreign(struct store_db *db, bool *foreign);
 

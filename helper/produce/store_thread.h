@@ -14,9 +14,6 @@
 #include "helper/produce/store.h"
 #include "helper/produce/store_db.h"
 
-/* Of a store that does not work: ids that no file will ever have. */
-#define FAILED_FIRST_ID (INT64_C(1) << 62)
-
 /* What the two threads hand to each other. */
 struct queue {
 	struct store_cmd *first, *last;
