@@ -98,19 +98,19 @@ load_send(struct load *l, unsigned n, unsigned sync_every)
 	return sent;
 }
 
-static enum fate
-fate_of(const struct msg_error *e)
+enum fate
+load_fate(enum kp_err err, struct kp_slice text)
 {
 	static const char not_sent[] = "nothing was sent";
 
-	switch (e->err) {
+	switch (err) {
 	case KP_ETOOBIG:
 	case KP_EDENIED:
 	case KP_ENOTFOUND:
 	case KP_EKAFKA:
 		return FATE_REFUSED;
 	default:
-		return memmem(e->text.p, e->text.n, not_sent, sizeof(not_sent) - 1) ?
+		return memmem(text.p, text.n, not_sent, sizeof(not_sent) - 1) ?
 		    FATE_NOT_SENT : FATE_UNKNOWN;
 	}
 }
@@ -135,7 +135,7 @@ take_one(struct load *l, struct load_conn *c, const struct wire_frame *f)
 	} else {
 		assert_string_equal(msg_type_name(f->type), msg_type_name(MSG_ERROR));
 		assert_err(msg_error_decode(f->body, &e), KP_OK);
-		m->fate = fate_of(&e);
+		m->fate = load_fate(e.err, e.text);
 		l->refused += m->fate == FATE_REFUSED;
 	}
 	c->waiting--;

@@ -58,6 +58,9 @@ struct load {
 	unsigned sent, kept, refused, unknown, dead, dup, overtaken;
 };
 
+/* What an error that answered a produce tells of the message. */
+enum fate load_fate(enum kp_err err, struct kp_slice text);
+
 void load_open(struct load *l, struct helper *h, unsigned sequence, unsigned window);
 /* After the helper was started again: what was not answered is unknown. */
 void load_reopen(struct load *l);

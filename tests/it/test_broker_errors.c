@@ -265,8 +265,9 @@ takes(struct peer *p, const char *topic)
 	struct msg_produced r;
 	enum kp_err err;
 
-	if (peer_produce(p, topic, NULL, WARM_UP, false, &r) != KP_OK) {
-		total.unknown++;
+	err = peer_produce(p, topic, NULL, WARM_UP, false, &r);
+	if (err) {
+		total.unknown += load_fate(err, kp_slice_str(p->text)) == FATE_UNKNOWN;
 		return false;
 	}
 	while ((err = peer_find(p, r.id, &receipt)) == KP_OK && receipt.state == RECEIPT_PENDING)
