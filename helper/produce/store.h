@@ -48,7 +48,8 @@ enum store_verb {
 
 /*
  * A command, inside the owner's object. It and what its row borrows must stay
- * until done(cmd, err), on the loop. Only APPEND needs more than ids. Errors:
+ * until done(cmd, err), on the loop. Only APPEND needs more than ids; whoever names
+ * the topic to REMOVE, REFUSE and BURY must give the sizes of key and value. Errors:
  * KP_EFULL (disk full; what is stored stays, and a later append may work);
  * KP_EIO (the file can no longer be trusted: everything fails until a restart has
  * checked it); KP_ENOTFOUND (REVIVE, DROP: no such dead letter).

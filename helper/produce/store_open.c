@@ -117,7 +117,6 @@ static const char *const sql[Q_N] = {
 	[Q_OLDEST] = "SELECT " LISTED " FROM pending ORDER BY id LIMIT 1",
 	[Q_PAGES] = "PRAGMA page_count",
 	[Q_FREE] = "PRAGMA freelist_count",
-	[Q_PAGE_SIZE] = "PRAGMA page_size",
 };
 
 enum kp_err
@@ -197,6 +196,8 @@ db_connect(const char *path, enum conf_durability durability, bool salvage, stru
 	int rc = SQLITE_NOMEM;
 
 	*out = db;
+	/* Its own statistics take a lock at each allocation. Only the first call does anything. */
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	if (db && (db->path = strdup(path)) != NULL)
 		rc = sqlite3_open_v2(path, &db->sqlite, SQLITE_OPEN_READWRITE |
 		    SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX, NULL);
@@ -298,6 +299,8 @@ db_prepare(struct store_db *db, int *version)
 	for (int i = 0; i < Q_N && rc == SQLITE_OK; i++)
 		rc = sqlite3_prepare_v3(db->sqlite, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
 		    &db->q[i], NULL);
+	if (rc == SQLITE_OK)
+		rc = db_read_number(db, "PRAGMA page_size", &db->page_size);
 	return rc == SQLITE_OK ? topics_read(db) : rc;
 }
 

@@ -39,7 +39,7 @@ enum statement {
 	Q_TOPIC_ADD, Q_TOPIC_COUNT, Q_COUNT, Q_BOOT, Q_BOOTS,
 	Q_LOAD, Q_LIST_PENDING, Q_LIST_PENDING_OF, Q_LIST_DEAD, Q_LIST_DEAD_OF,
 	Q_FIND_PENDING, Q_FIND_WAS, Q_FIND_DEAD, Q_OLDEST,
-	Q_PAGES, Q_FREE, Q_PAGE_SIZE, Q_N
+	Q_PAGES, Q_FREE, Q_N
 };
 
 /* What a topic has in the file. */
@@ -73,6 +73,7 @@ struct store_db {
 	sqlite3_stmt *q[Q_N];
 	char *path;
 	struct db_topics topics;
+	int64_t page_size;
 	int wal_pages;			/* since the last checkpoint */
 };
 
