@@ -62,6 +62,8 @@ static const struct option {
 	    1, 64 << 20, "largest message accepted; 413 past it" },
 	{ "syncTimeoutMs", L | H | R, NUM, FIELD(sync_timeout_ms), "10000", NULL,
 	    100, 300000, "longest wait of a sync produce" },
+	{ "ackTimeout", L | H, NUM, FIELD(ack_timeout_s), "300", NULL, 1, 86400,
+	    "seconds after which a message that was not acknowledged is offered again" },
 	{ "kafkaVersion", L | H, STR, FIELD(kafka_version), "", NULL, 0, 0,
 	    "version of brokers older than 0.10, which cannot be asked: 0.8.2.2, 0.9.0.1" },
 	{ "X", L | H, LIST, FIELD(x), "", NULL, 0, 0,

@@ -50,6 +50,7 @@ struct conf {
 	uint64_t store_max_bytes;
 	uint64_t store_min_free_bytes;
 	uint64_t sync_timeout_ms;
+	uint64_t ack_timeout_s;
 	uint64_t responders;
 	uint64_t threads;
 	bool help;

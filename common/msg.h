@@ -87,14 +87,21 @@ struct msg_produced {
 enum kp_err msg_produced_encode(struct kp_buf *out, const struct msg_produced *m);
 enum kp_err msg_produced_decode(struct kp_slice in, struct msg_produced *m);
 
+/* With `ack`, the message there is acknowledged first. With either, the message in the
+ * reply waits for an acknowledgement of its own; else CONFIRM is enough. */
 struct msg_consume {
 	struct kp_slice topic;
 	struct kp_slice group;
+	bool no_ack;
+	bool ack;
+	int32_t ack_partition;		/* both at least 0; 0 without `ack` */
+	int64_t ack_offset;
 };
 enum kp_err msg_consume_encode(struct kp_buf *out, const struct msg_consume *m);
 enum kp_err msg_consume_decode(struct kp_slice in, struct msg_consume *m);
 
-/* The offer of one message: it counts as consumed after CONFIRM of its id. */
+/* The offer of one message: it counts as consumed after CONFIRM of its id, or after that
+ * waits to be acknowledged. */
 struct msg_message {
 	uint64_t offer;
 	int32_t partition;
@@ -104,6 +111,16 @@ struct msg_message {
 };
 enum kp_err msg_message_encode(struct kp_buf *out, const struct msg_message *m);
 enum kp_err msg_message_decode(struct kp_slice in, struct msg_message *m);
+
+/* The reply is MSG_DONE. */
+struct msg_ack {
+	struct kp_slice topic;
+	struct kp_slice group;
+	int32_t partition;		/* both at least 0 */
+	int64_t offset;
+};
+enum kp_err msg_ack_encode(struct kp_buf *out, const struct msg_ack *m);
+enum kp_err msg_ack_decode(struct kp_slice in, struct msg_ack *m);
 
 /* What became of the response that carried the offer. */
 struct msg_confirm {

@@ -44,6 +44,8 @@ commit_err(rd_kafka_resp_err_t err)
 	case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
 	case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
 		return KP_ECONFLICT;
+	case RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE:
+		return KP_ETOOBIG;
 	default:
 		return kafka_err(err);
 	}
@@ -290,9 +292,15 @@ consumer_commit_begin(struct consumer *c, void (*done)(void *arg, enum kp_err er
 
 void
 consumer_commit_add(struct consumer_commit *x, const char *topic, int32_t partition,
-    int64_t offset)
+    int64_t offset, struct kp_slice metadata)
 {
-	rd_kafka_topic_partition_list_add(x->list, topic, partition)->offset = offset;
+	rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(x->list, topic,
+	    partition);
+
+	p->offset = offset;
+	/* The list's from here on. Without memory it is left out: messages come twice. */
+	p->metadata = metadata.n ? kp_slice_dup(metadata) : NULL;
+	p->metadata_size = p->metadata ? metadata.n : 0;
 }
 
 void

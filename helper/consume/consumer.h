@@ -44,13 +44,14 @@ void consumer_message_free(struct consumer_message *message);
 
 /*
  * One commit of many partitions: begin, add (offset = next to read), send.
- * done(arg, err) once; KP_ECONFLICT: the group is managed by the brokers.
+ * done(arg, err) once; KP_ECONFLICT: the group is managed by the brokers; KP_ETOOBIG:
+ * they do not take metadata of that length.
  */
 struct consumer_commit;
 struct consumer_commit *consumer_commit_begin(struct consumer *c,
     void (*done)(void *arg, enum kp_err err), void *arg);
 void consumer_commit_add(struct consumer_commit *x, const char *topic, int32_t partition,
-    int64_t offset);
+    int64_t offset, struct kp_slice metadata);
 void consumer_commit_send(struct consumer_commit *x);
 
 #endif

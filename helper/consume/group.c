@@ -141,31 +141,55 @@ group_new(struct groups *gs, struct kp_slice name)
 
 /* ---- requests ---- */
 
+/* The topic of the group that the op asks for. NULL: the op was answered. */
+static struct gtopic *
+topic_for(struct groups *gs, struct op *op, struct kp_slice topic, struct kp_slice group)
+{
+	struct group *g = group_find(gs, group);
+	struct gtopic *t = NULL;
+	char name[TOPIC_MAX + 1];
+
+	snprintf(name, sizeof(name), "%.*s", (int)topic.n, (const char *)topic.p);
+	if (g == NULL && !gs->closing)
+		g = group_new(gs, group);
+	if (g) {
+		t = topic_find(g, name);
+		if (t == NULL && !gs->closing)
+			t = topic_new(g, topic);
+	}
+	if (t)
+		return t;
+	if (gs->closing)
+		op_fail(op, KP_EUNAVAIL, 2, "%s", GROUPS_CLOSING);
+	else
+		op_fail(op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
+	return NULL;
+}
+
 void
 groups_consume(struct groups *gs, struct op *op, const struct msg_consume *m)
 {
-	struct group *g = group_find(gs, m->group);
-	struct gtopic *t = NULL;
-	char name[TOPIC_MAX + 1];
+	struct gtopic *t;
 
 	/* It may have been asked for before the end began. */
 	if (gs->closing) {
 		op_fail(op, KP_EUNAVAIL, 2, "%s", GROUPS_CLOSING);
 		return;
 	}
-	snprintf(name, sizeof(name), "%.*s", (int)m->topic.n, (const char *)m->topic.p);
-	if (g == NULL)
-		g = group_new(gs, m->group);
-	if (g) {
-		t = topic_find(g, name);
-		if (t == NULL)
-			t = topic_new(g, m->topic);
-	}
-	if (t == NULL || t->n_waiting >= WAITERS_MAX) {
-		op_fail(op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
-		return;
-	}
-	topic_wait(t, op);
+	t = topic_for(gs, op, m->topic, m->group);
+	if (t && m->ack)
+		topic_ack(t, op);
+	else if (t)
+		topic_wait(t, op);
+}
+
+void
+groups_ack(struct groups *gs, struct op *op, const struct msg_ack *m)
+{
+	struct gtopic *t = topic_for(gs, op, m->topic, m->group);
+
+	if (t)
+		topic_ack(t, op);
 }
 
 void

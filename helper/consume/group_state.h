@@ -1,7 +1,8 @@
 /*
  * The state of groups, shared by group.c (life of groups), group_topic.c (their
- * topics and who waits), group_part.c (life of a partition: start, offer, commit,
- * stop) and group_jobs.c (what has to be asked of Kafka). Nobody else includes it.
+ * topics and who waits), group_ack.c (acknowledgements), group_part.c (life of a
+ * partition: start, offer, commit, stop) and group_jobs.c (what has to be asked of
+ * Kafka). Nobody else includes it.
  *
  *	groups -> group -> gtopic -> part -> offering
  */
@@ -48,6 +49,8 @@ struct part {
 	struct offering *first, *last;	/* that are out, oldest first */
 	int64_t committed;		/* what Kafka has, as far as we know */
 	int64_t committing;		/* in the commit on its way; -1: not in it */
+	uint64_t changes;		/* of the offers, as `committed` and `committing` */
+	uint64_t committing_changes;
 	int64_t committed_ms;
 	int64_t stop_ms;		/* when STOPPING began */
 };
@@ -59,6 +62,7 @@ struct offering {
 	struct part *part;
 	struct offer *offer;
 	int64_t made_ms;
+	bool pend;			/* delivered is not enough: it is to be acknowledged */
 };
 
 enum topic_state { TOPIC_ASKING, TOPIC_ACTIVE, TOPIC_LEAVING };
@@ -75,6 +79,8 @@ struct gtopic {
 	struct part *turn;		/* the one that was served last */
 	struct op *first, *last;	/* waiting requests, by op->link */
 	size_t n_waiting;
+	struct op *first_ack, *last_ack;	/* acknowledgements that cannot be decided yet */
+	size_t n_acks;
 	int64_t asked_ms;		/* the last request */
 	int64_t grown_ms;		/* when the number of partitions was last asked */
 	int64_t retry_ms;		/* not before, after a failure */
@@ -97,6 +103,7 @@ struct group {
 	bool committing;
 	int64_t commit_ms;		/* the last commit */
 	bool down;			/* no broker answers */
+	bool plain;			/* the brokers do not take our metadata */
 	struct group_job *probe;
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
 	char why[WHY_MAX];		/* of the last failed commit; empty: none */
@@ -125,7 +132,10 @@ struct gtopic *topic_new(struct group *g, struct kp_slice name);
 struct part *part_find(struct gtopic *t, int32_t partition);
 /* The op waits for a message of the topic; at most WAITERS_MAX do. */
 void topic_wait(struct gtopic *t, struct op *op);
+/* Acknowledgements, too. */
 void topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why);
+/* Why the topic gives nothing, apart from being empty; NULL: it works. */
+const char *topic_trouble(struct gtopic *t);
 /* Gives what there is to who waits. */
 void topic_serve(struct gtopic *t);
 /* Asks whether it exists. The answer may come at once, and may free the topic. */
@@ -135,11 +145,20 @@ void topic_leave(struct gtopic *t);
 void topic_step(struct gtopic *t);
 void topic_tick(struct gtopic *t, int64_t now_ms);
 
+/* group_ack.c */
+/* The op, an ACK or a CONSUME with one, acknowledges: it is answered, or waits for its
+ * message, or for the partition to start. */
+void topic_ack(struct gtopic *t, struct op *op);
+/* Decides what can be decided now. */
+void topic_retry_acks(struct gtopic *t);
+void topic_fail_acks(struct gtopic *t, enum kp_err err, const char *why);
+
 /* group_part.c */
 void part_claimed(void *arg, const char *topic, int32_t partition);
 void part_revoke(void *arg, const char *topic, int32_t partition);
 void part_lost(void *arg, const char *topic, int32_t partition);
-void part_start_at(struct part *p, int64_t offset);
+/* Where `o` says, without what its metadata says is acknowledged. */
+void part_start_at(struct part *p, const struct partition_offsets *o);
 /* Withdraws all offers and asks Kafka again where to start. */
 void part_restart(struct part *p);
 /* Withdraws all offers, for good or for now; confirms of them find nothing. */
@@ -148,6 +167,8 @@ void part_withdraw(struct part *p);
 void part_step(struct part *p);
 /* The next message of the part as an offer that is out, or NULL. */
 struct offer *part_next(struct part *p);
+/* Of a part that has a reader. Moves a STOPPING one on later. */
+enum offers_ack part_ack(struct part *p, int64_t offset);
 /* Binds an offer to the connection that it goes out on. */
 struct offering *offering_new(struct part *p, struct offer *f, struct conn *c);
 void offering_end(struct offering *o, bool delivered);

@@ -53,9 +53,8 @@ waiter_remove(struct gtopic *t, struct op *op)
 	t->n_waiting--;
 }
 
-/* Why the topic gives nothing, apart from being empty; NULL: it works. */
-static const char *
-trouble(struct gtopic *t)
+const char *
+topic_trouble(struct gtopic *t)
 {
 	struct group *g = t->g;
 	const char *why;
@@ -77,16 +76,31 @@ trouble(struct gtopic *t)
 	return NULL;
 }
 
+/* A partition that gives nothing before something is acknowledged; NULL: there is none. */
+static const struct part *
+held_up(const struct gtopic *t)
+{
+	const struct part *p = t->parts;
+
+	while (p && !(p->state == PART_ACTIVE && p->offers.pending && offers_full(&p->offers)))
+		p = p->next;
+	return p;
+}
+
 /* The long poll is over. Empty and broken must not look alike. */
 static void
 waiter_late(struct op *op, enum kp_err err)
 {
 	struct gtopic *t = op->state;
-	const char *why = trouble(t);
+	const char *why = topic_trouble(t);
+	const struct part *p = held_up(t);
 
 	waiter_remove(t, op);
 	if (err == KP_EGONE)
 		op_end(op);
+	else if (why == NULL && p)
+		op_fail(op, KP_EUNAVAIL, 1, "partition %d waits for %zu acknowledgements",
+		    p->partition, p->offers.pending);
 	else if (why)
 		op_fail(op, KP_EUNAVAIL, 1, "%s", why);
 	else
@@ -98,7 +112,7 @@ waiter_late(struct op *op, enum kp_err err)
 static void
 waiter_interrupted(struct op *op, enum kp_err err)
 {
-	if (err == KP_ETIMEDOUT && trouble(op->state)) {
+	if (err == KP_ETIMEDOUT && topic_trouble(op->state)) {
 		op->interrupted = waiter_late;
 		op_extend(op, LATE_MS);
 		return;
@@ -111,6 +125,7 @@ topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why)
 {
 	struct op *op;
 
+	topic_fail_acks(t, err, why);
 	while ((op = waiter_pop(t)) != NULL)
 		op_fail(op, err, 1, "%s", why);
 }
@@ -141,6 +156,7 @@ static void
 offer(struct part *p, struct offer *f, struct op *op)
 {
 	struct offering *o = offering_new(p, f, op->conn);
+	struct msg_consume asked;
 	struct msg_message m;
 
 	if (o == NULL) {
@@ -148,6 +164,10 @@ offer(struct part *p, struct offer *f, struct op *op)
 		op_fail(op, KP_ENOMEM, 1, "%s", kp_err_text(KP_ENOMEM));
 		return;
 	}
+	/* It was read before the op came to wait. */
+	if (msg_consume_decode(op_body(op), &asked) != KP_OK)
+		asked.no_ack = true;
+	o->pend = asked.no_ack || asked.ack;
 	fault_point("C1");
 	m = consumer_message_view(f->message);
 	m.offer = o->hook.id;
@@ -227,7 +247,7 @@ topic_step(struct gtopic *t)
 {
 	if (t->state != TOPIC_LEAVING || t->parts || t->ask_out || t->start || t->holds)
 		return;
-	if (t->first == NULL) {
+	if (t->first == NULL && t->first_ack == NULL) {
 		topic_free(t);
 		return;
 	}
@@ -294,6 +314,10 @@ void
 topic_wait(struct gtopic *t, struct op *op)
 {
 	t->asked_ms = now_ms(t->g->gs);
+	if (t->n_waiting >= WAITERS_MAX) {
+		op_fail(op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
+		return;
+	}
 	op->state = t;
 	op->interrupted = waiter_interrupted;
 	op->link = NULL;
@@ -310,6 +334,16 @@ topic_wait(struct gtopic *t, struct op *op)
 }
 
 static void
+expire(struct part *p, int64_t now)
+{
+	size_t n = offers_expire(&p->offers, now);
+
+	if (n)
+		log_info("not acknowledged in time group=%s topic=%s partition=%d messages=%zu: "
+		    "offered again", p->t->g->name, p->t->name, p->partition, n);
+}
+
+static void
 tick_parts(struct gtopic *t, int64_t now)
 {
 	for (struct part *p = t->parts, *next; p; p = next) {
@@ -321,6 +355,7 @@ tick_parts(struct gtopic *t, int64_t now)
 			    t->g->name, t->name, p->partition);
 			offering_end(p->first, false);
 		}
+		expire(p, now);
 	}
 }
 
@@ -329,8 +364,10 @@ topic_tick(struct gtopic *t, int64_t now)
 {
 	tick_parts(t, now);
 	topic_start_parts(t);
+	topic_retry_acks(t);
 	topic_serve(t);
-	if (t->state != TOPIC_LEAVING && t->first == NULL && now - t->asked_ms > IDLE_MS) {
+	if (t->state != TOPIC_LEAVING && t->first == NULL && t->first_ack == NULL &&
+	    now - t->asked_ms > IDLE_MS) {
 		topic_leave(t);
 		return;
 	}
