@@ -138,7 +138,8 @@ read_next(struct part *p)
 			return NULL;
 		case CONSUMER_OUT_OF_RANGE:
 			log_warn("partition out of range group=%s topic=%s partition=%d: resuming "
-			    "at the nearest valid offset", p->t->g->name, p->t->name, p->partition);
+			    "at the nearest valid offset", p->t->g->name, p->t->name,
+			    p->partition);
 			part_restart(p);
 			return NULL;
 		case CONSUMER_MESSAGE:

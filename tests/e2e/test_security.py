@@ -217,7 +217,7 @@ def is_group(name):
 
 def served(reply):
     """A good name that nothing goes by."""
-    return (reply.status in (200, 404, 409, 501) or b"either group or topic is incorrect" in reply.body
+    return (reply.status in (200, 404, 409) or b"either group or topic is incorrect" in reply.body
             or b"Kafka: Broker: Invalid topic" in reply.body)  # its own, into which nobody else may write
 
 
@@ -228,17 +228,18 @@ def hostile_requests(topic, name):
     """(method, target, whether the name in it is a good one)"""
     top, group = is_topic(name), is_group(name)
     for method, end in [("POST", "messages"), ("POST", "messages?sync"), ("GET", "offsets?group=g"), ("POST", "offsets?group=g"),
-                        ("GET", "consumers"), ("POST", "acks?group=g&partition=0&offset=0"), ("GET", "consumers?group=g")]:
+                        ("GET", "consumers"), ("GET", "consumers?group=g")]:
         yield method, f"/topics/{name}/{end}", top
     if not top:
         yield "GET", f"/topics/{name}/messages?group=g", False
-    for method, end in [("GET", "offsets"), ("POST", "offsets"), ("GET", "consumers"), ("POST", "acks")]:
-        more = "&partition=0&offset=0" if end == "acks" else ""
+        yield "POST", f"/topics/{name}/acks?group=g&partition=0&offset=0", False
+    for method, end in [("GET", "offsets"), ("POST", "offsets"), ("GET", "consumers")]:
         # Without a group, or with one that is dropped for its escapes, this asks for all of them.
         all_of_them = end == "consumers" and (decoded(name) is None or name[:1] in ("", "&", "#"))
-        yield method, f"/topics/{topic}/{end}?group={name}{more}", group or all_of_them
+        yield method, f"/topics/{topic}/{end}?group={name}", group or all_of_them
     if not group:
         yield "GET", f"/topics/{topic}/messages?group={name}", False
+        yield "POST", f"/topics/{topic}/acks?group={name}&partition=0&offset=0", False
     yield "GET", f"/_messages/{name}", re.fullmatch(rb"0*[1-9][0-9]*", decoded(name) or b"") is not None
     yield "GET", f"/_status/{name}", False
 

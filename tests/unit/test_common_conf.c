@@ -92,6 +92,7 @@ test_defaults(void **state)
 	assert_int_equal(c.log_level, LOG_INFO);
 	assert_int_equal(c.max_message_bytes, 1000000);
 	assert_int_equal(c.sync_timeout_ms, 10000);
+	assert_int_equal(c.ack_timeout_s, 300);
 	assert_int_equal(c.n_x, 0);
 	assert_false(c.help || c.version || conf_embedded(&c));
 	conf_free(&c);

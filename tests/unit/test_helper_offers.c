@@ -270,7 +270,7 @@ check_commit(void)
 	for (int i = (int)commit; i < lowest_not_acked() && i < m.o.read; i++)
 		assert_false(m.exists[i] && m.acked[i]);
 	offers_ranges(&m.o, &t);
-	assert_err(sparse_decode((struct kp_slice){ (uint8_t *)t.p, t.n }, commit, v, &n), KP_OK);
+	assert_err(sparse_decode(kp_slice_str(t.p), commit, v, &n), KP_OK);
 	for (int i = (int)commit; i < m.end; i++) {
 		while (k < n && v[k].to <= i)
 			k++;
@@ -424,6 +424,9 @@ step(void)
 			step_ack(i);
 		break;
 	case 17:
+		for (int k = 0; k < m.read && random() % 2; k++)
+			if (m.fate[k] == RETURNED)
+				i = k;
 		step_ack(i);
 		break;
 	case 18:
