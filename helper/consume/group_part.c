@@ -356,9 +356,9 @@ commit_done(void *arg, enum kp_err err)
 
 	g->committing = false;
 	if (err == KP_ETOOBIG && !g->plain) {
-		log_warn("commit group=%s: the brokers' offset.metadata.max.bytes is below %d; what "
-		    "is acknowledged out of order may come twice after a restart", g->name,
-		    METADATA_MAX);
+		log_warn("commit group=%s: the brokers' offset.metadata.max.bytes is below %d; "
+		    "what is acknowledged out of order may come twice after a restart",
+		    g->name, METADATA_MAX);
 		g->plain = true;
 	} else if (err) {
 		snprintf(g->why, sizeof(g->why), "%s", err == KP_ECONFLICT ?
