@@ -11,6 +11,9 @@
 
 #include "common/log.h"
 
+#define LINE_BYTES 4096
+#define X_BYTES (LINE_BYTES - 64)
+
 #define L CONF_LAUNCHER
 #define H CONF_HELPER
 #define R CONF_RESPONDER
@@ -68,7 +71,7 @@ static const struct option {
 	    "version of brokers older than 0.10, which cannot be asked: 0.8.2.2, 0.9.0.1" },
 	{ "X", L | H, LIST, FIELD(x), "", NULL, 0, 0,
 	    "property=value for librdkafka, repeatable; producer.… and consumer.… for one side; "
-	    "value @FILE reads a secret from a file of mode 0600" },
+	    "a secret such as sasl.password=@FILE is read from a file of mode 0600" },
 	{ "socket", H | R, STR, FIELD(socket), "/run/kafka-pixy/helper.sock", NULL, 0, 0,
 	    "Unix socket between responders and helper" },
 	{ "socketGroup", H, STR, FIELD(socket_group), "", NULL, 0, 0,
@@ -152,8 +155,15 @@ set_choice(struct conf *c, const struct option *o, const char *value, char *why,
 static enum kp_err
 set_property(struct conf *c, const char *value, char *why, size_t cap)
 {
+	size_t n = strlen(value);
+
 	if (strchr(value, '=') == NULL || value[0] == '=')
 		return fail(why, cap, "-X takes property=value");
+	/* It may have to go through a line of a file: see conf_save_properties(). */
+	if (strcspn(value, "\r\n") != n || isspace((unsigned char)value[n - 1]) || n > X_BYTES)
+		return fail(why, cap, "-X %.*s: the value is too long, or has a newline in it or "
+		    "a blank at its end; read a secret from a file: @FILE",
+		    (int)strcspn(value, "="), value);
 	if (c->n_x == CONF_X_MAX)
 		return fail(why, cap, "-X is given more than %d times", CONF_X_MAX);
 	c->x[c->n_x] = strdup(value);
@@ -212,7 +222,7 @@ trim(char *s)
 static enum kp_err
 load_file(struct conf *c, unsigned program, const char *path, char *why, size_t cap)
 {
-	char line[4096], *name, *value;
+	char line[LINE_BYTES], *name, *value;
 	enum kp_err err = KP_OK;
 	FILE *f = fopen(path, "re");
 	int no = 0;

@@ -18,6 +18,7 @@
 
 #include "common/log.h"
 #include "common/privacy.h"
+#include "common/secret.h"
 #include "helper/admin/health.h"
 #include "helper/consume/group.h"
 #include "helper/consume/zk.h"
@@ -306,6 +307,8 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	log_init("helper", (enum log_level)b.h.conf.log_level);
+	if (secret_hide_args(argc, argv))
+		log_warn("-X: " SECRET_SHOWN);
 	set_limits();
 	b.h.wall_started_ms = time(NULL) * INT64_C(1000);
 	make_member(b.member, sizeof(b.member));

@@ -12,12 +12,16 @@
 /* A delivery or an answer within this time shows that Kafka is there. */
 #define FRESH_MS 5000
 #define ASK_TIMEOUT_MS 2500
+/* Another cause of the same trouble is logged, but not several in turn for ever. */
+#define NEWS_MS 30000
 
 struct part {
 	const char *name;
 	bool used, up;
+	bool causes;			/* its trouble is told with its cause */
 	int64_t wall_since_ms;
 	int64_t wall_error_ms;
+	int64_t wall_logged_ms;		/* the last line of what is wrong */
 	char error[TEXT_MAX];
 };
 
@@ -50,20 +54,24 @@ wall_now_ms(void)
 static void
 part_enter(struct part *p, const char *trouble)
 {
-	bool up = trouble == NULL;
+	bool up = trouble == NULL, news = p->up != up;
+	int64_t now = wall_now_ms();
 
 	if (!up) {
-		p->wall_error_ms = wall_now_ms();
+		news |= p->causes && strcmp(p->error, trouble) != 0 &&
+		    now - p->wall_logged_ms > NEWS_MS;
+		p->wall_error_ms = now;
 		snprintf(p->error, sizeof(p->error), "%s", trouble);
 	}
-	if (p->up == up)
-		return;
+	if (p->up != up)
+		p->wall_since_ms = now;
 	p->up = up;
-	p->wall_since_ms = wall_now_ms();
-	if (up)
+	if (news && up) {
 		log_info("health part=%s state=up", p->name);
-	else
+	} else if (news) {
 		log_warn("health part=%s state=down: %s", p->name, trouble);
+		p->wall_logged_ms = now;
+	}
 }
 
 /* ---- Kafka ---- */
@@ -133,7 +141,8 @@ health_new(struct loop *l, struct kafka_admin *admin, struct zk *zk, struct send
 	h->admin = admin;
 	h->zk = zk;
 	h->sender = sender;
-	h->kafka = (struct part){ .name = "kafka", .used = true, .wall_since_ms = now };
+	h->kafka = (struct part){ .name = "kafka", .used = true, .causes = true,
+	    .wall_since_ms = now };
 	h->zookeeper = (struct part){ .name = "zookeeper", .used = zk != NULL,
 	    .wall_since_ms = now };
 	h->store = (struct part){ .name = "store", .used = sender_store(sender) != NULL,

@@ -19,6 +19,7 @@
 #define NO_COORDINATOR "the coordinator of the group cannot be reached"
 
 struct kafka_admin {
+	struct kafka *kafka;
 	rd_kafka_t *rk;
 	rd_kafka_t *creator;
 	struct late *late;
@@ -36,7 +37,7 @@ fail(char *why, enum kp_err err, const char *fmt, ...)
 }
 
 static enum kp_err
-fail_kafka(char *why, rd_kafka_resp_err_t err)
+fail_kafka(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err)
 {
 	switch (err) {
 	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
@@ -52,7 +53,12 @@ fail_kafka(char *why, rd_kafka_resp_err_t err)
 	case RD_KAFKA_RESP_ERR__TRANSPORT:
 	case RD_KAFKA_RESP_ERR__TIMED_OUT:
 	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-		return fail(why, KP_EUNAVAIL, "Kafka cannot be reached");
+	case RD_KAFKA_RESP_ERR__RESOLVE:
+	case RD_KAFKA_RESP_ERR__SSL:
+	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+		kafka_unreachable(a->kafka, why, WHY_MAX);
+		return KP_EUNAVAIL;
 	default:
 		return fail(why, kafka_err(err), "Kafka: %s", rd_kafka_err2str(err));
 	}
@@ -75,6 +81,7 @@ kafka_admin_new(struct kafka *k, rd_kafka_t *creator)
 
 	if (a == NULL)
 		return NULL;
+	a->kafka = k;
 	a->creator = creator;
 	a->late = late_new();
 	if (a->late)
@@ -104,7 +111,7 @@ kafka_admin_reach(struct kafka_admin *a, int timeout_ms, char *why)
 	rd_kafka_resp_err_t err = rd_kafka_metadata(a->rk, 0, NULL, &md, timeout_ms);
 
 	if (err)
-		return fail_kafka(why, err);
+		return fail_kafka(a, why, err);
 	rd_kafka_metadata_destroy(md);
 	return KP_OK;
 }
@@ -164,7 +171,7 @@ kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create, in
 			break;
 		pause_a_moment();
 	}
-	return err ? fail_kafka(why, err) : KP_OK;
+	return err ? fail_kafka(a, why, err) : KP_OK;
 }
 
 /* ---- offsets ---- */
@@ -207,7 +214,7 @@ ask_edge(struct kafka_admin *a, const char *topic, struct partition_offsets *v, 
 			v[i].end = p->offset;
 	}
 	rd_kafka_topic_partition_list_destroy(list);
-	return err ? fail_kafka(why, err) : KP_OK;
+	return err ? fail_kafka(a, why, err) : KP_OK;
 }
 
 /* The answer to a request about the group, or NULL and why there is none. Takes q. */
@@ -289,7 +296,7 @@ ask_committed(struct kafka_admin *a, const char *group, const char *topic,
 	rd_kafka_AdminOptions_destroy(o);
 	rd_kafka_ListConsumerGroupOffsets_destroy(req);
 	rd_kafka_topic_partition_list_destroy(list);
-	return err ? fail_kafka(why, err) : KP_OK;
+	return err ? fail_kafka(a, why, err) : KP_OK;
 }
 
 static enum kp_err
@@ -364,7 +371,7 @@ commit_once(struct kafka_admin *a, const char *group, const char *topic,
 	rd_kafka_AdminOptions_destroy(o);
 	rd_kafka_AlterConsumerGroupOffsets_destroy(req);
 	rd_kafka_topic_partition_list_destroy(list);
-	return err ? fail_kafka(why, err) : KP_OK;
+	return err ? fail_kafka(a, why, err) : KP_OK;
 }
 
 /* Offsets that are to be set must not lie in wait for a coordinator that is away, and

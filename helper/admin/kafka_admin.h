@@ -13,7 +13,7 @@
 #include "common/msg.h"
 #include "helper/kafka.h"
 
-#define WHY_MAX 256
+#define WHY_MAX 512
 
 struct kafka_admin;
 

@@ -104,6 +104,7 @@ struct group {
 	int64_t commit_ms;		/* the last commit */
 	bool down;			/* no broker answers */
 	bool plain;			/* the brokers do not take our metadata */
+	char unreachable[WHY_MAX];	/* what is said then */
 	struct group_job *probe;
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
 	char why[WHY_MAX];		/* of the last failed commit; empty: none */

@@ -63,8 +63,10 @@ topic_trouble(struct gtopic *t)
 		return t->why;
 	if (t->state != TOPIC_ACTIVE)
 		return "the group is being joined";
-	if (g->down)
-		return "Kafka cannot be reached";
+	if (g->down) {
+		kafka_unreachable(g->gs->env.kafka, g->unreachable, sizeof(g->unreachable));
+		return g->unreachable;
+	}
 	if (g->why[0])
 		return g->why;
 	why = g->gs->env.ops->trouble(g->coord, t->name);

@@ -11,7 +11,7 @@ import pytest
 
 import procs
 from gateway import Gateway, Helper
-from kafka import KafkaKraft, KafkaWithZookeeper
+from kafka import Kafka082, Kafka090, KafkaKraft, KafkaWithZookeeper
 from stand import Stand
 
 logging.getLogger("kazoo").setLevel(logging.CRITICAL)
@@ -23,8 +23,8 @@ ORDER = ["test_long", "test_kills", "test_durability", "test_process_faults", "t
          "test_longpoll"]
 
 
-def broker_fixture(kind):
-    @pytest.fixture(scope="session")
+def broker_fixture(kind, scope="session"):
+    @pytest.fixture(scope=scope)
     def fixture():
         broker = kind()
         broker.start()
@@ -36,6 +36,8 @@ def broker_fixture(kind):
 
 kafka_zk = broker_fixture(KafkaWithZookeeper)
 kafka_kraft = broker_fixture(KafkaKraft)
+kafka_082 = broker_fixture(Kafka082, "module")
+kafka_090 = broker_fixture(Kafka090, "module")
 
 
 def maker(kind):
