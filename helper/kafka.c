@@ -40,6 +40,20 @@ log_cb(const rd_kafka_t *rk, int level, const char *fac, const char *text)
 	    rk ? rd_kafka_name(rk) : "", fac, text);
 }
 
+/* Takes what OpenSSL takes and nothing else: librdkafka itself does not tell why not. */
+static int
+verify_cb(rd_kafka_t *rk, const char *name, int32_t id, int *error, int depth, const char *der,
+    size_t n, char *why, size_t cap, void *opaque)
+{
+	struct kafka *k = opaque;
+
+	(void)rk, (void)name, (void)id, (void)depth, (void)der, (void)n;
+	if (*error == 0)
+		return 1;
+	snprintf(why, cap, "%s", kafka_trouble_certificate(k->trouble, *error));
+	return 0;
+}
+
 /* Files are read once: what works now works until the helper ends. */
 static enum kp_err
 load_secrets(struct kafka *k)
@@ -137,6 +151,7 @@ make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 	ok = ok && set_all(rc, props, true);
 	rd_kafka_conf_set_opaque(rc, k);
 	rd_kafka_conf_set_log_cb(rc, log_cb);
+	rd_kafka_conf_set_ssl_cert_verify_cb(rc, verify_cb);
 	if (ok)
 		return rc;
 	rd_kafka_conf_destroy(rc);

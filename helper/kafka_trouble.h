@@ -18,6 +18,10 @@ void kafka_trouble_free(struct kafka_trouble *t);
 /* One line of the library's log about a connection that failed. */
 void kafka_trouble_note(struct kafka_trouble *t, const char *line);
 
+/* OpenSSL does not accept a broker's certificate, and this is its number for why. Returns
+ * a static text of it. */
+const char *kafka_trouble_certificate(struct kafka_trouble *t, int code);
+
 /* The latest cause. False, and an empty text: there is no recent one. */
 bool kafka_trouble_cause(struct kafka_trouble *t, char *out, size_t cap);
 
