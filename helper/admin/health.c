@@ -12,7 +12,7 @@
 /* A delivery or an answer within this time shows that Kafka is there. */
 #define FRESH_MS 5000
 #define ASK_TIMEOUT_MS 2500
-/* Another cause of the same trouble is logged, but not several in turn for ever. */
+/* Another cause of the same trouble is logged, but not several in turn all the time. */
 #define NEWS_MS 30000
 
 struct part {
@@ -50,6 +50,17 @@ wall_now_ms(void)
 	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 }
 
+/* It has been told before that Kafka is down, but not why, or another reason. */
+static bool
+is_news(const struct part *p, const char *trouble, int64_t now)
+{
+	size_t n = strlen(p->error);
+
+	if (!p->causes || strcmp(p->error, trouble) == 0)
+		return false;
+	return now - p->wall_logged_ms > NEWS_MS || strncmp(p->error, trouble, n) == 0;
+}
+
 /* `trouble` NULL: it serves. */
 static void
 part_enter(struct part *p, const char *trouble)
@@ -58,8 +69,7 @@ part_enter(struct part *p, const char *trouble)
 	int64_t now = wall_now_ms();
 
 	if (!up) {
-		news |= p->causes && strcmp(p->error, trouble) != 0 &&
-		    now - p->wall_logged_ms > NEWS_MS;
+		news |= is_news(p, trouble, now);
 		p->wall_error_ms = now;
 		snprintf(p->error, sizeof(p->error), "%s", trouble);
 	}

@@ -119,6 +119,29 @@ class Zookeeper(Java):
             return False
 
 
+class Ensemble:
+    """Three ZooKeepers that are one; it serves while two of them do."""
+
+    def __init__(self):
+        self.servers = [Zookeeper() for _ in range(3)]
+        lines = [f"server.{n}=127.0.0.1:{free_port()}:{free_port()}\n" for n in (1, 2, 3)]
+        for n, server in enumerate(self.servers, 1):
+            (server.folder / "data").mkdir()
+            (server.folder / "data" / "myid").write_text(str(n))
+            server.config.write_text(server.config.read_text() + "initLimit=20\nsyncLimit=10\n" + "".join(lines))
+        self.peers = ",".join(f"127.0.0.1:{s.port}" for s in self.servers)
+
+    def start(self):
+        for server in self.servers:
+            server.launch()
+        for server in self.servers:
+            server.await_ready()
+
+    def stop(self):
+        for server in self.servers:
+            server.stop()
+
+
 class Broker(Java):
     """One broker, and kcat and an admin client to look at it from outside."""
 
