@@ -19,6 +19,9 @@
 /* librdkafka looks at its time-outs once a second: its report comes within that. */
 #define REPORT_LATE_MS 700
 
+/* What follows is kafka_cause(). */
+#define LATEST "; the latest failure: "
+
 /* While it is asked whether the topic exists. */
 struct produce {
 	struct topics_ask ask;		/* first */
@@ -42,10 +45,11 @@ struct sync_send {
 static void
 fail_unreachable(struct helper *h, struct op *op)
 {
-	char why[WHY_MAX];
+	char cause[KAFKA_CAUSE_MAX];
+	bool known = kafka_cause(h->kafka, cause, sizeof(cause));
 
-	kafka_unreachable(h->kafka, why, sizeof(why));
-	op_fail(op, KP_ETIMEDOUT, 0, "%s; nothing was sent", why);
+	op_fail(op, KP_ETIMEDOUT, 0, "Kafka cannot be reached; nothing was sent%s%s",
+	    known ? LATEST : "", cause);
 }
 
 static void
@@ -58,7 +62,7 @@ fail_sync(struct helper *h, struct op *op, const struct delivery *d)
 
 	if (d->err == KP_ETIMEDOUT || d->err == KP_EUNAVAIL)
 		op_fail(op, KP_ETIMEDOUT, 0, "Kafka did not take the message in time%s%s%s",
-		    maybe, known ? "; its latest failure: " : "", cause);
+		    maybe, known ? LATEST : "", cause);
 	else if (d->err == KP_ENOTFOUND)
 		op_fail(op, d->err, 0, "Unknown topic");
 	else
