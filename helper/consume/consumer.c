@@ -10,6 +10,8 @@
 
 #include "common/log.h"
 
+#define PROBE_TIMEOUT_MS 1000
+
 struct consumer {
 	struct loop *loop;
 	rd_kafka_t *rk;
@@ -19,6 +21,11 @@ struct consumer {
 	void *arg;
 	struct consumer_commit *commits;	/* on their way */
 	struct loop_job end;
+	bool ending;			/* consumer_free() was called */
+	bool probing;
+	struct loop_job probe;
+	enum kp_err probe_err;		/* the worker's until its job is done */
+	void (*probed)(void *arg, enum kp_err err);
 };
 
 struct consumer_part {
@@ -156,6 +163,18 @@ end_done(struct loop_job *job)
 	free((char *)job - offsetof(struct consumer, end));
 }
 
+static void
+end(struct consumer *c)
+{
+	c->end.work = end_work;
+	c->end.done = end_done;
+	if (!loop_work(c->loop, &c->end)) {
+		end_work(&c->end);
+		end_done(&c->end);
+	}
+}
+
+/* A worker that still asks through the handle comes back first. */
 void
 consumer_free(struct consumer *c)
 {
@@ -164,12 +183,44 @@ consumer_free(struct consumer *c)
 	rd_kafka_queue_io_event_enable(c->main, -1, NULL, 0);
 	rd_kafka_queue_destroy(c->main);
 	kafka_wake_free(c->wake);
-	c->end.work = end_work;
-	c->end.done = end_done;
-	if (!loop_work(c->loop, &c->end)) {
-		end_work(&c->end);
-		end_done(&c->end);
-	}
+	c->ending = true;
+	if (!c->probing)
+		end(c);
+}
+
+static void
+probe_work(struct loop_job *job)
+{
+	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, probe));
+	const struct rd_kafka_metadata *md;
+	rd_kafka_resp_err_t err = rd_kafka_metadata(c->rk, 0, NULL, &md, PROBE_TIMEOUT_MS);
+
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_metadata_destroy(md);
+	c->probe_err = kafka_err(err);
+}
+
+static void
+probe_done(struct loop_job *job)
+{
+	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, probe));
+
+	c->probing = false;
+	if (c->ending)
+		end(c);
+	else
+		c->probed(c->arg, c->probe_err);
+}
+
+void
+consumer_probe(struct consumer *c, void (*probed)(void *arg, enum kp_err err))
+{
+	if (c->probing)
+		return;
+	c->probed = probed;
+	c->probe.work = probe_work;
+	c->probe.done = probe_done;
+	c->probing = loop_work(c->loop, &c->probe);
 }
 
 /* ---- partitions ---- */

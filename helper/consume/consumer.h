@@ -29,6 +29,11 @@ struct consumer *consumer_new(struct loop *l, struct kafka *k, const char *group
  * Ends in a worker; nothing is called any more, not for commits either. */
 void consumer_free(struct consumer *c);
 
+/* Asks whether a broker answers this consumer, which others may reach when it cannot:
+ * probed(arg of the events, err) once, KP_EUNAVAIL when none does; never after
+ * consumer_free(). While one is on its way, or without a free worker, it does nothing. */
+void consumer_probe(struct consumer *c, void (*probed)(void *arg, enum kp_err err));
+
 /* Starts to read at `offset`. NULL on error. */
 struct consumer_part *consumer_add(struct consumer *c, const char *topic, int32_t partition,
     int64_t offset);

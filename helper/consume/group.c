@@ -70,7 +70,6 @@ group_free(struct group *g)
 		at = &(*at)->next;
 	*at = g->next;
 	gs->n--;
-	group_forget_jobs(g);
 	if (g->consumer)
 		consumer_free(g->consumer);
 	log_info("group closed group=%s", g->name);

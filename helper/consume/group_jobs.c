@@ -11,13 +11,11 @@
 #include "helper/consume/group_state.h"
 
 #define START_TIMEOUT_MS 3000
-#define PROBE_TIMEOUT_MS 1000
 
 struct group_job {
 	struct loop_job job;		/* first */
 	struct group_job *next;		/* of the group's sets */
 	struct groups *gs;
-	struct group *g;		/* NULL: has gone */
 	struct gtopic *t;		/* NULL: has gone, or none */
 	char group[GROUP_MAX + 1];
 	char topic[TOPIC_MAX + 1];
@@ -63,13 +61,6 @@ topic_forget_jobs(struct gtopic *t)
 	for (struct group_job *j = t->g->sets; j; j = j->next)
 		if (j->t == t)
 			j->t = NULL;
-}
-
-void
-group_forget_jobs(struct group *g)
-{
-	if (g->probe)
-		g->probe->g = NULL;
 }
 
 /* ---- where partitions start ---- */
@@ -196,44 +187,21 @@ topic_start_parts(struct gtopic *t)
 /* ---- is Kafka there? ---- */
 
 static void
-probe_work(struct loop_job *job)
+probed(void *arg, enum kp_err err)
 {
-	struct group_job *j = (struct group_job *)job;
-	int32_t n;
+	struct group *g = arg;
 
-	j->err = kafka_admin_partitions(j->gs->env.admin, j->topic, false, j->timeout_ms, &n,
-	    j->why);
+	if (err != KP_EUNAVAIL)
+		g->down = false;
 }
 
-static void
-probe_done(struct loop_job *job)
-{
-	struct group_job *j = (struct group_job *)job;
-
-	if (j->g) {
-		j->g->probe = NULL;
-		if (j->err != KP_EUNAVAIL)
-			j->g->down = false;
-	}
-	job_free(j);
-}
-
+/* By the group's own connections: a password that was changed keeps them out while older
+ * ones live on. */
 void
 group_probe(struct group *g)
 {
-	struct group_job *j;
-
-	if (g->probe || g->topics == NULL)
-		return;
-	j = job_new(g->gs, g->name, g->topics->name, probe_work, probe_done);
-	if (j == NULL)
-		return;
-	j->g = g;
-	j->timeout_ms = PROBE_TIMEOUT_MS;
-	if (loop_work(g->gs->env.loop, &j->job))
-		g->probe = j;
-	else
-		job_free(j);
+	if (g->topics && g->consumer)
+		consumer_probe(g->consumer, probed);
 }
 
 /* ---- setting offsets ---- */

@@ -105,7 +105,6 @@ struct group {
 	bool down;			/* no broker answers */
 	bool plain;			/* the brokers do not take our metadata */
 	char unreachable[WHY_MAX];	/* what is said then */
-	struct group_job *probe;
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
 	char why[WHY_MAX];		/* of the last failed commit; empty: none */
 };
@@ -184,6 +183,5 @@ void group_probe(struct group *g);
 void group_run_sets(struct group *g);
 /* Before they are freed: the answers of their jobs must not find them. */
 void topic_forget_jobs(struct gtopic *t);
-void group_forget_jobs(struct group *g);
 
 #endif

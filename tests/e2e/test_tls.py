@@ -200,6 +200,25 @@ def test_refusal_is_named(bad, broker, refused, case):
     assert re.search(down, bad[case].proc.output())
 
 
+def test_password_that_changes_while_it_runs(good, broker, any_topic, name):
+    """What is connected stays so. A group that comes now has connections of its own, which are refused: that is no 408."""
+    site, case = good["SCRAM-SHA-256"].tcp, GOOD["SCRAM-SHA-256"]
+    assert site.produce(any_topic, b"before", sync=True).status == 200
+    broker.set_password(case.user, WRONG, case.mechanism)
+    try:
+        # The first poll may end before librdkafka has tried.
+        reply = wait_for(lambda: (r := site.consume(any_topic, name)).status == 503 and r, 20, "a refusal")
+        assert AUTHENTICATION in reply.error, reply
+        for _ in range(2):
+            reply = site.consume(any_topic, name)
+            assert reply.status == 503 and AUTHENTICATION in reply.error, reply
+        assert site.produce(any_topic, b"meanwhile", sync=True).status == 200
+    finally:
+        broker.set_password(case.user, case.password, case.mechanism)
+    wait_for(lambda: (r := site.consume(any_topic, name)).status == 200 or (
+        r.status == 408 and site.produce(any_topic, b"after", sync=True).status == 200 and None), 30, "a message")
+
+
 @pytest.fixture(scope="module")
 def mended(broker, refused):
     """The broker gets good certificates, and its users the passwords that were given."""
