@@ -20,7 +20,7 @@
 
 enum kind { STR, NUM, ENUM, FLAG, LIST };
 
-static const char *const coordinations[] = { "zookeeper", "local", NULL };
+static const char *const coordinations[] = { "zookeeper", "local", "kafka", NULL };
 static const char *const durabilities[] = { "fsync", "os", "memory", NULL };
 static const char *const initials[] = { "newest", "oldest", NULL };
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
@@ -47,7 +47,8 @@ static const struct option {
 	{ "pidFile", L, STR, FIELD(pid_file), "", NULL, 0, 0,
 	    "file to write the process id to" },
 	{ "coordination", L | H, ENUM, FIELD(coordination), "zookeeper", coordinations, 0, 0,
-	    "who divides partitions among hosts; local: this host alone takes all" },
+	    "who divides partitions among hosts; kafka: the brokers; local: this host alone "
+	    "takes all" },
 	{ "durability", L | H, ENUM, FIELD(durability), "fsync", durabilities, 0, 0,
 	    "what a 200 to async produce survives: power loss, the process, nothing" },
 	{ "initialOffset", L | H, ENUM, FIELD(initial_offset), "newest", initials, 0, 0,

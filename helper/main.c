@@ -141,12 +141,17 @@ static enum kp_err
 open_groups(struct boot *b)
 {
 	struct helper *h = &b->h;
+	static const struct coordination_ops *const ops[] = {
+		[COORD_ZOOKEEPER] = &coordination_zookeeper,
+		[COORD_KAFKA] = &coordination_kafka,
+		[COORD_LOCAL] = &coordination_local,
+	};
 	bool zookeeper = h->conf.coordination == COORD_ZOOKEEPER;
 	struct groups_env env = {
 		.loop = h->loop, .kafka = h->kafka, .admin = h->admin, .topics = h->topics,
 		.conf = &h->conf,
-		.ops = zookeeper ? &coordination_zookeeper : &coordination_local,
-		.coordination = { .loop = h->loop, .member = b->member },
+		.ops = ops[h->conf.coordination],
+		.coordination = { .loop = h->loop, .admin = h->admin, .member = b->member },
 	};
 	enum kp_err err;
 

@@ -13,17 +13,7 @@
 #include <time.h>
 
 #include "common/sock.h"
-#include "helper/admin/kafka_admin_late.h"
-
-#define PAUSE_MS 50
-#define NO_COORDINATOR "the coordinator of the group cannot be reached"
-
-struct kafka_admin {
-	struct kafka *kafka;
-	rd_kafka_t *rk;
-	rd_kafka_t *creator;
-	struct late *late;
-};
+#include "helper/admin/kafka_admin_private.h"
 
 static enum kp_err __attribute__((format(printf, 3, 4)))
 fail(char *why, enum kp_err err, const char *fmt, ...)
@@ -36,8 +26,8 @@ fail(char *why, enum kp_err err, const char *fmt, ...)
 	return err;
 }
 
-static enum kp_err
-fail_kafka(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err)
+enum kp_err
+admin_fail(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err)
 {
 	switch (err) {
 	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
@@ -111,7 +101,7 @@ kafka_admin_reach(struct kafka_admin *a, int timeout_ms, char *why)
 	rd_kafka_resp_err_t err = rd_kafka_metadata(a->rk, 0, NULL, &md, timeout_ms);
 
 	if (err)
-		return fail_kafka(a, why, err);
+		return admin_fail(a, why, err);
 	rd_kafka_metadata_destroy(md);
 	return KP_OK;
 }
@@ -139,8 +129,8 @@ ask_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms, int32_t *n)
 	return err;
 }
 
-static void
-pause_a_moment(void)
+void
+admin_pause(void)
 {
 	const struct timespec pause = { 0, PAUSE_MS * 1000000L };
 
@@ -169,9 +159,9 @@ kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create, in
 			break;
 		if (sock_now_ms() + PAUSE_MS >= end)
 			break;
-		pause_a_moment();
+		admin_pause();
 	}
-	return err ? fail_kafka(a, why, err) : KP_OK;
+	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
 /* ---- offsets ---- */
@@ -214,12 +204,11 @@ ask_edge(struct kafka_admin *a, const char *topic, struct partition_offsets *v, 
 			v[i].end = p->offset;
 	}
 	rd_kafka_topic_partition_list_destroy(list);
-	return err ? fail_kafka(a, why, err) : KP_OK;
+	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
-/* The answer to a request about the group, or NULL and why there is none. Takes q. */
-static rd_kafka_event_t *
-await(struct kafka_admin *a, const char *group, rd_kafka_queue_t *q, int timeout_ms,
+rd_kafka_event_t *
+admin_await(struct kafka_admin *a, const char *group, rd_kafka_queue_t *q, int timeout_ms,
     rd_kafka_resp_err_t *err)
 {
 	rd_kafka_event_t *ev = rd_kafka_queue_poll(q, timeout_ms);
@@ -236,8 +225,8 @@ await(struct kafka_admin *a, const char *group, rd_kafka_queue_t *q, int timeout
 	return ev;
 }
 
-static rd_kafka_AdminOptions_t *
-make_options(struct kafka_admin *a, rd_kafka_admin_op_t op)
+rd_kafka_AdminOptions_t *
+admin_options(struct kafka_admin *a, rd_kafka_admin_op_t op)
 {
 	rd_kafka_AdminOptions_t *o = rd_kafka_AdminOptions_new(a->rk, op);
 	char why[WHY_MAX];
@@ -275,13 +264,13 @@ ask_committed(struct kafka_admin *a, const char *group, const char *topic,
 	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, RD_KAFKA_OFFSET_INVALID);
 	rd_kafka_ListConsumerGroupOffsets_t *req =
 	    rd_kafka_ListConsumerGroupOffsets_new(group, list);
-	rd_kafka_AdminOptions_t *o = make_options(a, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+	rd_kafka_AdminOptions_t *o = admin_options(a, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
 	rd_kafka_resp_err_t err;
 	rd_kafka_event_t *ev;
 
 	rd_kafka_ListConsumerGroupOffsets(a->rk, &req, 1, o, q);
-	ev = await(a, group, q, timeout_ms, &err);
+	ev = admin_await(a, group, q, timeout_ms, &err);
 	if (ev) {
 		size_t groups;
 		const rd_kafka_group_result_t **r = rd_kafka_ListConsumerGroupOffsets_result_groups(
@@ -296,7 +285,7 @@ ask_committed(struct kafka_admin *a, const char *group, const char *topic,
 	rd_kafka_AdminOptions_destroy(o);
 	rd_kafka_ListConsumerGroupOffsets_destroy(req);
 	rd_kafka_topic_partition_list_destroy(list);
-	return err ? fail_kafka(a, why, err) : KP_OK;
+	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
 static enum kp_err
@@ -329,7 +318,7 @@ kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
 		err = ask_all(a, group, topic, v, n, until, why);
 		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
 			return err;
-		pause_a_moment();
+		admin_pause();
 	}
 }
 
@@ -339,7 +328,7 @@ commit_once(struct kafka_admin *a, const char *group, const char *topic,
 {
 	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, 0);
 	rd_kafka_AlterConsumerGroupOffsets_t *req;
-	rd_kafka_AdminOptions_t *o = make_options(a, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
+	rd_kafka_AdminOptions_t *o = admin_options(a, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
 	rd_kafka_resp_err_t err;
 	rd_kafka_event_t *ev;
@@ -353,7 +342,7 @@ commit_once(struct kafka_admin *a, const char *group, const char *topic,
 	}
 	req = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
 	rd_kafka_AlterConsumerGroupOffsets(a->rk, &req, 1, o, q);
-	ev = await(a, group, q, timeout_ms, &err);
+	ev = admin_await(a, group, q, timeout_ms, &err);
 	if (ev) {
 		size_t groups;
 		const rd_kafka_group_result_t **r =
@@ -371,7 +360,7 @@ commit_once(struct kafka_admin *a, const char *group, const char *topic,
 	rd_kafka_AdminOptions_destroy(o);
 	rd_kafka_AlterConsumerGroupOffsets_destroy(req);
 	rd_kafka_topic_partition_list_destroy(list);
-	return err ? fail_kafka(a, why, err) : KP_OK;
+	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
 /* Offsets that are to be set must not lie in wait for a coordinator that is away, and
@@ -405,6 +394,6 @@ kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,
 			    (int)(until - sock_now_ms()) + 1, why);
 		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
 			return err;
-		pause_a_moment();
+		admin_pause();
 	}
 }

@@ -1,7 +1,8 @@
 /*
  * A consumer handle with explicitly assigned partitions. Each partition's queue
  * is split off before it is assigned, so that nothing of it ever reaches the
- * common queue; all queues wake the loop through one descriptor.
+ * common queue; all queues wake the loop through one descriptor. What only a
+ * member of a broker-managed group does is in consumer_member.c.
  */
 #include "helper/consume/consumer.h"
 
@@ -9,31 +10,9 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "helper/consume/consumer_private.h"
 
 #define PROBE_TIMEOUT_MS 1000
-
-struct consumer {
-	struct loop *loop;
-	rd_kafka_t *rk;
-	rd_kafka_queue_t *main;		/* errors, commits */
-	struct kafka_wake *wake;
-	const struct consumer_events *events;
-	void *arg;
-	struct consumer_commit *commits;	/* on their way */
-	struct loop_job end;
-	bool ending;			/* consumer_free() was called */
-	bool probing;
-	struct loop_job probe;
-	enum kp_err probe_err;		/* the worker's until its job is done */
-	void (*probed)(void *arg, enum kp_err err);
-};
-
-struct consumer_part {
-	struct consumer *c;
-	rd_kafka_queue_t *q;
-	char topic[TOPIC_MAX + 1];
-	int32_t partition;
-};
 
 struct consumer_commit {
 	struct consumer_commit *prev, *next;
@@ -81,8 +60,8 @@ committed(struct consumer_commit *x, rd_kafka_resp_err_t err,
 	commit_free(x);
 }
 
-static void
-serve(void *arg)
+void
+consumer_serve(void *arg)
 {
 	struct consumer *c = arg;
 	rd_kafka_event_t *ev;
@@ -93,6 +72,11 @@ serve(void *arg)
 			log_debug("consumer kafka: %s", rd_kafka_event_error_string(ev));
 			if (rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
 				c->events->down(c->arg);
+			else if (c->member)
+				member_error(c, rd_kafka_event_error_string(ev));
+			break;
+		case RD_KAFKA_EVENT_REBALANCE:
+			member_rebalance(c, ev);
 			break;
 		case RD_KAFKA_EVENT_OFFSET_COMMIT:
 			committed(rd_kafka_event_opaque(ev), rd_kafka_event_error(ev),
@@ -106,9 +90,9 @@ serve(void *arg)
 	c->events->ready(c->arg);
 }
 
-struct consumer *
-consumer_new(struct loop *l, struct kafka *k, const char *group,
-    const struct consumer_events *events, void *arg)
+/* The list of properties ends at the first without a name. */
+static rd_kafka_t *
+make_handle(struct kafka *k, const char *group, const char *member)
 {
 	const struct kafka_property props[] = {
 		{ "group.id", group },
@@ -123,8 +107,25 @@ consumer_new(struct loop *l, struct kafka *k, const char *group,
 		{ "fetch.error.backoff.ms", "50" },
 		{ "check.crcs", "true" },
 		{ "allow.auto.create.topics", "false" },
+		/* From here on for members only. */
+		{ member ? "!client.id" : NULL, member },
+		{ "!partition.assignment.strategy", "range" },
+		{ "session.timeout.ms", "15000" },
+		/* How soon the others hear of one that comes or goes. */
+		{ "heartbeat.interval.ms", "400" },
+		/* As often it is looked for new partitions. */
+		{ "topic.metadata.refresh.interval.ms", "60000" },
 		{ NULL, NULL },
 	};
+
+	return kafka_new(k, RD_KAFKA_CONSUMER, props, RD_KAFKA_EVENT_ERROR |
+	    RD_KAFKA_EVENT_OFFSET_COMMIT | (member ? RD_KAFKA_EVENT_REBALANCE : 0));
+}
+
+struct consumer *
+consumer_new(struct loop *l, struct kafka *k, const char *group, const char *member,
+    const struct consumer_events *events, void *arg)
+{
 	struct consumer *c = calloc(1, sizeof(*c));
 
 	if (c == NULL)
@@ -132,9 +133,8 @@ consumer_new(struct loop *l, struct kafka *k, const char *group,
 	c->loop = l;
 	c->events = events;
 	c->arg = arg;
-	c->rk = kafka_new(k, RD_KAFKA_CONSUMER, props, RD_KAFKA_EVENT_ERROR |
-	    RD_KAFKA_EVENT_OFFSET_COMMIT);
-	c->wake = kafka_wake_new(l, serve, c);
+	c->rk = make_handle(k, group, member);
+	c->wake = kafka_wake_new(l, consumer_serve, c);
 	if (c->rk == NULL || c->wake == NULL) {
 		if (c->rk)
 			rd_kafka_destroy(c->rk);
@@ -180,6 +180,7 @@ consumer_free(struct consumer *c)
 {
 	while (c->commits)
 		commit_free(c->commits);
+	member_free(c);
 	rd_kafka_queue_io_event_enable(c->main, -1, NULL, 0);
 	rd_kafka_queue_destroy(c->main);
 	kafka_wake_free(c->wake);
@@ -254,18 +255,21 @@ consumer_add(struct consumer *c, const char *topic, int32_t partition, int64_t o
 		return NULL;
 	p->c = c;
 	p->partition = partition;
+	p->next_offset = offset;
 	memcpy(p->topic, topic, strlen(topic) + 1);
 	p->q = rd_kafka_queue_get_partition(c->rk, topic, partition);
 	if (p->q) {
 		rd_kafka_queue_forward(p->q, NULL);
 		kafka_wake_add(c->wake, p->q);
 	}
-	if (p->q == NULL || assign(p, offset, true) != KP_OK) {
+	if (p->q == NULL || (c->member == NULL && assign(p, offset, true) != KP_OK)) {
 		if (p->q)
 			rd_kafka_queue_destroy(p->q);
 		free(p);
 		return NULL;
 	}
+	if (c->member)
+		member_add(p);
 	return p;
 }
 
@@ -274,7 +278,10 @@ consumer_remove(struct consumer_part *p)
 {
 	if (p == NULL)
 		return;
-	assign(p, RD_KAFKA_OFFSET_INVALID, false);
+	if (p->c->member)
+		member_remove(p);
+	else
+		assign(p, RD_KAFKA_OFFSET_INVALID, false);
 	rd_kafka_queue_io_event_enable(p->q, -1, NULL, 0);
 	rd_kafka_queue_destroy(p->q);
 	free(p);
@@ -285,8 +292,12 @@ consumer_next(struct consumer_part *p, struct consumer_message **message)
 {
 	rd_kafka_message_t *rm;
 
+	/* What may still be in the queue is from before it was taken over. */
+	if (p->c->member && !p->reading)
+		return CONSUMER_EMPTY;
 	while ((rm = rd_kafka_consume_queue(p->q, 0)) != NULL) {
 		if (rm->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+			p->next_offset = rm->offset + 1;
 			*message = (struct consumer_message *)rm;
 			return CONSUMER_MESSAGE;
 		}

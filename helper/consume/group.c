@@ -38,6 +38,20 @@ down(void *arg)
 	g->down = true;
 }
 
+bool
+group_is_member(const struct group *g)
+{
+	return g->gs->env.ops->attach != NULL;
+}
+
+bool
+group_usable(const struct group *g)
+{
+	const struct coordination_ops *ops = g->gs->env.ops;
+
+	return g->coord && (ops->usable == NULL || ops->usable(g->coord));
+}
+
 static enum kp_err
 group_open(struct group *g)
 {
@@ -50,11 +64,14 @@ group_open(struct group *g)
 
 	if (g->consumer == NULL)
 		g->consumer = consumer_new(gs->env.loop, gs->env.kafka, g->name,
+		    group_is_member(g) ? gs->env.coordination.member : NULL,
 		    &consumer_events, g);
 	if (g->consumer == NULL)
 		return KP_ENOMEM;
 	err = gs->env.ops->open(&gs->env.coordination, g->name, &coordination_events, g,
 	    &g->coord);
+	if (err == KP_OK && group_is_member(g))
+		err = gs->env.ops->attach(g->coord, g->consumer);
 	if (err == KP_OK)
 		log_info("group opened group=%s coordination=%s", g->name, gs->env.ops->name);
 	return err;
@@ -92,6 +109,12 @@ group_left(void *arg)
 		group_free(g);
 		return;
 	}
+	/* A member that has left is of no use any more. */
+	if (group_is_member(g)) {
+		consumer_free(g->consumer);
+		g->consumer = NULL;
+		g->committing = false;
+	}
 	if (group_open(g) != KP_OK)
 		return;			/* who waits hears of it at the deadline */
 	for (struct gtopic *t = g->topics, *next; t; t = next) {
@@ -103,7 +126,7 @@ group_left(void *arg)
 void
 group_step(struct group *g)
 {
-	if (g->topics || g->closing || g->coord == NULL)
+	if (g->topics || g->closing || g->coord == NULL || g->own_sets > 0)
 		return;
 	g->closing = true;
 	g->gs->env.ops->close(g->coord, group_left, g);

@@ -17,12 +17,14 @@ struct group_job {
 	struct group_job *next;		/* of the group's sets */
 	struct groups *gs;
 	struct gtopic *t;		/* NULL: has gone, or none */
+	struct group *g;		/* whose own consumer sets the offsets; or NULL */
 	char group[GROUP_MAX + 1];
 	char topic[TOPIC_MAX + 1];
 	struct partition_offsets *v;
 	size_t n;
 	int timeout_ms;
 	bool oldest;
+	bool member;			/* the group's own consumer commits */
 	int32_t first_new;
 	enum kp_err err;
 	char why[WHY_MAX];
@@ -68,7 +70,8 @@ topic_forget_jobs(struct gtopic *t)
 /*
  * Worker. The committed offset, or the nearest one that exists; for a new group
  * the end or the beginning. Whatever is not committed already is committed before
- * anything is answered, so that nothing produced from now on can be skipped.
+ * anything is answered, so that nothing produced from now on can be skipped. A member
+ * commits in any case, back on the loop: so it knows that it still is one.
  */
 static void
 start_work(struct loop_job *job)
@@ -99,7 +102,7 @@ start_work(struct loop_job *job)
 		o->metadata = NULL;
 		moved[n_moved++] = *o;
 	}
-	if (n_moved)
+	if (n_moved && !j->member)
 		j->err = kafka_admin_commit(j->gs->env.admin, j->group, j->topic, moved, n_moved,
 		    j->timeout_ms, j->why);
 	free(moved);
@@ -115,9 +118,8 @@ start_failed(struct gtopic *t, const char *why)
 }
 
 static void
-start_done(struct loop_job *job)
+start_parts(struct group_job *j)
 {
-	struct group_job *j = (struct group_job *)job;
 	struct gtopic *t = j->t;
 	struct group *g;
 
@@ -131,6 +133,8 @@ start_done(struct loop_job *job)
 		start_failed(t, j->why);
 	} else if (t->holds == 0) {
 		t->why[0] = '\0';
+		if (j->member)
+			g->why[0] = '\0';
 		for (size_t i = 0; i < j->n; i++) {
 			struct part *p = part_find(t, j->v[i].partition);
 
@@ -144,6 +148,60 @@ start_done(struct loop_job *job)
 	topic_serve(t);
 	topic_step(t);
 	group_run_sets(g);
+}
+
+/* ---- commits of a member ---- */
+
+/* `v` as they are; done(j, err) comes later. False without memory. */
+static bool
+commit_own(struct group *g, struct group_job *j, void (*done)(void *arg, enum kp_err err))
+{
+	struct consumer_commit *x = consumer_commit_begin(g->consumer, done, j);
+
+	if (x == NULL)
+		return false;
+	for (size_t i = 0; i < j->n; i++)
+		consumer_commit_add(x, j->topic, j->v[i].partition, j->v[i].committed,
+		    kp_slice_str(j->v[i].metadata ? j->v[i].metadata : ""));
+	consumer_commit_send(x);
+	return true;
+}
+
+static void
+fail_own(struct group_job *j, enum kp_err err)
+{
+	/* It may be the next generation already. */
+	j->err = err == KP_ECONFLICT ? KP_EUNAVAIL : err;
+	snprintf(j->why, sizeof(j->why), "%s", err == KP_ECONFLICT ?
+	    "the group is being rebalanced" : kp_err_text(err));
+}
+
+static void
+start_committed(void *arg, enum kp_err err)
+{
+	struct group_job *j = arg;
+
+	if (err)
+		fail_own(j, err);
+	start_parts(j);
+}
+
+static void
+start_done(struct loop_job *job)
+{
+	struct group_job *j = (struct group_job *)job;
+
+	if (j->err || j->t == NULL || !j->member) {
+		start_parts(j);
+		return;
+	}
+	if (!group_usable(j->t->g))
+		fail_own(j, KP_ECONFLICT);
+	else if (commit_own(j->t->g, j, start_committed))
+		return;
+	else
+		fail_own(j, KP_ENOMEM);
+	start_parts(j);
 }
 
 static size_t
@@ -174,6 +232,7 @@ topic_start_parts(struct gtopic *t)
 	j->t = t;
 	j->timeout_ms = START_TIMEOUT_MS;
 	j->oldest = gs->env.conf->initial_offset == INITIAL_OLDEST;
+	j->member = group_is_member(t->g);
 	j->first_new = t->first_new;
 	for (const struct part *p = t->parts; p; p = p->next)
 		if (p->state == PART_STARTING)
@@ -231,6 +290,37 @@ set_done(struct loop_job *job)
 	}
 }
 
+static void
+set_committed(void *arg, enum kp_err err)
+{
+	struct group_job *j = arg;
+	struct group *g = j->g;
+
+	if (err)
+		fail_own(j, err);
+	g->own_sets--;
+	set_done(&j->job);
+	group_step(g);
+}
+
+static void
+set_start(struct group_job *j)
+{
+	if (j->g && j->g->consumer && !j->g->closing) {
+		j->g->own_sets++;
+		if (commit_own(j->g, j, set_committed))
+			return;
+		j->g->own_sets--;
+		fail_own(j, KP_ENOMEM);
+	} else if (loop_work(j->gs->env.loop, &j->job)) {
+		return;
+	} else {
+		j->err = KP_EUNAVAIL;
+		snprintf(j->why, sizeof(j->why), "too many requests wait for Kafka");
+	}
+	set_done(&j->job);
+}
+
 /* A commit or a start that is on its way would overwrite what is set now. */
 static bool
 set_must_wait(const struct group_job *j)
@@ -251,11 +341,7 @@ group_run_sets(struct group *g)
 			continue;
 		}
 		*at = j->next;
-		if (!loop_work(g->gs->env.loop, &j->job)) {
-			j->err = KP_EUNAVAIL;
-			snprintf(j->why, sizeof(j->why), "too many requests wait for Kafka");
-			set_done(&j->job);
-		}
+		set_start(j);
 	}
 }
 
@@ -300,13 +386,13 @@ groups_set_offsets(struct groups *gs, const char *group, const char *topic,
 	while (g && strcmp(g->name, group) != 0)
 		g = g->next;
 	j->t = g ? topic_find(g, topic) : NULL;
+	j->g = g && group_is_member(g) ? g : NULL;
 	if (j->t) {
 		hold_parts(j->t, v, n);
 		j->next = g->sets;
 		g->sets = j;
 		group_run_sets(g);
-	} else if (!loop_work(gs->env.loop, &j->job)) {
-		done(arg, KP_EUNAVAIL, "too many requests wait for Kafka");
-		job_free(j);
+	} else {
+		set_start(j);
 	}
 }

@@ -204,6 +204,10 @@ part_claimed(void *arg, const char *topic, int32_t partition)
 		;
 	p->next = *at;
 	*at = p;
+	/* The brokers may tell of one that is new before Kafka was asked for them. */
+	if (t->state == TOPIC_ACTIVE && partition >= t->n_partitions &&
+	    t->n_partitions < t->first_new)
+		t->first_new = t->n_partitions;
 	log_debug("partition claimed group=%s topic=%s partition=%d", g->name, topic, partition);
 	topic_start_parts(t);
 }
@@ -346,7 +350,20 @@ part_committed(struct part *p, enum kp_err err)
 		p->changes = p->committing_changes;
 		p->committed_ms = now_ms(p);
 	}
+	/* The group went on without us: no commit can succeed any more. */
+	if (p->committing >= 0 && err == KP_ECONFLICT && p->state == PART_STOPPING &&
+	    group_is_member(p->t->g))
+		p->stop_ms = now_ms(p) - STOP_CONFIRM_MS - STOP_COMMIT_MS;
 	p->committing = -1;
+}
+
+static const char *
+commit_trouble(const struct group *g, enum kp_err err)
+{
+	if (err != KP_ECONFLICT)
+		return "offsets cannot be committed";
+	return group_is_member(g) ? "the group has gone on without this host" :
+	    "the group is managed by the broker protocol and has members";
 }
 
 static void
@@ -361,9 +378,7 @@ commit_done(void *arg, enum kp_err err)
 		    g->name, METADATA_MAX);
 		g->plain = true;
 	} else if (err) {
-		snprintf(g->why, sizeof(g->why), "%s", err == KP_ECONFLICT ?
-		    "the group is managed by the broker protocol and has members" :
-		    "offsets cannot be committed");
+		snprintf(g->why, sizeof(g->why), "%s", commit_trouble(g, err));
 		log_warn("commit failed group=%s err=%s", g->name, kp_err_name(err));
 	} else {
 		g->why[0] = '\0';
@@ -382,7 +397,7 @@ group_commit(struct group *g)
 	struct consumer_commit *x = NULL;
 	struct sparse_text ranges = { .n = 0 };
 
-	if (g->committing)
+	if (g->committing || !group_usable(g))
 		return;
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		for (struct part *p = t->parts; p; p = p->next) {

@@ -106,6 +106,7 @@ struct group {
 	bool plain;			/* the brokers do not take our metadata */
 	char unreachable[WHY_MAX];	/* what is said then */
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
+	unsigned own_sets;		/* being committed by our consumer, which must stay */
 	char why[WHY_MAX];		/* of the last failed commit; empty: none */
 };
 
@@ -125,6 +126,10 @@ struct groups {
 void group_step(struct group *g);
 /* Runs the tick in the next turn of the loop. */
 void groups_tick_soon(struct groups *gs);
+/* The brokers manage the group: only its own consumer can commit. */
+bool group_is_member(const struct group *g);
+/* False: what is held may be somebody else's by now. */
+bool group_usable(const struct group *g);
 
 /* group_topic.c */
 struct gtopic *topic_find(struct group *g, const char *name);

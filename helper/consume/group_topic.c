@@ -186,6 +186,8 @@ topic_serve(struct gtopic *t)
 	struct offer *f;
 	struct part *p;
 
+	if (t->first == NULL || !group_usable(t->g))
+		return;
 	while (t->first && (p = next_in_turn(t, &f)) != NULL)
 		offer(p, f, waiter_pop(t));
 }
