@@ -1,6 +1,6 @@
 """The whole HTTP contract through the launcher, over TCP and over the Unix socket: on Kafka 3.9.1 with
-ZooKeeper, whose broker creates no topics, and on Kafka 4.1.0 with local coordination, whose broker does; in the
-long run on Kafka 0.8.2.2 and 0.9.0.1, too."""
+ZooKeeper, whose broker creates no topics, and on Kafka 4.1.0 with local coordination, whose broker does. In the
+long run on both with groups that the brokers manage, and on Kafka 0.8.2.2 and 0.9.0.1, too."""
 
 import json
 import re
@@ -19,14 +19,17 @@ LIMIT = 1_000_000
 UNKNOWN = (404, "Unknown topic")
 
 
-STANDS = {"zookeeper": "kafka_zk", "kraft": "kafka_kraft"}
-OLD = {"0.8.2.2": "kafka_082", "0.9.0.1": "kafka_090"}
-not_on_old = pytest.mark.only(*STANDS)
+SHORT = {"zookeeper": ("kafka_zk", None), "kraft": ("kafka_kraft", None)}
+LONG = {"zookeeper-kafka": ("kafka_zk", "kafka"), "kraft-kafka": ("kafka_kraft", "kafka")}
+OLD = {"0.8.2.2": ("kafka_082", None), "0.9.0.1": ("kafka_090", None)}
+STANDS = {**SHORT, **LONG, **OLD}
+not_on_old = pytest.mark.only(*SHORT, *LONG)
 
 
-@pytest.fixture(scope="module", params=[*STANDS, *rounds((), OLD)])
+@pytest.fixture(scope="module", params=rounds(list(SHORT), list(STANDS)))
 def stand(request, shared_gateway):
-    return shared_gateway(request.getfixturevalue({**STANDS, **OLD}[request.param]))
+    kind, coordination = STANDS[request.param]
+    return shared_gateway(request.getfixturevalue(kind), coordination)
 
 
 @pytest.fixture
@@ -324,7 +327,7 @@ def test_consumed_messages_are_committed(site, broker, topic, name):
     assert site.offsets(topic, name)[2]["offset"] == 3
 
 
-@pytest.mark.only("zookeeper", *OLD)  # the other broker creates it
+@pytest.mark.only("zookeeper", "zookeeper-kafka", *OLD)  # the other broker creates it
 def test_consume_of_an_unknown_topic_does_not_block_the_group(site, topic, name):
     assert site.produce(topic, b"v", sync=True).status == 200
     reply = site.consume(f"{name}-unknown", name)
