@@ -24,6 +24,9 @@ HOSTS = 3
 RATE = 150  # messages a second
 SLACK = 3  # of a machine that has more to do
 BROKERS = {"kraft": "kafka_kraft", "zookeeper": "kafka_zk"}
+# One of each kind; more at random in the long run.
+STEPS = {"kraft": ["join", "kill", "join", "leave", "restart_broker"], "zookeeper": ["join", "leave", "join", "kill"]}
+KINDS = ["leave", "kill", "stand_still", "leave", "kill", "restart_broker"]
 
 
 class Host:
@@ -169,13 +172,17 @@ class Churn:
     def pick(self):
         return self.rng.choice([h for h in self.hosts if h.number in self.up])
 
-    def run(self, steps):
+    def run(self, steps, rounds):
+        """The steps, and then that many chosen at random."""
+        self.join()
         for step in steps:
-            if step != "join" and len(self.up) < 2:
-                self.join()
             getattr(self, step)()
-            if step == "restart_broker" and self.rng.random() < 0.5 and len(self.up) < HOSTS:
+        for _ in range(rounds):
+            few = len(self.up) < 2
+            if few or len(self.up) < HOSTS and self.rng.random() < 0.6:
                 self.join()
+            else:
+                getattr(self, self.rng.choice(KINDS))()
 
     def check_owners(self):
         """Once one host gave a message, no other gives an earlier one of that partition, outside the windows."""
@@ -203,21 +210,6 @@ def hosts():
     end_all(made)
 
 
-def plan(rng, kind):
-    """In the long run a hundred rounds; else one of each kind."""
-    if kind == "kraft":
-        few = ["join", "kill", "join", "leave", "restart_broker"]
-    else:
-        few = ["join", "leave", "join", "kill"]
-    kinds = ["leave", "kill", "stand_still", "leave", "kill", "restart_broker"]
-    many, up = [], 1
-    while len(many) < 100:
-        step = "join" if up < 2 or up < HOSTS and rng.random() < 0.6 else rng.choice(kinds)
-        up += {"join": 1, "leave": -1, "kill": -1}.get(step, 0)
-        many.append(step)
-    return rounds(few, many)
-
-
 @pytest.mark.timeout(rounds(240, 3500))
 @pytest.mark.parametrize("kind", list(BROKERS))
 def test_hosts_come_and_go(hosts, request, kind, name, note):
@@ -228,14 +220,13 @@ def test_hosts_come_and_go(hosts, request, kind, name, note):
     churn = Churn(broker, oracle, hosts(broker, oracle), rng)
     producer = Numbered(broker, topic)
     with oracle:
-        churn.join()
-        steps = plan(rng, kind)
+        count = rounds(0, 100 - len(STEPS[kind]))
         try:
-            churn.run(steps)
+            churn.run(STEPS[kind], count)
         finally:
             producer.end()
         ends = oracle.await_all(60)
-    note(f"churn on {broker.version}: {len(steps)} rounds, {oracle.faults and len(oracle.faults)} faults, seconds: " +
+    note(f"churn on {broker.version}: {len(STEPS[kind]) + count} rounds, seconds: " +
          "; ".join(f"{what} {min(v):.1f} to {max(v):.1f}" for what, v in churn.waits.items()))
     assert sum(ends.values()) == producer.n
     oracle.check(ends)

@@ -1,0 +1,201 @@
+/*
+ * --coordination kafka on the mock cluster: what a member does when its commits are
+ * refused, and what is stored before the first reply. Members that share a group are
+ * tested on real brokers: the mock refuses commits while others join, they do not.
+ */
+#include "tests/it/mock.h"
+#include "tests/it/peer.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "common/sock.h"
+#include "tests/unit/unit.h"
+
+#define STOP_MS 15000
+#define G "group"
+#define POLL_MS 9000			/* a long poll that is expected to be served */
+#define LONG_POLL_MS 3000		/* that of HTTP; a broker waits as long for others */
+
+static const char *const options[] = { "--coordination", "kafka", "-X",
+	"consumer.session.timeout.ms=3000", NULL };
+
+static struct mock mock;
+static struct helper helper;
+static struct peer peer;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	mock_open(&mock);
+	helper_init(&helper);
+	helper_start(&helper, mock.brokers, options);
+	peer_open(&peer, &helper);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	peer_close(&peer);
+	helper_stop(&helper, STOP_MS);
+	mock_close(&mock);
+	return 0;
+}
+
+static uint64_t
+take(const char *topic, const char *value)
+{
+	struct msg_message m;
+	char got[64];
+
+	assert_err(peer_consume(&peer, topic, G, POLL_MS, &m), KP_OK);
+	snprintf(got, sizeof(got), "%.*s", (int)m.value.n, (const char *)m.value.p);
+	assert_string_equal(got, value);
+	return m.offer;
+}
+
+static void
+take_and_confirm(const char *topic, const char *value)
+{
+	peer_confirm(&peer, take(topic, value), true);
+}
+
+/* Brokers wait for other members of a new group as long as a request does: it is answered
+ * all the same, and what comes after the answer is not skipped. */
+static void
+test_first_use(void **state)
+{
+	struct msg_message m;
+
+	(void)state;
+	mock_topic(&mock, "first", 2);
+	mock_put_many(&mock, "first", 1, "old", 5);
+	assert_err(peer_consume(&peer, "first", G, LONG_POLL_MS, &m), KP_ENOMSG);
+	assert_int_equal(peer_committed(&peer, "first", G, 0), 0);
+	assert_int_equal(peer_committed(&peer, "first", G, 1), 5);
+	mock_put_many(&mock, "first", 1, "new", 3);
+	take_and_confirm("first", "new0");
+	take_and_confirm("first", "new1");
+	peer_wait_committed(&peer, "first", G, 1, 7);
+}
+
+/* The commit is tried again; nothing is given twice for it. */
+static void
+test_refused_for_a_while(void **state)
+{
+	struct msg_message m;
+
+	(void)state;
+	mock_topic(&mock, "while", 1);
+	assert_err(peer_consume(&peer, "while", G, POLL_MS, &m), KP_ENOMSG);
+	mock_put_many(&mock, "while", 0, "m", 3);
+	rd_kafka_mock_push_request_errors(mock.cluster, MOCK_OFFSET_COMMIT, 3,
+	    RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+	    RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS);
+	take_and_confirm("while", "m0");
+	peer_wait_committed(&peer, "while", G, 0, 1);
+	take_and_confirm("while", "m1");
+	take_and_confirm("while", "m2");
+	peer_wait_committed(&peer, "while", G, 0, 3);
+}
+
+/* Whose commit is refused for good has lost everything: what it had not committed comes
+ * again, and an offer from before counts for nothing. */
+static void
+lose(const char *topic, rd_kafka_resp_err_t err)
+{
+	struct msg_message m;
+	uint64_t before;
+
+	mock_topic(&mock, topic, 1);
+	assert_err(peer_consume(&peer, topic, G, POLL_MS, &m), KP_ENOMSG);
+	mock_put_many(&mock, topic, 0, "m", 3);
+	take_and_confirm(topic, "m0");
+	peer_wait_committed(&peer, topic, G, 0, 1);
+	before = take(topic, "m1");
+	rd_kafka_mock_push_request_errors(mock.cluster, MOCK_OFFSET_COMMIT, 1, err);
+	take_and_confirm(topic, "m2");
+	peer_confirm(&peer, before, true);
+	helper_wait_logged(&helper, "lost=1");
+	assert_int_equal(peer_committed(&peer, topic, G, 0), 1);
+	take_and_confirm(topic, "m1");
+	take_and_confirm(topic, "m2");
+	peer_wait_committed(&peer, topic, G, 0, 3);
+}
+
+static void
+test_unknown_member(void **state)
+{
+	(void)state;
+	lose("unknown", RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID);
+}
+
+static void
+test_old_generation(void **state)
+{
+	(void)state;
+	lose("old", RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+}
+
+/* Offsets are not read before it is sure that they can be committed. */
+static void
+test_initial_offset_is_refused(void **state)
+{
+	struct msg_message m;
+
+	(void)state;
+	mock_topic(&mock, "initial", 1);
+	mock_put_many(&mock, "initial", 0, "old", 2);
+	rd_kafka_mock_push_request_errors(mock.cluster, MOCK_OFFSET_COMMIT, 1,
+	    RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID);
+	assert_err(peer_consume(&peer, "initial", G, POLL_MS, &m), KP_ENOMSG);
+	assert_int_equal(peer_committed(&peer, "initial", G, 0), 2);
+	mock_put_many(&mock, "initial", 0, "new", 1);
+	take_and_confirm("initial", "new0");
+}
+
+/* A long stop of the process: all that is held starts again, by a commit that proves
+ * that we still are a member. What was offered before comes again. */
+static void
+test_after_a_pause(void **state)
+{
+	struct msg_message m;
+	uint64_t before;
+
+	(void)state;
+	mock_topic(&mock, "pause", 1);
+	assert_err(peer_consume(&peer, "pause", G, POLL_MS, &m), KP_ENOMSG);
+	mock_put_many(&mock, "pause", 0, "m", 2);
+	before = take("pause", "m0");
+	helper_signal(&helper, SIGSTOP);
+	poll(NULL, 0, 1900);		/* more than half of its session, and not all */
+	peer_confirm(&peer, before, true);
+	peer_ask_consume(&peer, "pause", G, 1);
+	helper_signal(&helper, SIGCONT);
+	helper_wait_logged(&helper, "membership doubtful");
+	assert_int_equal(peer_committed(&peer, "pause", G, 0), 0);
+	peer_close(&peer);
+	peer_open(&peer, &helper);
+	take_and_confirm("pause", "m0");
+	take_and_confirm("pause", "m1");
+	peer_wait_committed(&peer, "pause", G, 0, 2);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_first_use, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused_for_a_while, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unknown_member, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_generation, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_initial_offset_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_after_a_pause, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
