@@ -155,6 +155,12 @@ open_groups(struct boot *b)
 	};
 	enum kp_err err;
 
+	if (h->conf.coordination == COORD_KAFKA &&
+	    strncmp(h->conf.kafka_version, "0.8", 3) == 0) {
+		log_error("--coordination kafka: brokers manage groups from Kafka 0.9 on; use "
+		    "zookeeper with --kafkaVersion %s", h->conf.kafka_version);
+		return KP_EBADREQ;
+	}
 	if (zookeeper) {
 		err = zk_open(h->loop, h->conf.zookeeper_peers, &h->zk);
 		if (err) {

@@ -19,7 +19,7 @@ struct members {
 	struct group_member *v;
 	size_t n, cap;
 	rd_kafka_resp_err_t err;
-	bool out_of_memory;
+	enum kp_err failed;		/* on our side */
 };
 
 struct names {
@@ -69,9 +69,9 @@ next_row(struct members *m)
 
 	if (m->n == m->cap) {
 		cap = m->cap ? 2 * m->cap : 16;
-		v = cap <= 2 * CONSUMERS_MAX ? realloc(m->v, cap * sizeof(*v)) : NULL;
+		v = m->cap < CONSUMERS_MAX ? realloc(m->v, cap * sizeof(*v)) : NULL;
 		if (v == NULL) {
-			m->out_of_memory = true;
+			m->failed = m->cap < CONSUMERS_MAX ? KP_ENOMEM : KP_ETOOBIG;
 			return NULL;
 		}
 		m->v = v;
@@ -92,7 +92,8 @@ add_member(struct members *m, const char *group, const char *name,
 		.group = strdup(group), .member = strdup(name),
 		.partitions = calloc((size_t)list->cnt + 1, sizeof(*r->partitions)),
 	};
-	m->out_of_memory |= r->group == NULL || r->member == NULL || r->partitions == NULL;
+	if (r->group == NULL || r->member == NULL || r->partitions == NULL)
+		m->failed = KP_ENOMEM;
 	r->n = r->partitions ? take_partitions(list, m->topic, r->partitions) : 0;
 	if (r->n > 0 && strlen(name) <= MEMBER_MAX) {
 		m->n++;
@@ -180,9 +181,9 @@ describe(struct kafka_admin *a, struct members *m, const char *group, const stru
 		rd_kafka_event_destroy(ev);
 	}
 	rd_kafka_AdminOptions_destroy(o);
-	if (m->out_of_memory) {
-		snprintf(why, WHY_MAX, "%s", kp_err_text(KP_ENOMEM));
-		return KP_ENOMEM;
+	if (m->failed) {
+		snprintf(why, WHY_MAX, "%s", kp_err_text(m->failed));
+		return m->failed;
 	}
 	return m->err ? admin_fail(a, why, m->err) : KP_OK;
 }

@@ -25,6 +25,7 @@ struct group_job {
 	int timeout_ms;
 	bool oldest;
 	bool member;			/* the group's own consumer commits */
+	bool stale;			/* others may have had the partitions meanwhile */
 	int32_t first_new;
 	enum kp_err err;
 	char why[WHY_MAX];
@@ -131,7 +132,7 @@ start_parts(struct group_job *j)
 	t->start = NULL;
 	if (j->err) {
 		start_failed(t, j->why);
-	} else if (t->holds == 0) {
+	} else if (t->holds == 0 && !j->stale) {
 		t->why[0] = '\0';
 		if (j->member)
 			g->why[0] = '\0';
@@ -191,7 +192,7 @@ start_done(struct loop_job *job)
 {
 	struct group_job *j = (struct group_job *)job;
 
-	if (j->err || j->t == NULL || !j->member) {
+	if (j->err || j->t == NULL || !j->member || j->stale) {
 		start_parts(j);
 		return;
 	}
@@ -202,6 +203,13 @@ start_done(struct loop_job *job)
 	else
 		fail_own(j, KP_ENOMEM);
 	start_parts(j);
+}
+
+void
+topic_start_is_stale(struct gtopic *t)
+{
+	if (t->start)
+		t->start->stale = true;
 }
 
 static size_t

@@ -330,8 +330,10 @@ part_lost(void *arg, const char *topic, int32_t partition)
 	struct gtopic *t = topic_find(g, topic);
 	struct part *p = t ? part_find(t, partition) : NULL;
 
-	if (p)
-		part_end(p, false);
+	if (p == NULL)
+		return;
+	topic_start_is_stale(t);
+	part_end(p, false);
 }
 
 /* ---- commits ---- */

@@ -182,6 +182,8 @@ void group_commit(struct group *g);
 /* group_jobs.c */
 /* Asks where the STARTING parts start, unless that is being done. */
 void topic_start_parts(struct gtopic *t);
+/* Partitions were lost: what is being asked for them is of no use any more. */
+void topic_start_is_stale(struct gtopic *t);
 /* Asks Kafka for a sign of life, until one comes. */
 void group_probe(struct group *g);
 /* Runs the sets that nothing stands in the way of any more. */

@@ -15,7 +15,7 @@ from conftest import end_all, maker
 from consumer_oracle import ConsumerOracle
 from gateway import Helper
 from procs import rounds, seed, wait_for
-from web import Workers
+from web import Workers, consumers
 from webservers import Responder
 
 SESSION = 6  # the least that brokers allow; a host that died is missed after this
@@ -112,6 +112,8 @@ class Churn:
                 if s.partition in partitions and s.member != str(number):
                     found[s.partition] = s.time
             return found if len(found) == len(partitions) else None
+        if not partitions:
+            return
         found = wait_for(first, limit, f"{what}: {partitions} of host {number} are served by others", every=0.02)
         self.waits[what].append(max([t - since for t in found.values()], default=0.0))
 
@@ -128,14 +130,28 @@ class Churn:
         self.waits["join"].append(next(s.time for s in self.log()
                                        if s.time > since and s.member == str(host.number)) - since)
 
+    def settle(self):
+        """Until the brokers know of nobody but those who are there: they wait for the dead before they divide anew."""
+        def settled():
+            host = self.pick()
+            reply = fastcgi.call(host.responder.socket, "GET", f"{consumers(self.oracle.topic)}?group={self.oracle.group}")
+            shares = reply.json.get(self.oracle.group, {}) if reply.status == 200 else {}
+            return len(shares) == len(self.up) and sum(map(len, shares.values())) == PARTITIONS
+        wait_for(settled, 30, f"{len(self.up)} members that have all partitions", every=0.1)
+
     def leave(self):
+        """Mostly from a group that is settled; that is how long it is measured."""
+        settled = self.rng.random() < 0.7 or not self.waits["leave"]
+        if settled:
+            self.settle()
         host = self.pick()
         mine, since = self.served_by(host), time.monotonic()
         host.helper.stop()
         self.up.discard(host.number)
-        self.await_others("leave", mine, since, host.number, 1 + SLACK + 10)
+        self.await_others("leave" if settled else "leave at once", mine, since, host.number, SESSION + SLACK + 10)
 
     def kill(self):
+        self.settle()
         host = self.pick()
         mine, since = self.served_by(host), time.monotonic()
         self.oracle.fault("kill")
@@ -165,9 +181,13 @@ class Churn:
         self.broker.stop()
         self.oracle.fault("broker")
         self.broker.start()
-        self.windows.append((since, time.monotonic() + SESSION + SLACK))
-        self.oracle.fault("broker")
-        self.await_all("broker back", time.monotonic(), 60)
+        back = time.monotonic()
+        self.await_all("broker back", back, 60)
+        # Commits may fail until the group has been loaded, and who cannot reach it in time has lost its part.
+        while time.monotonic() < back + SESSION + 1:
+            self.oracle.fault("broker")
+            time.sleep(0.2)  # each is a moment that explains what comes again
+        self.windows.append((since, time.monotonic()))
 
     def pick(self):
         return self.rng.choice([h for h in self.hosts if h.number in self.up])
