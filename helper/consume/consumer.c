@@ -8,11 +8,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/log.h"
 #include "helper/consume/consumer_private.h"
 
 #define PROBE_TIMEOUT_MS 1000
+#define SWEEP_MS 500
+#define SWEEP_LAST_MS 20
 
 struct consumer_commit {
 	struct consumer_commit *prev, *next;
@@ -111,6 +114,10 @@ make_handle(struct kafka *k, const char *group, const char *member)
 		{ member ? "!client.id" : NULL, member },
 		{ "!partition.assignment.strategy", "range" },
 		{ "session.timeout.ms", "15000" },
+		/* How long a rebalance waits for one that hangs. We poll all the time. */
+		{ "max.poll.interval.ms", "60000" },
+		/* A broker that has just started may leave a question unanswered. */
+		{ "socket.timeout.ms", "10000" },
 		/* How soon the others hear of one that comes or goes. */
 		{ "heartbeat.interval.ms", "400" },
 		/* As often it is looked for new partitions. */
@@ -148,12 +155,38 @@ consumer_new(struct loop *l, struct kafka *k, const char *group, const char *mem
 	return c;
 }
 
+/*
+ * What is left in the queue of a partition keeps the partition alive, in librdkafka
+ * 2.0.2, also when Kafka did not know the topic for a moment; and then the handle
+ * never ends. Fetches that were on their way come a little later.
+ */
+static void
+sweep(void *arg)
+{
+	struct consumer *c = arg;
+	rd_kafka_message_t *rm;
+
+	while (c->removed) {
+		struct consumer_part *p = c->removed;
+
+		c->removed = p->next;
+		while ((rm = rd_kafka_consume_queue(p->q, 0)) != NULL)
+			rd_kafka_message_destroy(rm);
+		rd_kafka_queue_destroy(p->q);
+		free(p);
+	}
+}
+
 /* rd_kafka_destroy() waits for the handle's threads. */
 static void
 end_work(struct loop_job *job)
 {
+	static const struct timespec a_moment = { 0, SWEEP_LAST_MS * 1000000L };
 	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, end));
 
+	if (c->removed)
+		nanosleep(&a_moment, NULL);
+	sweep(c);
 	rd_kafka_destroy_flags(c->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
@@ -181,6 +214,7 @@ consumer_free(struct consumer *c)
 	while (c->commits)
 		commit_free(c->commits);
 	member_free(c);
+	loop_timer_end(&c->sweep);
 	rd_kafka_queue_io_event_enable(c->main, -1, NULL, 0);
 	rd_kafka_queue_destroy(c->main);
 	kafka_wake_free(c->wake);
@@ -253,6 +287,8 @@ consumer_add(struct consumer *c, const char *topic, int32_t partition, int64_t o
 
 	if (p == NULL)
 		return NULL;
+	/* It may be one that was removed: what is in its queue now is not to be read. */
+	sweep(c);
 	p->c = c;
 	p->partition = partition;
 	p->next_offset = offset;
@@ -283,8 +319,9 @@ consumer_remove(struct consumer_part *p)
 	else
 		assign(p, RD_KAFKA_OFFSET_INVALID, false);
 	rd_kafka_queue_io_event_enable(p->q, -1, NULL, 0);
-	rd_kafka_queue_destroy(p->q);
-	free(p);
+	p->next = p->c->removed;
+	p->c->removed = p;
+	loop_timer_set(p->c->loop, &p->c->sweep, SWEEP_MS, 0, sweep, p->c);
 }
 
 enum consumer_next

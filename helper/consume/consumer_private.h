@@ -18,6 +18,8 @@ struct consumer {
 	void *arg;
 	struct membership *member;	/* NULL unless it has joined */
 	struct consumer_commit *commits;	/* on their way */
+	struct consumer_part *removed;	/* whose queues have still to be emptied */
+	struct loop_timer sweep;
 	struct loop_job end;
 	bool ending;			/* consumer_free() was called */
 	bool probing;
@@ -32,8 +34,8 @@ struct consumer_part {
 	char topic[TOPIC_MAX + 1];
 	int32_t partition;
 	int64_t next_offset;		/* to be read */
+	struct consumer_part *prev, *next;	/* of a member's, or of those removed */
 	/* Of a member: */
-	struct consumer_part *prev, *next;
 	bool reading;			/* Kafka is being read at its own offset */
 };
 

@@ -16,6 +16,7 @@
 #define STOP_MS 15000
 #define G "group"
 #define POLL_MS 9000			/* a long poll that is expected to be served */
+#define JOIN_MS 3500			/* one that finds nothing, and joins */
 #define LONG_POLL_MS 3000		/* that of HTTP; a broker waits as long for others */
 
 static const char *const options[] = { "--coordination", "kafka", "-X",
@@ -91,7 +92,7 @@ test_refused_for_a_while(void **state)
 
 	(void)state;
 	mock_topic(&mock, "while", 1);
-	assert_err(peer_consume(&peer, "while", G, POLL_MS, &m), KP_ENOMSG);
+	assert_err(peer_consume(&peer, "while", G, JOIN_MS, &m), KP_ENOMSG);
 	mock_put_many(&mock, "while", 0, "m", 3);
 	rd_kafka_mock_push_request_errors(mock.cluster, MOCK_OFFSET_COMMIT, 3,
 	    RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
@@ -112,7 +113,7 @@ lose(const char *topic, rd_kafka_resp_err_t err)
 	uint64_t before;
 
 	mock_topic(&mock, topic, 1);
-	assert_err(peer_consume(&peer, topic, G, POLL_MS, &m), KP_ENOMSG);
+	assert_err(peer_consume(&peer, topic, G, JOIN_MS, &m), KP_ENOMSG);
 	mock_put_many(&mock, topic, 0, "m", 3);
 	take_and_confirm(topic, "m0");
 	peer_wait_committed(&peer, topic, G, 0, 1);
@@ -152,7 +153,7 @@ test_initial_offset_is_refused(void **state)
 	mock_put_many(&mock, "initial", 0, "old", 2);
 	rd_kafka_mock_push_request_errors(mock.cluster, MOCK_OFFSET_COMMIT, 1,
 	    RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID);
-	assert_err(peer_consume(&peer, "initial", G, POLL_MS, &m), KP_ENOMSG);
+	assert_err(peer_consume(&peer, "initial", G, POLL_MS - 3000, &m), KP_ENOMSG);
 	assert_int_equal(peer_committed(&peer, "initial", G, 0), 2);
 	mock_put_many(&mock, "initial", 0, "new", 1);
 	take_and_confirm("initial", "new0");
@@ -168,7 +169,7 @@ test_after_a_pause(void **state)
 
 	(void)state;
 	mock_topic(&mock, "pause", 1);
-	assert_err(peer_consume(&peer, "pause", G, POLL_MS, &m), KP_ENOMSG);
+	assert_err(peer_consume(&peer, "pause", G, JOIN_MS, &m), KP_ENOMSG);
 	mock_put_many(&mock, "pause", 0, "m", 2);
 	before = take("pause", "m0");
 	helper_signal(&helper, SIGSTOP);
@@ -179,6 +180,36 @@ test_after_a_pause(void **state)
 	take_and_confirm("pause", "m0");
 	take_and_confirm("pause", "m1");
 	peer_wait_committed(&peer, "pause", G, 0, 2);
+}
+
+/* Its partitions are lost with messages that were read ahead; they come again, and it
+ * ends in time. */
+static void
+test_no_broker_for_longer_than_a_session(void **state)
+{
+	struct msg_message m;
+	int64_t start;
+
+	(void)state;
+	mock_topic(&mock, "away", 2);
+	assert_err(peer_consume(&peer, "away", G, JOIN_MS, &m), KP_ENOMSG);
+	mock_put_many(&mock, "away", 0, "m", 100);
+	take_and_confirm("away", "m0");
+	peer_wait_committed(&peer, "away", G, 0, 1);
+	mock_down(&mock);
+	helper_wait_logged(&helper, "lost=1");
+	assert_err(peer_consume(&peer, "away", G, 100, &m), KP_EUNAVAIL);
+	mock_up(&mock);
+	take_and_confirm("away", "m1");
+	take_and_confirm("away", "m2");
+	peer_wait_committed(&peer, "away", G, 0, 3);
+	start = sock_now_ms();
+	peer_close(&peer);
+	helper_stop(&helper, STOP_MS);
+	assert_in_range(sock_now_ms() - start, 0, 6000);
+	assert_int_equal(helper_logged(&helper, "not everything ended in time"), 0);
+	helper_start(&helper, mock.brokers, options);
+	peer_open(&peer, &helper);
 }
 
 /* Kafka 0.8 has no groups of its own. */
@@ -205,6 +236,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_old_generation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_initial_offset_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_after_a_pause, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_broker_for_longer_than_a_session, setup,
+		    teardown),
 		cmocka_unit_test_setup_teardown(test_too_old_a_kafka, setup, teardown),
 	};
 
