@@ -130,7 +130,7 @@ start_parts(struct group_job *j)
 	}
 	g = t->g;
 	t->start = NULL;
-	if (j->err) {
+	if (j->err && !j->stale) {
 		start_failed(t, j->why);
 	} else if (t->holds == 0 && !j->stale) {
 		t->why[0] = '\0';

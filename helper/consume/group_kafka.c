@@ -23,7 +23,7 @@
 
 #define BEAT_MS 250
 #define RETRY_MS 500
-#define CLOSE_MS 4500
+#define CLOSE_MS 2000
 
 enum kafka_state { KAFKA_OUT, KAFKA_JOINING, KAFKA_HOLDING, KAFKA_REVOKING };
 

@@ -270,6 +270,8 @@ part_end(struct part *p, bool release)
 	*at = p->next;
 	if (t->turn == p)
 		t->turn = NULL;
+	if (t->parts == NULL && t->state == TOPIC_ACTIVE)
+		t->why[0] = '\0';	/* of parts that could not start */
 	log_info("partition %s group=%s topic=%s partition=%d offset=%lld",
 	    release ? "released" : "lost", g->name, t->name, partition, (long long)p->committed);
 	free(p);

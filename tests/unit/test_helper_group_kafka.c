@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "helper/consume/group_kafka_consumers.h"
+#include "tests/unit/unit.h"
 
 /* The module under test, with this file's consumer and clock below it. */
 #define consumer_join fake_join
@@ -383,5 +384,6 @@ main(void)
 		TEST(test_stands_still_while_it_gives_up),
 	};
 
+	unit_filter();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
