@@ -20,19 +20,13 @@
 
 #include "common/log.h"
 #include "helper/consume/group_kafka_consumers.h"
+#include "helper/consume/group_kafka_topics.h"
 
 #define BEAT_MS 250
 #define RETRY_MS 500
 #define CLOSE_MS 2000
 
 enum kafka_state { KAFKA_OUT, KAFKA_JOINING, KAFKA_HOLDING, KAFKA_REVOKING };
-
-struct ktopic {
-	struct ktopic *next;
-	char name[TOPIC_MAX + 1];
-	bool wanted;
-	bool subscribed;		/* Kafka was told */
-};
 
 struct claim {
 	struct consumer_slot slot;
@@ -46,7 +40,7 @@ struct coordination {
 	char *group;
 	struct consumer *consumer;
 	enum kafka_state state;
-	struct ktopic *topics;
+	struct ktopics topics;
 	struct claim *claims;
 	size_t n_claims;
 	size_t owed;			/* revoked and not released */
@@ -84,61 +78,17 @@ enter(struct coordination *c, enum kafka_state next)
 	c->since_ms = loop_now_ms(c->env->loop);
 }
 
-/* ---- topics ---- */
-
-static struct ktopic *
-topic_find(struct coordination *c, const char *name)
-{
-	struct ktopic *t = c->topics;
-
-	while (t && strcmp(t->name, name) != 0)
-		t = t->next;
-	return t;
-}
-
-static bool
-topics_changed(const struct coordination *c)
-{
-	for (const struct ktopic *t = c->topics; t; t = t->next)
-		if (t->wanted != t->subscribed)
-			return true;
-	return false;
-}
-
-static void
-topics_told(struct coordination *c)
-{
-	struct ktopic **at = &c->topics, *t;
-
-	while ((t = *at) != NULL) {
-		t->subscribed = t->wanted;
-		if (t->wanted) {
-			at = &t->next;
-			continue;
-		}
-		*at = t->next;
-		free(t);
-	}
-}
-
 /* Only between rebalances. What is held is revoked before the next assignment. */
 static void
 tell_topics(struct coordination *c)
 {
-	const char **names;
-	size_t n = 0;
+	size_t n;
+	const char **names = ktopics_wanted(&c->topics, &n);
 
-	for (const struct ktopic *t = c->topics; t; t = t->next)
-		n++;
-	names = calloc(n + 1, sizeof(*names));
-	n = 0;
-	for (const struct ktopic *t = c->topics; names && t; t = t->next)
-		if (t->wanted)
-			names[n++] = t->name;
 	if (names == NULL || consumer_subscribe(c->consumer, names, n) != KP_OK) {
 		pump_after(c, RETRY_MS);
 	} else {
-		topics_told(c);
+		ktopics_set_told(&c->topics);
 		enter(c, n > 0 || c->n_claims > 0 ? KAFKA_JOINING : KAFKA_OUT);
 	}
 	free(names);
@@ -158,12 +108,8 @@ claims_clear(struct coordination *c)
 static void
 give_up(struct coordination *c)
 {
-	bool any = false;
-
 	claims_clear(c);
-	for (const struct ktopic *t = c->topics; t; t = t->next)
-		any |= t->subscribed;
-	enter(c, any ? KAFKA_JOINING : KAFKA_OUT);
+	enter(c, ktopics_told(&c->topics, NULL) ? KAFKA_JOINING : KAFKA_OUT);
 	consumer_give_up(c->consumer);
 	pump_after(c, 0);
 }
@@ -311,7 +257,7 @@ pump(void *arg)
 	if (c->doubt)
 		prove(c);
 	if (!c->closing && (c->state == KAFKA_OUT || c->state == KAFKA_HOLDING) &&
-	    topics_changed(c))
+	    ktopics_changed(&c->topics))
 		tell_topics(c);
 }
 
@@ -323,12 +269,7 @@ coordination_free(struct coordination *c)
 	loop_timer_end(&c->beat);
 	loop_timer_end(&c->pump);
 	loop_timer_end(&c->limit);
-	while (c->topics) {
-		struct ktopic *t = c->topics;
-
-		c->topics = t->next;
-		free(t);
-	}
+	ktopics_free(&c->topics);
 	claims_clear(c);
 	free(c->group);
 	free(c);
@@ -411,40 +352,24 @@ kafka_attach(struct coordination *c, struct consumer *consumer)
 static enum kp_err
 kafka_subscribe(struct coordination *c, const char *topic, int32_t n)
 {
-	struct ktopic *t = topic_find(c, topic);
-
 	(void)n;
-	if (t == NULL) {
-		t = calloc(1, sizeof(*t));
-		if (t == NULL)
-			return KP_ENOMEM;
-		snprintf(t->name, sizeof(t->name), "%s", topic);
-		t->next = c->topics;
-		c->topics = t;
-	}
-	t->wanted = true;
 	pump_after(c, 0);
-	return KP_OK;
+	return ktopics_want(&c->topics, topic);
 }
 
 static void
 kafka_unsubscribe(struct coordination *c, const char *topic)
 {
-	struct ktopic *t = topic_find(c, topic);
-
-	if (t == NULL)
-		return;
-	t->wanted = false;
+	ktopics_unwant(&c->topics, topic);
 	pump_after(c, 0);
 }
 
 static const char *
 kafka_trouble(struct coordination *c, const char *topic)
 {
-	const struct ktopic *t = topic_find(c, topic);
 	int64_t s = (loop_now_ms(c->env->loop) - c->since_ms) / 1000;
 
-	if (c->state == KAFKA_HOLDING && t && t->subscribed && !c->doubt)
+	if (c->state == KAFKA_HOLDING && !c->doubt && ktopics_told(&c->topics, topic))
 		return NULL;
 	if (c->error[0])
 		snprintf(c->text, sizeof(c->text), "the group is not joined: %s", c->error);

@@ -289,6 +289,7 @@ def test_without_a_broker(host, gateway, name, note):
         broker.produce_lines(topic, ["x"], partition=1)
         wait_for(lambda: a.tcp.consume(topic, name).status == 200, 30, "messages again")
         note(f"without a broker: {sorted(causes)}; messages again {elapsed():.1f} s after it")
+        wait_for(lambda: broker.committed(name, topic, 2)[1] == 1, 10, "it is committed, so that nothing has to wait")
     finally:
         broker.end()
 

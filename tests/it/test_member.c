@@ -168,6 +168,38 @@ test_initial_offset_is_refused(void **state)
 	assert_int_equal(m.offset, 2);
 }
 
+/* A new topic is a rebalance: it waits for what is out, and that counts; what nobody
+ * confirms for 3 s comes again. */
+static void
+test_rebalance_waits_for_confirms(void **state)
+{
+	struct msg_message m;
+	struct peer other;
+	uint64_t first, second;
+	int64_t start;
+
+	(void)state;
+	mock_topic(&mock, "one", 1);
+	mock_topic(&mock, "two", 1);
+	assert_err(peer_consume(&peer, "one", G, JOIN_MS, &m), KP_ENOMSG);
+	mock_put_many(&mock, "one", 0, "m", 3);
+	first = take("one", "m0");
+	second = take("one", "m1");
+	peer_open(&other, &helper);
+	start = sock_now_ms();
+	peer_ask_consume(&other, "two", G, POLL_MS);
+	helper_wait_logged(&helper, "membership revoked");
+	poll(NULL, 0, 500);		/* it waits all this time */
+	peer_confirm(&peer, first, true);
+	helper_wait_logged(&helper, "partition released");
+	assert_in_range(sock_now_ms() - start, 3000, 4500);
+	peer_confirm(&peer, second, true);
+	take_and_confirm("one", "m1");
+	take_and_confirm("one", "m2");
+	peer_wait_committed(&peer, "one", G, 0, 3);
+	peer_close(&other);
+}
+
 /* A long stop of the process: all that is held starts again, by a commit that proves
  * that we still are a member. What was offered before comes again. */
 static void
@@ -244,6 +276,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_unknown_member, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_old_generation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_initial_offset_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rebalance_waits_for_confirms, setup,
+		    teardown),
 		cmocka_unit_test_setup_teardown(test_after_a_pause, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_broker_for_longer_than_a_session, setup,
 		    teardown),
