@@ -29,7 +29,7 @@ not_on_old = pytest.mark.only(*SHORT, *LONG)
 @pytest.fixture(scope="module", params=rounds(list(SHORT), list(STANDS)))
 def stand(request, shared_gateway):
     kind, coordination = STANDS[request.param]
-    return shared_gateway(request.getfixturevalue(kind), coordination)
+    return shared_gateway(request.getfixturevalue(kind), coordination=coordination)
 
 
 @pytest.fixture
@@ -411,7 +411,7 @@ def test_offsets_change_all_or_nothing(site, any_topic, name):
     assert site.get(offsets(any_topic), {"group": name}).body == before
 
 
-@pytest.mark.only("zookeeper", *OLD)
+@pytest.mark.only("zookeeper", "zookeeper-kafka", *OLD)
 def test_offsets_of_an_unknown_topic(site, broker, name):
     for reply in (site.get(offsets(name), {"group": "g"}),
                   site.post(offsets(name), f"[{GOOD}]".encode(), {"group": "g"})):
@@ -472,7 +472,7 @@ def test_consumers_of_several_groups(site, topic, name):
     assert list(found) == sorted(groups)
 
 
-@pytest.mark.only("zookeeper", *OLD)
+@pytest.mark.only("zookeeper", *LONG, *OLD)
 def test_no_consumers(site, topic, name):
     assert (site.consumers(topic).status, site.consumers(topic).body) == (200, b"{}")
     reply = site.consumers(topic, name)
@@ -485,6 +485,19 @@ def test_consumers_of_local_coordination(site, topic, name):
     site.consume_all(topic, from_start(site, topic, name), 1)
     (member, partitions), = site.consumers(topic, name).json[name].items()
     assert re.fullmatch(MEMBER, member) and partitions == [0, 1, 2, 3]
+
+
+@pytest.mark.only("zookeeper-kafka", "kraft-kafka")
+def test_consumers_of_groups_of_the_brokers(site, broker, topic, name):
+    reply = site.consumers(topic, name)
+    assert (reply.status, reply.error) == (400, "either group or topic is incorrect")
+    site.produce(topic, b"v", sync=True)
+    site.consume_all(topic, from_start(site, topic, name), 1)
+    (member, partitions), = site.consumers(topic, name).json[name].items()
+    assert re.fullmatch(MEMBER, member) and partitions == [0, 1, 2, 3]
+    assert site.consumers(topic).json == site.consumers(topic, name).json
+    if broker.zk_peers:
+        assert not broker.owners(name, topic)
 
 
 # A cluster that no group has ever used: Kafka makes the topic of their offsets while the request waits.
