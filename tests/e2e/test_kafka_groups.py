@@ -319,3 +319,39 @@ def test_what_an_idle_group_costs(host, kraft, name, note):
     note(f"an idle group of {count}: {each[0]:.1f} threads, {each[1]:.1f} descriptors, {each[2]:.0f} KiB, "
          f"{cpu:.2f} % of a core")
     assert each[2] < 4096
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_coordinators_that_move(gateway, client, name, note):
+    """Three brokers, of which each is killed once: who coordinates the group, and who leads its partitions, changes."""
+    from cluster import KraftCluster
+    cluster = KraftCluster()
+    cluster.start()
+    try:
+        topic = cluster.create_topic(name, 6)
+        a, b = (gateway(cluster, coordination="kafka", X=FAST, initialOffset="oldest") for _ in range(2))
+        seen, pids, asked, sent = [client(g, topic, name).seen for g in (a, b)], (a.helper(), b.helper()), [0, 0], 0
+        for node in cluster.nodes:
+            node.kill()
+            elapsed = stopwatch()
+            while elapsed() < 10:
+                cluster.kcat("-P", "-t", topic, "-X", "acks=all", stdin=b"x\n" * 20, check=False)
+                sent += 20
+                for g in (a, b):
+                    asked[g.tcp.consumers(topic, name).status == 200] += 1
+                    assert g.tcp.consumers(topic).status in (200, 503), "asks all brokers, of which one is not there"
+            node.start()
+            cluster.await_whole(topic)
+
+        def missing():
+            had = {(p, o) for s in seen for p, o, _ in s}
+            return {(m.partition, m.offset) for m in cluster.read_all(topic)} - had
+        wait_for(lambda: not missing(), 60, "all are seen", every=1)
+        assert (a.helper(), b.helper()) == pids, "no helper has died"
+        total = sum(map(len, seen))
+        assert asked[1] > 0
+        note(f"each of three brokers killed: {sent} sent, {total} seen; consumers asked {sum(asked)} times, {asked[1]} "
+             "answers")
+    finally:
+        cluster.end()
