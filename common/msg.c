@@ -284,9 +284,10 @@ msg_topic_group_decode(struct kp_slice in, struct msg_topic_group *m)
 	return decoded(&r);
 }
 
-#define OFFSET_WIRE_MIN (4 + 8 + 8 + 8 + 4)
+#define OFFSET_WIRE_MIN (4 + 1 + 8 + 8 + 8 + 4)
+#define OFFSET_BY_TIME 0x01
 
-/* Body: bytes topic, bytes group, u32 n, n times (i32 partition, i64 begin,
+/* Body: bytes topic, bytes group, u32 n, n times (i32 partition, u8 flags, i64 begin,
  * i64 end, i64 offset, bytes metadata). */
 enum kp_err
 msg_offsets_encode(struct kp_buf *out, const struct msg_offsets *m)
@@ -296,6 +297,7 @@ msg_offsets_encode(struct kp_buf *out, const struct msg_offsets *m)
 	wire_put_u32(out, (uint32_t)m->n);
 	for (size_t i = 0; i < m->n; i++) {
 		wire_put_i32(out, m->v[i].partition);
+		wire_put_u8(out, m->v[i].by_time ? OFFSET_BY_TIME : 0);
 		wire_put_i64(out, m->v[i].begin);
 		wire_put_i64(out, m->v[i].end);
 		wire_put_i64(out, m->v[i].offset);
@@ -314,6 +316,7 @@ msg_offsets_decode(struct kp_slice in, struct msg_offsets *m)
 	m->v = wire_get_array(&r, &m->n, PARTITIONS_MAX, OFFSET_WIRE_MIN, sizeof(*m->v));
 	for (size_t i = 0; i < m->n; i++) {
 		m->v[i].partition = wire_get_i32(&r);
+		m->v[i].by_time = wire_get_flags(&r, OFFSET_BY_TIME) & OFFSET_BY_TIME;
 		m->v[i].begin = wire_get_i64(&r);
 		m->v[i].end = wire_get_i64(&r);
 		m->v[i].offset = wire_get_i64(&r);

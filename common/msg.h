@@ -144,6 +144,8 @@ struct msg_offset {
 	int64_t end;
 	int64_t offset;			/* -1: never committed */
 	struct kp_slice metadata;
+	bool by_time;			/* only in SET_OFFSETS: `offset` is a Unix time in
+					 * ms, and the first message at or after it is meant */
 };
 /* SET_OFFSETS, and the reply to GET_OFFSETS, where topic and group are empty. */
 struct msg_offsets {

@@ -322,6 +322,50 @@ kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
 	}
 }
 
+/*
+ * To such a time there is no message. Brokers before 0.10.1 know no times of messages: they
+ * take it for the age of files, and have the end of the partition for an answer.
+ */
+#define TIME_NEVER INT64_MAX
+
+/* One request a leader. */
+static rd_kafka_resp_err_t
+ask_times(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
+    int timeout_ms)
+{
+	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, 0);
+	rd_kafka_resp_err_t err;
+
+	for (size_t i = 0; i < n; i++)
+		list->elems[i].offset = v[i].committed;
+	err = rd_kafka_offsets_for_times(a->rk, list, timeout_ms);
+	for (size_t i = 0; i < n && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+		const rd_kafka_topic_partition_t *p =
+		    rd_kafka_topic_partition_list_find(list, topic, v[i].partition);
+
+		err = p->err;
+		v[i].committed = p->offset >= 0 ? p->offset : -1;
+	}
+	rd_kafka_topic_partition_list_destroy(list);
+	return err;
+}
+
+enum kp_err
+kafka_admin_times(struct kafka_admin *a, const char *topic, struct partition_offsets *v,
+    size_t n, int timeout_ms, char *why)
+{
+	struct partition_offsets never = { .partition = v[0].partition, .committed = TIME_NEVER };
+	int64_t until = sock_now_ms() + timeout_ms;
+	rd_kafka_resp_err_t err = ask_times(a, topic, &never, 1, timeout_ms);
+
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR && never.committed >= 0)
+		return fail(why, KP_ENOTSUP, "brokers before Kafka 0.10.1 cannot search by time: "
+		    "give offsets");
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		err = ask_times(a, topic, v, n, (int)(until - sock_now_ms()) + 1);
+	return err ? fail_kafka(why, err) : KP_OK;
+}
+
 static enum kp_err
 commit_once(struct kafka_admin *a, const char *group, const char *topic,
     const struct partition_offsets *v, size_t n, int timeout_ms, char *why)

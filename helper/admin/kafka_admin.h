@@ -45,6 +45,11 @@ void partition_offsets_free(struct partition_offsets *v, size_t n);
 enum kp_err kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
     struct partition_offsets *v, size_t n, int timeout_ms, char *why);
 
+/* .committed is a Unix time in ms, and becomes the offset of the first message at or after
+ * it, -1 where there is none. KP_ENOTSUP: brokers before 0.10.1, which cannot tell. */
+enum kp_err kafka_admin_times(struct kafka_admin *a, const char *topic,
+    struct partition_offsets *v, size_t n, int timeout_ms, char *why);
+
 /* Commits .committed (>= 0) with .metadata for n partitions, for a group that has
  * no members managed by the brokers. */
 enum kp_err kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,

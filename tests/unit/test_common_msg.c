@@ -11,8 +11,8 @@
 
 static int32_t some_partitions[] = { 0, 7, INT32_MAX };
 static struct msg_offset some_offsets[] = {
-	{ 0, 1, 2, 3, LIT("meta") },
-	{ INT32_MAX, INT64_MIN, INT64_MAX, -1, LIT("") },
+	{ 0, 1, 2, 3, LIT("meta"), false },
+	{ INT32_MAX, INT64_MIN, INT64_MAX, -1, LIT(""), true },
 };
 static struct msg_consumer some_consumers[] = {
 	{ LIT("g1"), LIT("pixy_host_1"), some_partitions, 3 },
@@ -335,6 +335,7 @@ test_offsets_round_trip(void **state)
 			assert_true(m.v[k].end == some_offsets[k].end);
 			assert_true(m.v[k].offset == some_offsets[k].offset);
 			assert_true(kp_slice_eq(m.v[k].metadata, some_offsets[k].metadata));
+			assert_int_equal(m.v[k].by_time, some_offsets[k].by_time);
 		}
 		msg_offsets_free(&m);
 		kp_buf_free(&b);
