@@ -173,4 +173,14 @@ enum kp_err msg_consumers_encode(struct kp_buf *out, const struct msg_consumers 
 enum kp_err msg_consumers_decode(struct kp_slice in, struct msg_consumers *m);
 void msg_consumers_free(struct msg_consumers *m);
 
+/* Part of a status (msg_store.h): a topic of which a group gets nothing, though that
+ * may not be empty. */
+#define GROUP_TROUBLES_MAX 16
+struct msg_group_trouble {
+	struct kp_slice group;
+	struct kp_slice topic;
+	int64_t since_ms;		/* Unix time */
+	struct kp_slice error;		/* why, for users */
+};
+
 #endif

@@ -38,8 +38,7 @@ admin_fail(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err)
 	case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
 	case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
 	case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
-		return fail(why, KP_ECONFLICT, "the group is managed by the broker protocol and "
-		    "has members; stop them first");
+		return fail(why, KP_ECONFLICT, KAFKA_ADMIN_MANAGED "; stop them first");
 	case RD_KAFKA_RESP_ERR__TRANSPORT:
 	case RD_KAFKA_RESP_ERR__TIMED_OUT:
 	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
@@ -162,6 +161,34 @@ kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create, in
 		admin_pause();
 	}
 	return err ? admin_fail(a, why, err) : KP_OK;
+}
+
+enum kp_err
+kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t n,
+    int32_t *there, int timeout_ms, char *why)
+{
+	const struct rd_kafka_metadata *md;
+	rd_kafka_topic_t *rkt = rd_kafka_topic_new(a->rk, topic, NULL);
+	rd_kafka_resp_err_t err = rkt ? rd_kafka_metadata(a->rk, 0, rkt, &md, timeout_ms) :
+	    rd_kafka_last_error();
+
+	if (rkt)
+		rd_kafka_topic_destroy(rkt);
+	if (err)
+		return admin_fail(a, why, err);
+	memset(led, 0, (size_t)n * sizeof(*led));
+	err = md->topic_cnt ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+	*there = md->topic_cnt ? md->topics[0].partition_cnt : 0;
+	for (int i = 0; md->topic_cnt && i < md->topics[0].partition_cnt; i++) {
+		const struct rd_kafka_metadata_partition *p = &md->topics[0].partitions[i];
+
+		if (p->id >= 0 && p->id < n)
+			led[p->id] = p->leader >= 0;
+	}
+	rd_kafka_metadata_destroy(md);
+	if (err && err != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+		return admin_fail(a, why, err);
+	return KP_OK;
 }
 
 /* ---- offsets ---- */
@@ -363,7 +390,7 @@ kafka_admin_times(struct kafka_admin *a, const char *topic, struct partition_off
 		    "give offsets");
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		err = ask_times(a, topic, v, n, (int)(until - sock_now_ms()) + 1);
-	return err ? fail_kafka(why, err) : KP_OK;
+	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
 static enum kp_err

@@ -31,6 +31,14 @@ enum kp_err kafka_admin_reach(struct kafka_admin *a, int timeout_ms, char *why);
 enum kp_err kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create,
     int timeout_ms, int32_t *n, char *why);
 
+/* Sets led[p] for each partition p < n: whether it has a leader now. Returns in *there how
+ * many partitions the topic has by now. */
+enum kp_err kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t n,
+    int32_t *there, int timeout_ms, char *why);
+
+/* What KP_ECONFLICT means. */
+#define KAFKA_ADMIN_MANAGED "the group is managed by the broker protocol and has members"
+
 /* One partition, in and out. */
 struct partition_offsets {
 	int32_t partition;	/* in */

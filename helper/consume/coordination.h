@@ -72,6 +72,10 @@ struct coordination_ops {
 	/* False: it may be that others have what is held, and it is being found out; then
 	 * nothing of it may be offered or committed. NULL: that never happens. */
 	bool (*usable)(struct coordination *c);
+	/* Those words say since when; else that is put behind them. */
+	bool dates_trouble;
+	/* After how many seconds of trouble another try is worth it; NULL: 1. */
+	uint32_t (*retry_s)(struct coordination *c, const char *topic);
 	/* Nothing is subscribed or held any more: leaves the group in order and
 	 * frees it; then done(arg), within 5 s even without a server. */
 	void (*close)(struct coordination *c, void (*done)(void *arg), void *arg);

@@ -87,6 +87,7 @@ group_free(struct group *g)
 		at = &(*at)->next;
 	*at = g->next;
 	gs->n--;
+	group_forget_look(g);
 	if (g->consumer)
 		consumer_free(g->consumer);
 	log_info("group closed group=%s", g->name);
@@ -296,11 +297,15 @@ tick(void *arg)
 		group_run_sets(g);
 		if (g->down)
 			group_probe(g);
+		if (g->fenced)
+			group_start_again(g);
+		g->fenced = false;
 		for (struct gtopic *t = g->topics, *next; t; t = next) {
 			next = t->next;
 			topic_tick(t, now);
 		}
 	}
+	groups_look(gs);
 }
 
 void

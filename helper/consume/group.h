@@ -47,6 +47,9 @@ void groups_confirm(struct groups *gs, struct op *op, const struct msg_confirm *
  * far as the coordination knows. answer() comes once, within deadline_ms. */
 void groups_consumers(struct groups *gs, const char *topic, const char *group,
     int64_t deadline_ms, coordination_consumers_fn *answer, void *arg);
+/* Topics of groups that give nothing, and why: the first `cap` of them into v, whose texts
+ * are valid until the next turn of the loop. Returns how many there are. */
+size_t groups_troubles(struct groups *gs, struct msg_group_trouble *v, size_t cap);
 /* What every member id of this host begins with. */
 const char *groups_member(const struct groups *gs);
 

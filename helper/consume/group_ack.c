@@ -52,6 +52,7 @@ try(struct gtopic *t, struct op *op)
 {
 	struct msg_ack m = ack_of(op);
 	struct part *p = part_find(t, m.partition);
+	uint32_t retry_s;
 
 	if (p && p->reader) {
 		decided(t, op, &m, part_ack(p, m.offset));
@@ -68,7 +69,7 @@ try(struct gtopic *t, struct op *op)
 		    t->n_partitions);
 		return true;
 	}
-	if (topic_trouble(t))
+	if (topic_trouble(t, &retry_s))
 		return false;
 	op_fail(op, KP_ECONFLICT, 0, "partition %d is consumed by another host now: acknowledge "
 	    "there, or not at all, and the message comes again", m.partition);
@@ -98,13 +99,14 @@ static void
 ack_interrupted(struct op *op, enum kp_err err)
 {
 	struct gtopic *t = op->state;
-	const char *why = topic_trouble(t);
+	uint32_t retry_s = 1;
+	const char *why = topic_trouble(t, &retry_s);
 
 	ack_remove(t, op);
 	if (err == KP_EGONE)
 		op_end(op);
 	else
-		op_fail(op, KP_EUNAVAIL, 1, "not acknowledged: %s",
+		op_fail(op, KP_EUNAVAIL, retry_s, "not acknowledged: %s",
 		    why ? why : "partitions are being moved");
 }
 

@@ -8,9 +8,13 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/sock.h"
 #include "helper/consume/group_state.h"
 
 #define START_TIMEOUT_MS 3000
+#define RETRY_MANAGED_MS 2000
+#define LEADER_WAIT_MS 500
+#define LEADER_PAUSE_MS 50
 
 struct group_job {
 	struct loop_job job;		/* first */
@@ -23,6 +27,8 @@ struct group_job {
 	struct partition_offsets *v;
 	size_t n;
 	int timeout_ms;
+	bool *led;			/* start: by partition, n_led of them */
+	int32_t n_led;
 	bool oldest;
 	bool member;			/* the group's own consumer commits */
 	bool stale;			/* others may have had the partitions meanwhile */
@@ -53,6 +59,7 @@ static void
 job_free(struct group_job *j)
 {
 	partition_offsets_free(j->v, j->n);
+	free(j->led);
 	free(j);
 }
 
@@ -68,54 +75,115 @@ topic_forget_jobs(struct gtopic *t)
 
 /* ---- where partitions start ---- */
 
+static bool
+all_led(const struct group_job *j)
+{
+	for (size_t i = 0; i < j->n; i++)
+		if (!j->led[j->v[i].partition])
+			return false;
+	return true;
+}
+
+/* A partition without a leader must not keep the others from starting; one that was just
+ * made gets its own in a moment. */
+static enum kp_err
+keep_led(struct group_job *j)
+{
+	int64_t until = sock_now_ms() + LEADER_WAIT_MS;
+	enum kp_err err;
+	int32_t there;
+	size_t n = 0;
+
+	for (;;) {
+		err = kafka_admin_leaders(j->gs->env.admin, j->topic, j->led, j->n_led, &there,
+		    j->timeout_ms, j->why);
+		if (err || all_led(j) || sock_now_ms() >= until)
+			break;
+		uv_sleep(LEADER_PAUSE_MS);
+	}
+	for (size_t i = 0; err == KP_OK && i < j->n; i++)
+		if (j->led[j->v[i].partition])
+			j->v[n++] = j->v[i];
+	if (err == KP_OK)
+		j->n = n;
+	return err;
+}
+
+/* The committed offset, or the nearest one that exists; for a new group the end or the
+ * beginning. */
+static void
+settle_start(const struct group_job *j, struct partition_offsets *o)
+{
+	bool from_begin = j->oldest || o->partition >= j->first_new;
+	int64_t start = o->committed >= 0 ? o->committed : from_begin ? o->begin : o->end;
+
+	if (start < o->begin)
+		start = o->begin;
+	if (start > o->end)
+		start = o->end;
+	if (start == o->committed)
+		return;
+	o->committed = start;
+	/* Acknowledged ranges above it come again: too rare to matter. */
+	free(o->metadata);
+	o->metadata = NULL;
+}
+
 /*
- * Worker. The committed offset, or the nearest one that exists; for a new group
- * the end or the beginning. Whatever is not committed already is committed before
- * anything is answered, so that nothing produced from now on can be skipped. A member
- * commits in any case, back on the loop: so it knows that it still is one.
+ * Worker. Where partitions start is committed before anything is answered, so that nothing
+ * produced from now on can be skipped; and also when it was committed already, because
+ * brokers that manage the group refuse it. A member commits back on the loop: so it knows
+ * that it still is one.
  */
 static void
 start_work(struct loop_job *job)
 {
 	struct group_job *j = (struct group_job *)job;
-	struct partition_offsets *moved;
-	size_t n_moved = 0;
+	struct kafka_admin *admin = j->gs->env.admin;
 
-	j->err = kafka_admin_offsets(j->gs->env.admin, j->group, j->topic, j->v, j->n,
-	    j->timeout_ms, j->why);
-	moved = j->err ? NULL : calloc(j->n, sizeof(*moved));
-	if (moved == NULL)
+	j->err = keep_led(j);
+	if (j->err == KP_OK && j->n)
+		j->err = kafka_admin_offsets(admin, j->group, j->topic, j->v, j->n, j->timeout_ms,
+		    j->why);
+	if (j->err || j->n == 0)
 		return;
-	for (size_t i = 0; i < j->n; i++) {
-		struct partition_offsets *o = &j->v[i];
-		bool from_begin = j->oldest || o->partition >= j->first_new;
-		int64_t start = o->committed >= 0 ? o->committed : from_begin ? o->begin : o->end;
-
-		if (start < o->begin)
-			start = o->begin;
-		if (start > o->end)
-			start = o->end;
-		if (start == o->committed)
-			continue;
-		/* What was acknowledged above it comes again: so rare that it does not matter. */
-		o->committed = start;
-		free(o->metadata);
-		o->metadata = NULL;
-		moved[n_moved++] = *o;
-	}
-	if (n_moved && !j->member)
-		j->err = kafka_admin_commit(j->gs->env.admin, j->group, j->topic, moved, n_moved,
-		    j->timeout_ms, j->why);
-	free(moved);
+	for (size_t i = 0; i < j->n; i++)
+		settle_start(j, &j->v[i]);
+	if (!j->member)
+		j->err = kafka_admin_commit(admin, j->group, j->topic, j->v, j->n, j->timeout_ms,
+		    j->why);
 }
 
 static void
-start_failed(struct gtopic *t, const char *why)
+start_failed(struct gtopic *t, enum kp_err err, const char *why)
 {
+	if (err == KP_ECONFLICT)
+		why = KAFKA_ADMIN_MANAGED;
+	else if (why[0] == '\0')
+		why = kp_err_text(err);
 	if (t->why[0] == '\0')
 		log_warn("partitions cannot start group=%s topic=%s: %s", t->g->name, t->name, why);
+	t->err = err;
 	snprintf(t->why, sizeof(t->why), "%s", why);
-	t->retry_ms = loop_now_ms(t->g->gs->env.loop) + RETRY_MS;
+	t->retry_ms = loop_now_ms(t->g->gs->env.loop) +
+	    (err == KP_ECONFLICT ? RETRY_MANAGED_MS : RETRY_MS);
+}
+
+static void
+started(struct gtopic *t, const struct group_job *j)
+{
+	t->why[0] = '\0';
+	if (j->member)
+		t->g->why[0] = '\0';
+	for (struct part *p = t->parts; p; p = p->next)
+		if (p->state == PART_STARTING && p->partition < j->n_led)
+			p->no_leader = !j->led[p->partition];
+	for (size_t i = 0; i < j->n; i++) {
+		struct part *p = part_find(t, j->v[i].partition);
+
+		if (p && p->state == PART_STARTING)
+			part_start_at(p, &j->v[i]);
+	}
 }
 
 static void
@@ -130,19 +198,10 @@ start_parts(struct group_job *j)
 	}
 	g = t->g;
 	t->start = NULL;
-	if (j->err && !j->stale) {
-		start_failed(t, j->why);
-	} else if (t->holds == 0 && !j->stale) {
-		t->why[0] = '\0';
-		if (j->member)
-			g->why[0] = '\0';
-		for (size_t i = 0; i < j->n; i++) {
-			struct part *p = part_find(t, j->v[i].partition);
-
-			if (p && p->state == PART_STARTING)
-				part_start_at(p, &j->v[i]);
-		}
-	}
+	if (j->err && !j->stale)
+		start_failed(t, j->err, j->why);
+	else if (t->holds == 0 && !j->stale)
+		started(t, j);
 	job_free(j);
 	topic_start_parts(t);
 	topic_retry_acks(t);
@@ -192,7 +251,7 @@ start_done(struct loop_job *job)
 {
 	struct group_job *j = (struct group_job *)job;
 
-	if (j->err || j->t == NULL || !j->member || j->stale) {
+	if (j->err || j->n == 0 || j->t == NULL || !j->member || j->stale) {
 		start_parts(j);
 		return;
 	}
@@ -212,39 +271,59 @@ topic_start_is_stale(struct gtopic *t)
 		t->start->stale = true;
 }
 
-static size_t
-count_starting(const struct gtopic *t)
+static bool
+can_start(const struct part *p)
 {
+	return p->state == PART_STARTING && !p->no_leader;
+}
+
+/* Those that can start, and a place for each partition up to the last of them: brokers may
+ * give one that we have not seen yet. */
+static struct group_job *
+start_new(struct gtopic *t)
+{
+	struct group_job *j = job_new(t->g->gs, t->g->name, t->name, start_work, start_done);
 	size_t n = 0;
 
+	if (j == NULL)
+		return NULL;
 	for (const struct part *p = t->parts; p; p = p->next)
-		n += p->state == PART_STARTING;
-	return n;
+		if (can_start(p)) {
+			n++;
+			if (j->n_led <= p->partition)
+				j->n_led = p->partition + 1;
+		}
+	j->led = calloc((size_t)j->n_led, sizeof(*j->led));
+	j->v = calloc(n, sizeof(*j->v));
+	if (j->led == NULL || j->v == NULL) {
+		job_free(j);
+		return NULL;
+	}
+	for (const struct part *p = t->parts; p; p = p->next)
+		if (can_start(p))
+			j->v[j->n++].partition = p->partition;
+	return j;
 }
 
 void
 topic_start_parts(struct gtopic *t)
 {
 	struct groups *gs = t->g->gs;
-	size_t n = count_starting(t), i = 0;
+	const struct part *p = t->parts;
 	struct group_job *j;
 
-	if (n == 0 || t->start || t->holds || loop_now_ms(gs->env.loop) < t->retry_ms)
+	while (p && !can_start(p))
+		p = p->next;
+	if (p == NULL || t->start || t->holds || loop_now_ms(gs->env.loop) < t->retry_ms)
 		return;
-	j = job_new(gs, t->g->name, t->name, start_work, start_done);
-	if (j == NULL || (j->v = calloc(n, sizeof(*j->v))) == NULL) {
-		free(j);
+	j = start_new(t);
+	if (j == NULL)
 		return;
-	}
-	j->n = n;
 	j->t = t;
 	j->timeout_ms = START_TIMEOUT_MS;
 	j->oldest = gs->env.conf->initial_offset == INITIAL_OLDEST;
 	j->member = group_is_member(t->g);
 	j->first_new = t->first_new;
-	for (const struct part *p = t->parts; p; p = p->next)
-		if (p->state == PART_STARTING)
-			j->v[i++].partition = p->partition;
 	if (loop_work(gs->env.loop, &j->job))
 		t->start = j;
 	else

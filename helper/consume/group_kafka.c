@@ -45,7 +45,6 @@ struct coordination {
 	size_t n_claims;
 	size_t owed;			/* revoked and not released */
 	bool telling;			/* inside a loop over claims */
-	int64_t since_ms;		/* of the state, on the loop's clock */
 	int64_t session_ms;
 	int64_t beat_ms;		/* the last sign that we ran, also across a suspend */
 	bool doubt;			/* we stood still: what is held has to be proved */
@@ -75,7 +74,6 @@ enter(struct coordination *c, enum kafka_state next)
 	log_debug("membership group=%s state=%s next=%s", c->group, names[c->state],
 	    names[next]);
 	c->state = next;
-	c->since_ms = loop_now_ms(c->env->loop);
 }
 
 /* Only between rebalances. What is held is revoked before the next assignment. */
@@ -329,7 +327,6 @@ kafka_open_group(const struct coordination_env *env, const char *group,
 	c->env = env;
 	c->events = events;
 	c->arg = arg;
-	c->since_ms = loop_now_ms(env->loop);
 	*out = c;
 	return KP_OK;
 }
@@ -367,15 +364,13 @@ kafka_unsubscribe(struct coordination *c, const char *topic)
 static const char *
 kafka_trouble(struct coordination *c, const char *topic)
 {
-	int64_t s = (loop_now_ms(c->env->loop) - c->since_ms) / 1000;
 
 	if (c->state == KAFKA_HOLDING && !c->doubt && ktopics_told(&c->topics, topic))
 		return NULL;
 	if (c->error[0])
 		snprintf(c->text, sizeof(c->text), "the group is not joined: %s", c->error);
 	else
-		snprintf(c->text, sizeof(c->text), "the group has been rebalancing for %lld s",
-		    (long long)s);
+		snprintf(c->text, sizeof(c->text), "rebalancing");
 	return c->text;
 }
 

@@ -343,7 +343,8 @@ part_lost(void *arg, const char *topic, int32_t partition)
 static bool
 part_wants_commit(const struct part *p)
 {
-	return p->reader && (part_changed(p) || now_ms(p) - p->committed_ms > RECOMMIT_MS);
+	return p->reader && (part_changed(p) ||
+	    now_ms(p) - p->committed_ms > fault_number("KP_RECOMMIT_MS", RECOMMIT_MS));
 }
 
 static void
@@ -361,15 +362,6 @@ part_committed(struct part *p, enum kp_err err)
 	p->committing = -1;
 }
 
-static const char *
-commit_trouble(const struct group *g, enum kp_err err)
-{
-	if (err != KP_ECONFLICT)
-		return "offsets cannot be committed";
-	return group_is_member(g) ? "the group has gone on without this host" :
-	    "the group is managed by the broker protocol and has members";
-}
-
 static void
 commit_done(void *arg, enum kp_err err)
 {
@@ -382,7 +374,12 @@ commit_done(void *arg, enum kp_err err)
 		    g->name, METADATA_MAX);
 		g->plain = true;
 	} else if (err) {
-		snprintf(g->why, sizeof(g->why), "%s", commit_trouble(g, err));
+		if (err == KP_ECONFLICT && !group_is_member(g))
+			g->fenced = true;
+		else
+			snprintf(g->why, sizeof(g->why), "%s", err == KP_ECONFLICT ?
+			    "the group has gone on without this host" :
+			    "offsets cannot be committed");
 		log_warn("commit failed group=%s err=%s", g->name, kp_err_name(err));
 	} else {
 		g->why[0] = '\0';
@@ -419,8 +416,10 @@ group_commit(struct group *g)
 			    (struct kp_slice){ (const uint8_t *)ranges.p, ranges.n });
 		}
 	g->commit_ms = loop_now_ms(g->gs->env.loop);
-	if (x == NULL)
+	if (x == NULL) {
+		g->why[0] = '\0';	/* what could not be committed is no longer ours */
 		return;
+	}
 	g->committing = true;
 	consumer_commit_send(x);
 	fault_point("C4");

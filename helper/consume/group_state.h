@@ -1,8 +1,9 @@
 /*
  * The state of groups, shared by group.c (life of groups), group_topic.c (their
  * topics and who waits), group_ack.c (acknowledgements), group_part.c (life of a
- * partition: start, offer, commit, stop) and group_jobs.c (what has to be asked of
- * Kafka). Nobody else includes it.
+ * partition: start, offer, commit, stop), group_jobs.c (what has to be asked of Kafka),
+ * group_look.c (what is looked at now and then) and group_trouble.c (why a topic gives
+ * nothing). Nobody else includes it.
  *
  *	groups -> group -> gtopic -> part -> offering
  */
@@ -27,11 +28,13 @@
 #define GROUPS_MAX 256
 #define GROUP_TOPICS_MAX 256
 #define WAITERS_MAX 1024
+#define TROUBLE_MAX 700
 #define GROUPS_CLOSING "the helper is shutting down"
 
 struct group;
 struct gtopic;
 struct group_job;
+struct group_look;
 
 enum part_state {
 	PART_STARTING,			/* claimed; where to start is being asked */
@@ -53,6 +56,7 @@ struct part {
 	uint64_t committing_changes;
 	int64_t committed_ms;
 	int64_t stop_ms;		/* when STOPPING began */
+	bool no_leader;			/* when Kafka was last asked */
 };
 
 /* An offer that is out: ties it to the connection that it was made on. */
@@ -86,7 +90,12 @@ struct gtopic {
 	int64_t retry_ms;		/* not before, after a failure */
 	struct group_job *start;	/* on its way, or NULL */
 	unsigned holds;			/* offsets are being set: do not start parts */
-	char why[WHY_MAX];		/* of the last failure; empty: none */
+	enum kp_err err;		/* of the last failure */
+	char why[WHY_MAX];		/* likewise; empty: none */
+	struct group_look *look;	/* on its way, or NULL */
+	int64_t looked_ms;		/* when the last one began */
+	int64_t wall_trouble_ms;	/* since when it gives nothing; 0: it works */
+	char trouble[TROUBLE_MAX];
 	struct topics_ask ask;
 	bool ask_out;			/* `ask` is waiting for its answer */
 };
@@ -105,6 +114,9 @@ struct group {
 	bool down;			/* no broker answers */
 	bool plain;			/* the brokers do not take our metadata */
 	char unreachable[WHY_MAX];	/* what is said then */
+	bool fenced;			/* brokers refuse its commits: start again */
+	struct group_look *look;	/* that probes whether commits are taken, or NULL */
+	int64_t probe_ms;		/* when the last one began */
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
 	unsigned own_sets;		/* being committed by our consumer, which must stay */
 	char why[WHY_MAX];		/* of the last failed commit; empty: none */
@@ -115,6 +127,8 @@ struct groups {
 	struct group *list;
 	size_t n;
 	uint64_t last_offer;
+	unsigned looks;			/* on their way */
+	bool away;			/* the last one found no broker */
 	struct loop_timer tick;
 	bool closing;
 	void (*closed)(void *arg);
@@ -139,12 +153,12 @@ struct part *part_find(struct gtopic *t, int32_t partition);
 void topic_wait(struct gtopic *t, struct op *op);
 /* Acknowledgements, too. */
 void topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why);
-/* Why the topic gives nothing, apart from being empty; NULL: it works. */
-const char *topic_trouble(struct gtopic *t);
 /* Gives what there is to who waits. */
 void topic_serve(struct gtopic *t);
 /* Asks whether it exists. The answer may come at once, and may free the topic. */
 void topic_ask(struct gtopic *t);
+/* Takes part in dividing so many partitions; more than before: the topic has grown. */
+void topic_join(struct gtopic *t, int32_t partitions);
 /* Gives it up. These may free it: it is gone once its last part is. */
 void topic_leave(struct gtopic *t);
 void topic_step(struct gtopic *t);
@@ -157,6 +171,20 @@ void topic_ack(struct gtopic *t, struct op *op);
 /* Decides what can be decided now. */
 void topic_retry_acks(struct gtopic *t);
 void topic_fail_acks(struct gtopic *t, enum kp_err err, const char *why);
+/* group_trouble.c */
+/* Why the topic gives nothing, apart from being empty, and since when; NULL: it works. The
+ * text is valid until the next call. */
+const char *topic_trouble(struct gtopic *t, uint32_t *retry_s);
+
+/* group_look.c */
+/* Asks Kafka about topics that somebody waits for: has each partition a leader, has the
+ * group members that brokers manage? */
+void groups_look(struct groups *gs);
+void topic_forget_look(struct gtopic *t);
+void group_forget_look(struct group *g);
+/* Nothing that is out or unconfirmed can be committed: all parts start again, from what
+ * is committed then. */
+void group_start_again(struct group *g);
 
 /* group_part.c */
 void part_claimed(void *arg, const char *topic, int32_t partition);

@@ -53,31 +53,6 @@ waiter_remove(struct gtopic *t, struct op *op)
 	t->n_waiting--;
 }
 
-const char *
-topic_trouble(struct gtopic *t)
-{
-	struct group *g = t->g;
-	const char *why;
-
-	if (t->why[0])
-		return t->why;
-	if (t->state != TOPIC_ACTIVE)
-		return "the group is being joined";
-	if (g->down) {
-		kafka_unreachable(g->gs->env.kafka, g->unreachable, sizeof(g->unreachable));
-		return g->unreachable;
-	}
-	if (g->why[0])
-		return g->why;
-	why = g->gs->env.ops->trouble(g->coord, t->name);
-	if (why)
-		return why;
-	for (const struct part *p = t->parts; p; p = p->next)
-		if (p->state == PART_STARTING)
-			return "the offsets of the group are being read";
-	return NULL;
-}
-
 /* A partition that gives nothing before something is acknowledged; NULL: there is none. */
 static const struct part *
 held_up(const struct gtopic *t)
@@ -94,7 +69,8 @@ static void
 waiter_late(struct op *op, enum kp_err err)
 {
 	struct gtopic *t = op->state;
-	const char *why = topic_trouble(t);
+	uint32_t retry_s = 0;
+	const char *why = topic_trouble(t, &retry_s);
 	const struct part *p = held_up(t);
 
 	waiter_remove(t, op);
@@ -104,7 +80,7 @@ waiter_late(struct op *op, enum kp_err err)
 		op_fail(op, KP_EUNAVAIL, 1, "partition %d waits for %zu acknowledgements",
 		    p->partition, p->offers.pending);
 	else if (why)
-		op_fail(op, KP_EUNAVAIL, 1, "%s", why);
+		op_fail(op, KP_EUNAVAIL, retry_s, "%s", why);
 	else
 		op_fail(op, KP_ENOMSG, 0, "%s", kp_err_text(KP_ENOMSG));
 }
@@ -114,7 +90,9 @@ waiter_late(struct op *op, enum kp_err err)
 static void
 waiter_interrupted(struct op *op, enum kp_err err)
 {
-	if (err == KP_ETIMEDOUT && topic_trouble(op->state)) {
+	uint32_t retry_s;
+
+	if (err == KP_ETIMEDOUT && topic_trouble(op->state, &retry_s)) {
 		op->interrupted = waiter_late;
 		op_extend(op, LATE_MS);
 		return;
@@ -242,6 +220,7 @@ topic_free(struct gtopic *t)
 	*at = t->next;
 	g->n_topics--;
 	topic_forget_jobs(t);
+	topic_forget_look(t);
 	free(t);
 	group_step(g);
 }
@@ -272,6 +251,22 @@ topic_leave(struct gtopic *t)
 	topic_step(t);
 }
 
+void
+topic_join(struct gtopic *t, int32_t partitions)
+{
+	struct group *g = t->g;
+
+	log_info("topic joined group=%s topic=%s partitions=%d", g->name, t->name, partitions);
+	if (t->state == TOPIC_ACTIVE && t->n_partitions < t->first_new)
+		t->first_new = t->n_partitions;
+	t->state = TOPIC_ACTIVE;
+	t->n_partitions = partitions;
+	t->why[0] = '\0';
+	t->err = g->gs->env.ops->subscribe(g->coord, t->name, partitions);
+	if (t->err)
+		snprintf(t->why, sizeof(t->why), "%s", kp_err_text(t->err));
+}
+
 /* Kafka's answer to whether the topic exists, and how large it is. */
 static void
 topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const char *why)
@@ -286,19 +281,12 @@ topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 		return;
 	}
 	if (err == KP_OK && (t->state == TOPIC_ASKING || partitions > t->n_partitions)) {
-		log_info("topic joined group=%s topic=%s partitions=%d", g->name, t->name,
-		    partitions);
-		if (t->state == TOPIC_ACTIVE && t->n_partitions < t->first_new)
-			t->first_new = t->n_partitions;
-		t->state = TOPIC_ACTIVE;
-		t->n_partitions = partitions;
-		t->why[0] = '\0';
-		if (g->gs->env.ops->subscribe(g->coord, t->name, partitions) != KP_OK)
-			snprintf(t->why, sizeof(t->why), "%s", kp_err_text(KP_ENOMEM));
+		topic_join(t, partitions);
 	} else if (t->state == TOPIC_ASKING && (err == KP_ENOTFOUND || err == KP_EDENIED)) {
 		topic_fail_waiters(t, err, why);
 		topic_leave(t);
 	} else if (t->state == TOPIC_ASKING) {
+		t->err = err;
 		snprintf(t->why, sizeof(t->why), "%s", why);
 		t->retry_ms = now_ms(g->gs) + RETRY_MS;
 	}
@@ -366,6 +354,8 @@ tick_parts(struct gtopic *t, int64_t now)
 void
 topic_tick(struct gtopic *t, int64_t now)
 {
+	uint32_t retry_s;
+
 	tick_parts(t, now);
 	topic_start_parts(t);
 	topic_retry_acks(t);
@@ -375,6 +365,8 @@ topic_tick(struct gtopic *t, int64_t now)
 		topic_leave(t);
 		return;
 	}
+	if (t->state != TOPIC_LEAVING)
+		topic_trouble(t, &retry_s);	/* notes since when */
 	if (t->state == TOPIC_ASKING) {
 		if (now >= t->retry_ms)
 			topic_ask(t);

@@ -105,7 +105,7 @@ def test_the_oracle_sees_a_commit_before_the_write(faulty, responder, broker, na
         wait_for(lambda: oracle.samples[-1][2] == 5, 10, "the last commit")
     with pytest.raises(AssertionError, match="SKIPPED 2"):
         oracle.check({0: 5})
-    with pytest.raises(AssertionError, match="COMMITTED 5"):
+    with pytest.raises(AssertionError, match=r"COMMITTED \d"):
         oracle.check_commits()
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from gateway import stopwatch
-from kafka import KafkaKraft
+from kafka import KafkaKraft, KafkaWithZookeeper
 from procs import rounds, wait_for
 from web import FORM, TEXT, messages, offsets
 
@@ -502,9 +502,9 @@ def test_consumers_of_groups_of_the_brokers(site, broker, topic, name):
 
 # A cluster that no group has ever used: Kafka makes the topic of their offsets while the request waits.
 
-@pytest.fixture
-def fresh():
-    broker = KafkaKraft()
+@pytest.fixture(params=[KafkaKraft, KafkaWithZookeeper])
+def fresh(request):
+    broker = request.param()
     broker.start()
     yield broker
     broker.end()

@@ -4,8 +4,8 @@
  *
  *	q TEXT		a query: name=value&name=value&
  *	p TEXT		a segment of a path: +bytes, or - for a broken escape
- *	j TEXT		the body of POST offsets: +partition,offset,metadata;... or - why; a time has
- *			an @ before its milliseconds
+ *	j TEXT		the body of POST offsets: +partition,offset,metadata;... or - why;
+ *			a time has an @ before its milliseconds
  */
 #include <inttypes.h>
 #include <stdio.h>
