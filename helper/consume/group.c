@@ -38,6 +38,24 @@ down(void *arg)
 	g->down = true;
 }
 
+static void
+probed(void *arg, enum kp_err err)
+{
+	struct group *g = arg;
+
+	if (err != KP_EUNAVAIL)
+		g->down = false;
+}
+
+/* Asks Kafka for a sign of life, until one comes: by the group's own connections, because
+ * a password that was changed keeps them out while older ones live on. */
+static void
+probe(struct group *g)
+{
+	if (g->topics && g->consumer)
+		consumer_probe(g->consumer, probed);
+}
+
 bool
 group_is_member(const struct group *g)
 {
@@ -296,7 +314,7 @@ tick(void *arg)
 			group_commit(g);
 		group_run_sets(g);
 		if (g->down)
-			group_probe(g);
+			probe(g);
 		if (g->fenced)
 			group_start_again(g);
 		g->fenced = false;

@@ -1,9 +1,9 @@
 /*
  * The state of groups, shared by group.c (life of groups), group_topic.c (their
  * topics and who waits), group_ack.c (acknowledgements), group_part.c (life of a
- * partition: start, offer, commit, stop), group_jobs.c (what has to be asked of Kafka),
- * group_look.c (what is looked at now and then) and group_trouble.c (why a topic gives
- * nothing). Nobody else includes it.
+ * partition: start, offer, commit, stop), group_start.c and group_set.c (what has to be
+ * asked of Kafka), group_look.c (what is looked at now and then) and group_trouble.c (why
+ * a topic gives nothing). Nobody else includes it.
  *
  *	groups -> group -> gtopic -> part -> offering
  */
@@ -207,16 +207,16 @@ struct offering *offering_new(struct part *p, struct offer *f, struct conn *c);
 void offering_end(struct offering *o, bool delivered);
 void group_commit(struct group *g);
 
-/* group_jobs.c */
+/* group_start.c */
 /* Asks where the STARTING parts start, unless that is being done. */
 void topic_start_parts(struct gtopic *t);
 /* Partitions were lost: what is being asked for them is of no use any more. */
 void topic_start_is_stale(struct gtopic *t);
-/* Asks Kafka for a sign of life, until one comes. */
-void group_probe(struct group *g);
-/* Runs the sets that nothing stands in the way of any more. */
+
+/* group_set.c: runs the sets that nothing stands in the way of any more. */
 void group_run_sets(struct group *g);
-/* Before they are freed: the answers of their jobs must not find them. */
+
+/* group_job.c: before it is freed, the answers of its jobs must not find it. */
 void topic_forget_jobs(struct gtopic *t);
 
 #endif
