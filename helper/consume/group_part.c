@@ -9,6 +9,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/fault.h"
 #include "common/log.h"
@@ -212,17 +213,27 @@ part_claimed(void *arg, const char *topic, int32_t partition)
 	topic_start_parts(t);
 }
 
-/* What was acknowledged above the committed offset, by us or by a Kafka-Pixy. */
+/* What was acknowledged above the committed offset, by us or by a Kafka-Pixy; else a text
+ * of a user, which stays beside that offset. */
 static void
 restore(struct part *p, const char *metadata)
 {
 	struct sparse_range v[SPARSE_MAX];
 	size_t n;
 
-	if (sparse_decode(kp_slice_str(metadata), p->committed, v, &n) != KP_OK ||
-	    !offers_restore(&p->offers, v, n))
-		log_warn("metadata ignored group=%s topic=%s partition=%d: not a list of "
-		    "acknowledged messages", p->t->g->name, p->t->name, p->partition);
+	if (sparse_decode(kp_slice_str(metadata), p->committed, v, &n) == KP_OK &&
+	    offers_restore(&p->offers, v, n))
+		return;
+	p->metadata = strdup(metadata);
+	log_debug("metadata is no list of acknowledged messages group=%s topic=%s partition=%d",
+	    p->t->g->name, p->t->name, p->partition);
+}
+
+static void
+forget_metadata(struct part *p)
+{
+	free(p->metadata);
+	p->metadata = NULL;
 }
 
 void
@@ -236,6 +247,7 @@ part_start_at(struct part *p, const struct partition_offsets *from)
 		return;			/* stays STARTING, is tried again */
 	offers_init(&p->offers, offset, from->end);
 	p->committed = offset;
+	forget_metadata(p);
 	if (from->metadata)
 		restore(p, from->metadata);
 	p->changes = p->offers.changes;
@@ -274,6 +286,7 @@ part_end(struct part *p, bool release)
 		t->why[0] = '\0';	/* of parts that could not start */
 	log_info("partition %s group=%s topic=%s partition=%d offset=%lld",
 	    release ? "released" : "lost", g->name, t->name, partition, (long long)p->committed);
+	forget_metadata(p);
 	free(p);
 	if (release)
 		g->gs->env.ops->released(g->coord, t->name, partition);
@@ -351,6 +364,8 @@ static void
 part_committed(struct part *p, enum kp_err err)
 {
 	if (p->committing >= 0 && err == KP_OK) {
+		if (part_changed(p))
+			forget_metadata(p);
 		p->committed = p->committing;
 		p->changes = p->committing_changes;
 		p->committed_ms = now_ms(p);
@@ -392,11 +407,24 @@ commit_done(void *arg, enum kp_err err)
 	groups_tick_soon(g->gs);
 }
 
+/* What stands beside the offset: what is acknowledged above it, or what a user has put
+ * there, as long as the offset does not move. */
+static struct kp_slice
+part_metadata(const struct part *p, struct sparse_text *ranges)
+{
+	if (p->metadata && !part_changed(p))
+		return kp_slice_str(p->metadata);
+	ranges->n = 0;
+	if (!p->t->g->plain)
+		offers_ranges(&p->offers, ranges);
+	return (struct kp_slice){ (const uint8_t *)ranges->p, ranges->n };
+}
+
 void
 group_commit(struct group *g)
 {
 	struct consumer_commit *x = NULL;
-	struct sparse_text ranges = { .n = 0 };
+	struct sparse_text ranges;
 
 	if (g->committing || !group_usable(g))
 		return;
@@ -410,10 +438,8 @@ group_commit(struct group *g)
 				return;
 			p->committing = offers_commit(&p->offers);
 			p->committing_changes = p->offers.changes;
-			if (!g->plain)
-				offers_ranges(&p->offers, &ranges);
 			consumer_commit_add(x, t->name, p->partition, p->committing,
-			    (struct kp_slice){ (const uint8_t *)ranges.p, ranges.n });
+			    part_metadata(p, &ranges));
 		}
 	g->commit_ms = loop_now_ms(g->gs->env.loop);
 	if (x == NULL) {

@@ -52,6 +52,7 @@ struct part {
 	struct offering *first, *last;	/* that are out, oldest first */
 	int64_t committed;		/* what Kafka has, as far as we know */
 	int64_t committing;		/* in the commit on its way; -1: not in it */
+	char *metadata;			/* a user's, beside `committed`; or NULL */
 	uint64_t changes;		/* of the offers, as `committed` and `committing` */
 	uint64_t committing_changes;
 	int64_t committed_ms;

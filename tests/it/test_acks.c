@@ -216,7 +216,7 @@ test_metadata_of_others(void **state)
 		expect(topic, -1, 0);
 		expect(topic, -1, 1);
 	}
-	assert_int_equal(helper_logged(&helper, "metadata ignored"), COUNT(texts));
+	assert_int_equal(helper_logged(&helper, "metadata is no list"), COUNT(texts));
 	/* And of a Kafka-Pixy. */
 	struct msg_offset o = { .metadata = LIT("BBBB") };
 	fill("pixy", 5);
