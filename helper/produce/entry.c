@@ -116,7 +116,7 @@ entry_settle(struct entry *e, enum store_verb verb)
 {
 	e->appended = APPEND_REMOVING;
 	e->remove = (struct store_cmd){ .verb = verb, .row = { .id = e->row.id,
-	    .topic = e->row.topic, .attempts = e->tries, .key.n = e->row.key.n,
+	    .topic = kp_slice_str(e->lane->name), .attempts = e->tries, .key.n = e->row.key.n,
 	    .value.n = e->row.value.n }, .reason = e->reason, .done = removed };
 	if (verb == STORE_BURY) {
 		receipts_forget(e->sender->receipts, entry_message(e));
