@@ -34,8 +34,9 @@ def ms(at):
 
 
 @pytest.fixture
-def aged(broker, topic):
-    """The topic with six messages in each of partitions 0 and 1, ten minutes apart."""
+def aged(broker, name):
+    """A topic with six messages in each of partitions 0 and 1, ten minutes apart. Old as they are, they stay."""
+    topic = broker.create_topic(name, retention_ms="-1")
     producer = Producer({"bootstrap.servers": broker.peers, "log_level": 0})
     for n in range(COUNT):
         for p in range(2):
