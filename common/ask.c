@@ -11,6 +11,7 @@
 
 static const uint8_t replies[] = {
 	[MSG_PING] = MSG_DONE, [MSG_PRODUCE] = MSG_PRODUCED, [MSG_CONSUME] = MSG_MESSAGE,
+	[MSG_ACK] = MSG_DONE,
 	[MSG_GET_OFFSETS] = MSG_OFFSETS, [MSG_SET_OFFSETS] = MSG_DONE,
 	[MSG_GET_CONSUMERS] = MSG_CONSUMERS, [MSG_GET_STATUS] = MSG_STATUS,
 	[MSG_FIND_MESSAGE] = MSG_RECEIPT, [MSG_LIST_ROWS] = MSG_ROWS,
@@ -25,6 +26,8 @@ put_body(struct kp_buf *out, uint8_t type, const void *m)
 		return msg_produce_encode(out, m);
 	case MSG_CONSUME:
 		return msg_consume_encode(out, m);
+	case MSG_ACK:
+		return msg_ack_encode(out, m);
 	case MSG_CONFIRM_OFFER:
 		return msg_confirm_encode(out, m);
 	case MSG_SET_OFFSETS:

@@ -11,13 +11,16 @@
 
 #include "common/log.h"
 
+#define LINE_BYTES 4096
+#define X_BYTES (LINE_BYTES - 64)
+
 #define L CONF_LAUNCHER
 #define H CONF_HELPER
 #define R CONF_RESPONDER
 
 enum kind { STR, NUM, ENUM, FLAG, LIST };
 
-static const char *const coordinations[] = { "zookeeper", "local", NULL };
+static const char *const coordinations[] = { "zookeeper", "local", "kafka", NULL };
 static const char *const durabilities[] = { "fsync", "os", "memory", NULL };
 static const char *const initials[] = { "newest", "oldest", NULL };
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
@@ -44,7 +47,8 @@ static const struct option {
 	{ "pidFile", L, STR, FIELD(pid_file), "", NULL, 0, 0,
 	    "file to write the process id to" },
 	{ "coordination", L | H, ENUM, FIELD(coordination), "zookeeper", coordinations, 0, 0,
-	    "who divides partitions among hosts; local: this host alone takes all" },
+	    "who divides partitions among hosts; kafka: the brokers; local: this host alone "
+	    "takes all" },
 	{ "durability", L | H, ENUM, FIELD(durability), "fsync", durabilities, 0, 0,
 	    "what a 200 to async produce survives: power loss, the process, nothing" },
 	{ "initialOffset", L | H, ENUM, FIELD(initial_offset), "newest", initials, 0, 0,
@@ -62,11 +66,13 @@ static const struct option {
 	    1, 64 << 20, "largest message accepted; 413 past it" },
 	{ "syncTimeoutMs", L | H | R, NUM, FIELD(sync_timeout_ms), "10000", NULL,
 	    100, 300000, "longest wait of a sync produce" },
+	{ "ackTimeout", L | H, NUM, FIELD(ack_timeout_s), "300", NULL, 1, 86400,
+	    "seconds after which a message that was not acknowledged is offered again" },
 	{ "kafkaVersion", L | H, STR, FIELD(kafka_version), "", NULL, 0, 0,
 	    "version of brokers older than 0.10, which cannot be asked: 0.8.2.2, 0.9.0.1" },
 	{ "X", L | H, LIST, FIELD(x), "", NULL, 0, 0,
 	    "property=value for librdkafka, repeatable; producer.… and consumer.… for one side; "
-	    "value @FILE reads a secret from a file of mode 0600" },
+	    "a secret such as sasl.password=@FILE is read from a file of mode 0600" },
 	{ "socket", H | R, STR, FIELD(socket), "/run/kafka-pixy/helper.sock", NULL, 0, 0,
 	    "Unix socket between responders and helper" },
 	{ "socketGroup", H, STR, FIELD(socket_group), "", NULL, 0, 0,
@@ -150,8 +156,15 @@ set_choice(struct conf *c, const struct option *o, const char *value, char *why,
 static enum kp_err
 set_property(struct conf *c, const char *value, char *why, size_t cap)
 {
+	size_t n = strlen(value);
+
 	if (strchr(value, '=') == NULL || value[0] == '=')
 		return fail(why, cap, "-X takes property=value");
+	/* It may have to go through a line of a file: see conf_save_properties(). */
+	if (strcspn(value, "\r\n") != n || isspace((unsigned char)value[n - 1]) || n > X_BYTES)
+		return fail(why, cap, "-X %.*s: the value is too long, or has a newline in it or "
+		    "a blank at its end; read a secret from a file: @FILE",
+		    (int)strcspn(value, "="), value);
 	if (c->n_x == CONF_X_MAX)
 		return fail(why, cap, "-X is given more than %d times", CONF_X_MAX);
 	c->x[c->n_x] = strdup(value);
@@ -210,7 +223,7 @@ trim(char *s)
 static enum kp_err
 load_file(struct conf *c, unsigned program, const char *path, char *why, size_t cap)
 {
-	char line[4096], *name, *value;
+	char line[LINE_BYTES], *name, *value;
 	enum kp_err err = KP_OK;
 	FILE *f = fopen(path, "re");
 	int no = 0;

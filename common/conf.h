@@ -22,7 +22,7 @@
 /* Programs, as a bit set. */
 enum conf_program { CONF_LAUNCHER = 1, CONF_HELPER = 2, CONF_RESPONDER = 4 };
 
-enum conf_coordination { COORD_ZOOKEEPER, COORD_LOCAL };
+enum conf_coordination { COORD_ZOOKEEPER, COORD_LOCAL, COORD_KAFKA };
 enum conf_durability { DURABLE_FSYNC, DURABLE_OS, DURABLE_MEMORY };
 enum conf_initial { INITIAL_NEWEST, INITIAL_OLDEST };
 
@@ -50,6 +50,7 @@ struct conf {
 	uint64_t store_max_bytes;
 	uint64_t store_min_free_bytes;
 	uint64_t sync_timeout_ms;
+	uint64_t ack_timeout_s;
 	uint64_t responders;
 	uint64_t threads;
 	bool help;

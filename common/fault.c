@@ -35,6 +35,14 @@ fault_break(const char *promise)
 
 	return what && strcmp(what, promise) == 0;
 }
+
+long
+fault_number(const char *variable, long usual)
+{
+	const char *text = getenv(variable);
+
+	return text ? strtol(text, NULL, 10) : usual;
+}
 #else
 typedef int fault_nothing;	/* ISO C wants something in a file */
 #endif

@@ -7,6 +7,7 @@
  *	KP_KILL_AT=P4:3		SIGKILL to itself at the third passage of the point P4
  *	KP_BREAK=early-answer	does wrong what the promise says, so that tests can be
  *				seen to notice it
+ *	KP_RECOMMIT_MS=5000	a wait that is too long for a test is so long instead
  *
  * Any thread.
  */
@@ -36,11 +37,14 @@ bool fault_due(const char *point);
 void fault_die(void) __attribute__((noreturn));
 #define fault_point(point) do { if (fault_due(point)) fault_die(); } while (0)
 bool fault_break(const char *promise);
+/* The number in that variable, or the usual one. */
+long fault_number(const char *variable, long usual);
 #else
 #define fault_due(point) false
 #define fault_die() ((void)0)
 #define fault_point(point) ((void)0)
 #define fault_break(promise) false
+#define fault_number(variable, usual) (usual)
 #endif
 
 #endif

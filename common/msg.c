@@ -151,12 +151,21 @@ msg_produced_decode(struct kp_slice in, struct msg_produced *m)
 	return decoded(&r);
 }
 
-/* Body: bytes topic, bytes group. */
+#define CONSUME_NO_ACK 0x01
+#define CONSUME_ACK    0x02
+
+/* Body: u8 flags, bytes topic, bytes group, [i32 partition, i64 offset]. */
 enum kp_err
 msg_consume_encode(struct kp_buf *out, const struct msg_consume *m)
 {
+	wire_put_u8(out, (uint8_t)((m->no_ack ? CONSUME_NO_ACK : 0) |
+	    (m->ack ? CONSUME_ACK : 0)));
 	wire_put_bytes(out, m->topic);
 	wire_put_bytes(out, m->group);
+	if (m->ack) {
+		wire_put_i32(out, m->ack_partition);
+		wire_put_i64(out, m->ack_offset);
+	}
 	return encoded(out);
 }
 
@@ -164,10 +173,39 @@ enum kp_err
 msg_consume_decode(struct kp_slice in, struct msg_consume *m)
 {
 	struct wire_reader r = wire_reader(in);
+	uint8_t flags = wire_get_flags(&r, CONSUME_NO_ACK | CONSUME_ACK);
+
+	*m = (struct msg_consume){ .no_ack = flags & CONSUME_NO_ACK, .ack = flags & CONSUME_ACK };
+	m->topic = wire_get_bytes(&r, TOPIC_MAX);
+	m->group = wire_get_bytes(&r, GROUP_MAX);
+	if (m->ack) {
+		m->ack_partition = wire_get_i32(&r);
+		m->ack_offset = wire_get_i64(&r);
+	}
+	return m->ack_partition < 0 || m->ack_offset < 0 ? KP_EBADMSG : decoded(&r);
+}
+
+/* Body: bytes topic, bytes group, i32 partition, i64 offset. */
+enum kp_err
+msg_ack_encode(struct kp_buf *out, const struct msg_ack *m)
+{
+	wire_put_bytes(out, m->topic);
+	wire_put_bytes(out, m->group);
+	wire_put_i32(out, m->partition);
+	wire_put_i64(out, m->offset);
+	return encoded(out);
+}
+
+enum kp_err
+msg_ack_decode(struct kp_slice in, struct msg_ack *m)
+{
+	struct wire_reader r = wire_reader(in);
 
 	m->topic = wire_get_bytes(&r, TOPIC_MAX);
 	m->group = wire_get_bytes(&r, GROUP_MAX);
-	return decoded(&r);
+	m->partition = wire_get_i32(&r);
+	m->offset = wire_get_i64(&r);
+	return m->partition < 0 || m->offset < 0 ? KP_EBADMSG : decoded(&r);
 }
 
 #define MESSAGE_HAS_KEY   0x01
@@ -246,9 +284,10 @@ msg_topic_group_decode(struct kp_slice in, struct msg_topic_group *m)
 	return decoded(&r);
 }
 
-#define OFFSET_WIRE_MIN (4 + 8 + 8 + 8 + 4)
+#define OFFSET_WIRE_MIN (4 + 1 + 8 + 8 + 8 + 4)
+#define OFFSET_BY_TIME 0x01
 
-/* Body: bytes topic, bytes group, u32 n, n times (i32 partition, i64 begin,
+/* Body: bytes topic, bytes group, u32 n, n times (i32 partition, u8 flags, i64 begin,
  * i64 end, i64 offset, bytes metadata). */
 enum kp_err
 msg_offsets_encode(struct kp_buf *out, const struct msg_offsets *m)
@@ -258,6 +297,7 @@ msg_offsets_encode(struct kp_buf *out, const struct msg_offsets *m)
 	wire_put_u32(out, (uint32_t)m->n);
 	for (size_t i = 0; i < m->n; i++) {
 		wire_put_i32(out, m->v[i].partition);
+		wire_put_u8(out, m->v[i].by_time ? OFFSET_BY_TIME : 0);
 		wire_put_i64(out, m->v[i].begin);
 		wire_put_i64(out, m->v[i].end);
 		wire_put_i64(out, m->v[i].offset);
@@ -276,6 +316,7 @@ msg_offsets_decode(struct kp_slice in, struct msg_offsets *m)
 	m->v = wire_get_array(&r, &m->n, PARTITIONS_MAX, OFFSET_WIRE_MIN, sizeof(*m->v));
 	for (size_t i = 0; i < m->n; i++) {
 		m->v[i].partition = wire_get_i32(&r);
+		m->v[i].by_time = wire_get_flags(&r, OFFSET_BY_TIME) & OFFSET_BY_TIME;
 		m->v[i].begin = wire_get_i64(&r);
 		m->v[i].end = wire_get_i64(&r);
 		m->v[i].offset = wire_get_i64(&r);

@@ -87,14 +87,21 @@ struct msg_produced {
 enum kp_err msg_produced_encode(struct kp_buf *out, const struct msg_produced *m);
 enum kp_err msg_produced_decode(struct kp_slice in, struct msg_produced *m);
 
+/* With `ack`, the message there is acknowledged first. With either, the message in the
+ * reply waits for an acknowledgement of its own; else CONFIRM is enough. */
 struct msg_consume {
 	struct kp_slice topic;
 	struct kp_slice group;
+	bool no_ack;
+	bool ack;
+	int32_t ack_partition;		/* both at least 0; 0 without `ack` */
+	int64_t ack_offset;
 };
 enum kp_err msg_consume_encode(struct kp_buf *out, const struct msg_consume *m);
 enum kp_err msg_consume_decode(struct kp_slice in, struct msg_consume *m);
 
-/* The offer of one message: it counts as consumed after CONFIRM of its id. */
+/* The offer of one message: it counts as consumed after CONFIRM of its id, or after that
+ * waits to be acknowledged. */
 struct msg_message {
 	uint64_t offer;
 	int32_t partition;
@@ -104,6 +111,16 @@ struct msg_message {
 };
 enum kp_err msg_message_encode(struct kp_buf *out, const struct msg_message *m);
 enum kp_err msg_message_decode(struct kp_slice in, struct msg_message *m);
+
+/* The reply is MSG_DONE. */
+struct msg_ack {
+	struct kp_slice topic;
+	struct kp_slice group;
+	int32_t partition;		/* both at least 0 */
+	int64_t offset;
+};
+enum kp_err msg_ack_encode(struct kp_buf *out, const struct msg_ack *m);
+enum kp_err msg_ack_decode(struct kp_slice in, struct msg_ack *m);
 
 /* What became of the response that carried the offer. */
 struct msg_confirm {
@@ -127,6 +144,8 @@ struct msg_offset {
 	int64_t end;
 	int64_t offset;			/* -1: never committed */
 	struct kp_slice metadata;
+	bool by_time;			/* only in SET_OFFSETS: `offset` is a Unix time in
+					 * ms, and the first message at or after it is meant */
 };
 /* SET_OFFSETS, and the reply to GET_OFFSETS, where topic and group are empty. */
 struct msg_offsets {
@@ -153,5 +172,15 @@ struct msg_consumers {
 enum kp_err msg_consumers_encode(struct kp_buf *out, const struct msg_consumers *m);
 enum kp_err msg_consumers_decode(struct kp_slice in, struct msg_consumers *m);
 void msg_consumers_free(struct msg_consumers *m);
+
+/* Part of a status (msg_store.h): a topic of which a group gets nothing, though that
+ * may not be empty. */
+#define GROUP_TROUBLES_MAX 16
+struct msg_group_trouble {
+	struct kp_slice group;
+	struct kp_slice topic;
+	int64_t since_ms;		/* Unix time */
+	struct kp_slice error;		/* why, for users */
+};
 
 #endif

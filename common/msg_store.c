@@ -47,15 +47,38 @@ get_part(struct wire_reader *r, struct msg_part *p)
 		r->bad = true;
 }
 
+/* Trouble: bytes group, bytes topic, i64 since_ms, bytes error. */
+static void
+put_trouble(struct kp_buf *out, const struct msg_group_trouble *t)
+{
+	struct kp_slice error = t->error;
+
+	if (error.n > TEXT_MAX)
+		error.n = TEXT_MAX;
+	wire_put_bytes(out, t->group);
+	wire_put_bytes(out, t->topic);
+	wire_put_i64(out, t->since_ms);
+	wire_put_bytes(out, error);
+}
+
+static void
+get_trouble(struct wire_reader *r, struct msg_group_trouble *t)
+{
+	t->group = wire_get_bytes(r, GROUP_MAX);
+	t->topic = wire_get_bytes(r, TOPIC_MAX);
+	t->since_ms = wire_get_i64(r);
+	t->error = wire_get_bytes(r, TEXT_MAX);
+}
+
 /* The numbers of a status, in their order on the wire. */
 #define STATUS_NUMBERS(X, m)						\
 	X((m)->started_ms) X((m)->accepted) X((m)->delivered)		\
 	X((m)->pending) X((m)->dead) X((m)->dropped) X((m)->oldest_ms)	\
 	X((m)->delivered_per_s) X((m)->store_bytes)			\
-	X((m)->store_max_bytes) X((m)->store_free_bytes)
+	X((m)->store_max_bytes) X((m)->store_free_bytes) X((m)->groups_troubled)
 
 /* Body: bytes version, bytes durability, u8 embedded, i64 each of the numbers,
- * then the parts kafka, zookeeper, store. */
+ * then the parts kafka, zookeeper, store, then u8 n and n troubles of groups. */
 enum kp_err
 msg_status_encode(struct kp_buf *out, const struct msg_status *m)
 {
@@ -68,6 +91,9 @@ msg_status_encode(struct kp_buf *out, const struct msg_status *m)
 	put_part(out, &m->kafka);
 	put_part(out, &m->zookeeper);
 	put_part(out, &m->store);
+	wire_put_u8(out, (uint8_t)m->n_groups);
+	for (size_t i = 0; i < m->n_groups; i++)
+		put_trouble(out, &m->groups[i]);
 	return encoded(out);
 }
 
@@ -85,6 +111,13 @@ msg_status_decode(struct kp_slice in, struct msg_status *m)
 	get_part(&r, &m->kafka);
 	get_part(&r, &m->zookeeper);
 	get_part(&r, &m->store);
+	m->n_groups = wire_get_u8(&r);
+	if (m->n_groups > GROUP_TROUBLES_MAX) {
+		m->n_groups = 0;
+		return KP_EBADMSG;
+	}
+	for (size_t i = 0; i < m->n_groups; i++)
+		get_trouble(&r, &m->groups[i]);
 	return decoded(&r);
 }
 

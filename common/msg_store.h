@@ -43,6 +43,9 @@ struct msg_status {
 	struct msg_part kafka;
 	struct msg_part zookeeper;
 	struct msg_part store;
+	int64_t groups_troubled;	/* how many there are */
+	struct msg_group_trouble groups[GROUP_TROUBLES_MAX];	/* some of them */
+	size_t n_groups;
 };
 enum kp_err msg_status_encode(struct kp_buf *out, const struct msg_status *m);
 enum kp_err msg_status_decode(struct kp_slice in, struct msg_status *m);

@@ -94,6 +94,27 @@ put_part(struct kp_buf *out, const struct status_part *p)
 	kp_buf_puts(out, "\n  }");
 }
 
+static void
+put_groups(struct kp_buf *out, const struct msg_status *m)
+{
+	kp_buf_puts(out, m->n_groups ? ",\n  \"troubles\": [" : ",\n  \"troubles\": []");
+	for (size_t i = 0; i < m->n_groups; i++) {
+		const struct msg_group_trouble *t = &m->groups[i];
+
+		kp_buf_puts(out, i ? ",\n    {\n      \"group\": " : "\n    {\n      \"group\": ");
+		json_put_string(out, t->group);
+		kp_buf_puts(out, ",\n      \"topic\": ");
+		json_put_string(out, t->topic);
+		kp_buf_puts(out, ",\n      \"since\": ");
+		json_put_time(out, t->since_ms);
+		kp_buf_puts(out, ",\n      \"error\": ");
+		json_put_string(out, t->error);
+		kp_buf_puts(out, "\n    }");
+	}
+	if (m->n_groups)
+		kp_buf_puts(out, "\n  ]");
+}
+
 /* A number, or null for what is not there. */
 static void
 put_number(struct kp_buf *out, const char *key, bool known, int64_t n)
@@ -143,5 +164,7 @@ json_status(struct kp_buf *out, const struct msg_status *m, int64_t now_ms)
 	status_parts(m, parts);
 	for (size_t i = 0; i < STATUS_PARTS; i++)
 		put_part(out, &parts[i]);
+	put_number(out, "troubledTopics", true, m->groups_troubled);
+	put_groups(out, m);
 	kp_buf_puts(out, "\n}");
 }

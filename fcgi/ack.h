@@ -1,13 +1,13 @@
 /*
- * Explicit acknowledgement: the checks of its parameters, which the answer that
- * it is not there yet comes after.
+ * Explicit acknowledgement: the parameters by which a message is named.
  */
 #ifndef KP_FCGI_ACK_H
 #define KP_FCGI_ACK_H
 
 #include "fcgi/req.h"
 
-/* False, with the response failed, when a GET for messages asks for it. */
-bool ack_none(const struct req *req, struct res *res);
+/* noAck, ackPartition and ackOffset of a GET for messages, into *m. False, with the
+ * response failed: they break a rule. */
+bool ack_parameters(const struct req *req, struct res *res, struct msg_consume *m);
 
 #endif

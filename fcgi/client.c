@@ -60,6 +60,7 @@ static const struct {
 	[MSG_PRODUCE] = { false,
 	    UNKNOWN "the message may or may not have been kept; sent again, it may come twice" },
 	[MSG_CONSUME] = { true, UNKNOWN "try again" },
+	[MSG_ACK] = { true, UNKNOWN "acknowledge again, twice does no harm" },
 	[MSG_GET_OFFSETS] = { true, UNKNOWN "try again" },
 	[MSG_SET_OFFSETS] = { false,
 	    UNKNOWN "the offsets may or may not have been set; get them to see" },
@@ -290,6 +291,14 @@ client_consume(struct client *c, const struct msg_consume *m, int peer, struct m
 
 	*hungup = k.hungup;
 	return err ? err : decoded(c, &k, msg_message_decode(k.reply, r));
+}
+
+enum kp_err
+client_ack(struct client *c, const struct msg_ack *m)
+{
+	struct call k = { .type = MSG_ACK, .m = m, .peer = -1 };
+
+	return call(c, &k, CONSUME_MS);
 }
 
 /* Nothing is lost with it: the helper puts back what is not confirmed when the

@@ -36,6 +36,8 @@ enum kp_err client_produce(struct client *c, const struct msg_produce *m, uint32
  */
 enum kp_err client_consume(struct client *c, const struct msg_consume *m, int peer,
     struct msg_message *r, bool *hungup);
+/* Up to 3 s, while the group is being joined. */
+enum kp_err client_ack(struct client *c, const struct msg_ack *m);
 /* Tells what became of the offer in the last message; there is no answer. */
 void client_confirm(struct client *c, const struct msg_confirm *m);
 /* *r is ended with its own free function, whatever is returned. */

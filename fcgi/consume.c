@@ -1,9 +1,9 @@
 /*
- * GET /topics/{topic}/messages?group=G
+ * GET /topics/{topic}/messages?group=G[&noAck][&ackPartition=P&ackOffset=O]
  *
  * The message is an offer: it counts as consumed only after the web server has
- * taken the response (see serve.c). A client that hangs up while it waits takes
- * its long poll with it.
+ * taken the response (see serve.c), and with the parameters that acknowledge not
+ * even then. A client that hangs up while it waits takes its long poll with it.
  */
 #include "fcgi/consume.h"
 
@@ -42,10 +42,10 @@ poll_message(const struct req *req, const struct msg_consume *m, struct res *res
 void
 handle_consume(const struct req *req, struct res *res)
 {
-	struct msg_consume m;
+	struct msg_consume m = { .ack = false };
 
 	if (!req_topic(req, res, &m.topic) || !req_group(req, res, &m.group) ||
-	    !ack_none(req, res))
+	    !ack_parameters(req, res, &m))
 		return;
 	if (atomic_fetch_add(&polling, 1) >= limit && limit)
 		res_fail(res, KP_EBUSY, "Too many requests");

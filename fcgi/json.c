@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "common/json_out.h"
+#include "fcgi/rfc3339.h"
 
 /* jansson recurses; the threads that call it have small stacks. */
 #define DEPTH_MAX 32
@@ -212,6 +213,35 @@ get_metadata(const json_t *object, struct kp_slice *out)
 	return out->n > METADATA_MAX ? "is too long" : NULL;
 }
 
+/* A time as text, or in milliseconds. */
+static const char *
+get_time(const json_t *v, int64_t *out)
+{
+	if (json_is_integer(v)) {
+		*out = json_integer_value(v);
+		return *out < 0 || *out > RFC3339_MAX_MS ? "is out of range" : NULL;
+	}
+	if (json_is_string(v) && rfc3339_parse((struct kp_slice){
+	    (const uint8_t *)json_string_value(v), json_string_length(v) }, out))
+		return NULL;
+	return "is neither a time, such as 2026-01-31T12:00:00Z, nor in milliseconds";
+}
+
+/* Where the group is to be: "offset", or "time". */
+static const char *
+get_place(const json_t *object, struct msg_offset *o, const char **name)
+{
+	const json_t *time = json_object_get(object, "time");
+
+	*name = "offset";
+	if (time == NULL)
+		return get_integer(object, *name, -2, INT64_MAX, &o->offset);
+	*name = "time";
+	o->by_time = true;
+	return json_object_get(object, "offset") ? "and \"offset\" exclude each other" :
+	    get_time(time, &o->offset);
+}
+
 static bool
 parse_element(const json_t *element, size_t i, struct msg_offset *o, char *why, size_t why_cap)
 {
@@ -223,10 +253,8 @@ parse_element(const json_t *element, size_t i, struct msg_offset *o, char *why, 
 		return false;
 	}
 	wrong = get_integer(element, name, 0, INT32_MAX, &partition);
-	if (wrong == NULL) {
-		name = "offset";
-		wrong = get_integer(element, name, -2, INT64_MAX, &o->offset);
-	}
+	if (wrong == NULL)
+		wrong = get_place(element, o, &name);
 	if (wrong == NULL) {
 		name = "metadata";
 		wrong = get_metadata(element, &o->metadata);

@@ -192,6 +192,7 @@ read_done(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	struct conn *c = s->data;
 
 	(void)buf;
+	loop_awake(c->ipc->loop);
 	if (n < 0) {
 		conn_close(c, NULL);
 		return;

@@ -21,7 +21,7 @@ static const struct {
 	[MSG_CONSUME] = { op_consume, false },
 	/* Who already has a message may still say so. */
 	[MSG_CONFIRM_OFFER] = { op_confirm, true },
-	[MSG_ACK] = { op_ack, false },
+	[MSG_ACK] = { op_ack, true },
 	[MSG_GET_OFFSETS] = { op_get_offsets, false },
 	[MSG_SET_OFFSETS] = { op_set_offsets, false },
 	[MSG_GET_CONSUMERS] = { op_get_consumers, false },

@@ -2,22 +2,24 @@
 #include "helper/kafka.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
-
-#define SECRET_MAX 8192
+#include "common/secret.h"
+#include "helper/kafka_trouble.h"
+#include "helper/kafka_version.h"
 
 struct kafka {
 	const struct conf *conf;
 	char client_id[256];
+	char *secrets[CONF_X_MAX];		/* of conf->x; NULL: that is no secret */
+	const char *old_version;		/* NULL: brokers can be asked */
+	struct kafka_trouble *trouble;
 	rd_kafka_t *mock_handle;		/* NULL unless embedded */
 	rd_kafka_mock_cluster_t *mock;
 };
@@ -27,39 +29,60 @@ struct kafka {
 static void
 log_cb(const rd_kafka_t *rk, int level, const char *fac, const char *text)
 {
+	struct kafka *k = rk ? rd_kafka_opaque(rk) : NULL;
+
+	/* With debug=conf it lists its properties, and does not know that this is a secret. */
+	if (strcmp(fac, "CONF") == 0 && strstr(text, "client.secret"))
+		return;
+	if (k && strcmp(fac, "FAIL") == 0)
+		kafka_trouble_note(k->trouble, text);
 	log_line(level <= 2 ? LOG_ERROR : LOG_DEBUG, "kafka handle=%s %s: %s",
 	    rk ? rd_kafka_name(rk) : "", fac, text);
 }
 
-/* Reads "@/path" into `out`, which the caller wipes. The file must be ours alone. */
-static bool
-read_secret(const char *path, char *out, size_t cap)
+/* Takes what OpenSSL takes and nothing else: librdkafka itself does not tell why not. */
+static int
+verify_cb(rd_kafka_t *rk, const char *name, int32_t id, int *error, int depth, const char *der,
+    size_t n, char *why, size_t cap, void *opaque)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	struct stat st;
-	ssize_t n = -1;
+	struct kafka *k = opaque;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		log_error("-X: cannot read secret file %s: %s", path, strerror(errno));
-	else if (!S_ISREG(st.st_mode) || (st.st_mode & 077))
-		log_error("-X: secret file %s must be a regular file of mode 0600", path);
-	else
-		n = read(fd, out, cap - 1);
-	if (fd >= 0)
-		close(fd);
-	if (n < 0)
-		return false;
-	out[n] = '\0';
-	out[strcspn(out, "\r\n")] = '\0';
-	return true;
+	(void)rk, (void)name, (void)id, (void)depth, (void)der, (void)n;
+	if (*error == 0)
+		return 1;
+	snprintf(why, cap, "%s", kafka_trouble_certificate(k->trouble, *error));
+	return 0;
+}
+
+/* Files are read once: what works now works until the helper ends. */
+static enum kp_err
+load_secrets(struct kafka *k)
+{
+	char why[512];
+
+	for (size_t i = 0; i < k->conf->n_x; i++) {
+		const char *x = k->conf->x[i], *eq = strchr(x, '=');
+		char name[256];
+		enum kp_err err;
+
+		if (!secret_is(x, (size_t)(eq - x)))
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)(eq - x), x);
+		err = secret_load(name, eq + 1, &k->secrets[i], why, sizeof(why));
+		if (err == KP_EBADREQ)
+			log_error("-X %s: %s", name, why);
+		if (err)
+			return err;
+	}
+	return KP_OK;
 }
 
 /* Sets one -X property. The value never reaches the log: it may be a secret. */
 static bool
-set_x(rd_kafka_conf_t *rc, rd_kafka_type_t type, const char *x)
+set_x(rd_kafka_conf_t *rc, rd_kafka_type_t type, const char *x, const char *secret)
 {
-	char name[256], secret[SECRET_MAX], why[512];
-	const char *eq = strchr(x, '='), *key = name, *value = eq + 1;
+	char name[256], why[512];
+	const char *eq = strchr(x, '='), *key = name;
 	rd_kafka_conf_res_t res;
 
 	snprintf(name, sizeof(name), "%.*s", (int)(eq - x), x);
@@ -68,20 +91,14 @@ set_x(rd_kafka_conf_t *rc, rd_kafka_type_t type, const char *x)
 			return true;
 		key += 9;
 	}
-	if (value[0] == '@') {
-		if (!read_secret(value + 1, secret, sizeof(secret)))
-			return false;
-		value = secret;
-	}
-	res = rd_kafka_conf_set(rc, key, value, why, sizeof(why));
-	explicit_bzero(secret, sizeof(secret));
+	res = rd_kafka_conf_set(rc, key, secret ? secret : eq + 1, why, sizeof(why));
 	if (res != RD_KAFKA_CONF_OK)
 		log_error("-X %s: librdkafka %s", name, res == RD_KAFKA_CONF_UNKNOWN ?
 		    "does not know this property" : "does not take this value");
 	return res == RD_KAFKA_CONF_OK;
 }
 
-/* Brokers older than 0.10 hang up when they are asked for their version. */
+/* They hang up when they are asked for their version. */
 static const struct kafka_property *
 old_broker_properties(const char *version)
 {
@@ -119,7 +136,6 @@ make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 		{ "bootstrap.servers", k->mock ? rd_kafka_mock_cluster_bootstraps(k->mock) :
 		    k->conf->kafka_peers },
 		{ "client.id", k->client_id },
-		{ "log.connection.close", "false" },
 		{ "socket.nagle.disable", "true" },
 		{ "reconnect.backoff.max.ms", "2000" },
 		{ NULL, NULL },
@@ -127,13 +143,15 @@ make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 	rd_kafka_conf_t *rc = rd_kafka_conf_new();
 	bool ok = set_all(rc, common, false);
 
-	if (ok && k->conf->kafka_version[0])
-		ok = set_all(rc, old_broker_properties(k->conf->kafka_version), false);
+	if (ok && k->old_version)
+		ok = set_all(rc, old_broker_properties(k->old_version), false);
 	ok = ok && set_all(rc, props, false);
 	for (size_t i = 0; ok && i < k->conf->n_x; i++)
-		ok = set_x(rc, type, k->conf->x[i]);
+		ok = set_x(rc, type, k->conf->x[i], k->secrets[i]);
 	ok = ok && set_all(rc, props, true);
+	rd_kafka_conf_set_opaque(rc, k);
 	rd_kafka_conf_set_log_cb(rc, log_cb);
+	rd_kafka_conf_set_ssl_cert_verify_cb(rc, verify_cb);
 	if (ok)
 		return rc;
 	rd_kafka_conf_destroy(rc);
@@ -201,14 +219,22 @@ enum kp_err
 kafka_open(const struct conf *conf, const char *client_id, struct kafka **out)
 {
 	struct kafka *k = calloc(1, sizeof(*k));
-	enum kp_err err = KP_OK;
+	enum kp_err err;
 
 	*out = NULL;
 	if (k == NULL)
 		return KP_ENOMEM;
 	k->conf = conf;
 	snprintf(k->client_id, sizeof(k->client_id), "%s", client_id);
-	if (conf_embedded(conf))
+	k->trouble = kafka_trouble_new();
+	err = k->trouble == NULL ? KP_ENOMEM :
+	    kafka_version(conf->kafka_version, &k->old_version);
+	if (err == KP_EBADREQ)
+		log_error("--kafkaVersion takes a version from 0.8.2 on, such as 0.9.0.1, not "
+		    "\"%s\"", conf->kafka_version);
+	if (err == KP_OK)
+		err = load_secrets(k);
+	if (err == KP_OK && conf_embedded(conf))
 		err = start_mock(k);
 	if (err == KP_OK && !kafka_check(k))
 		err = KP_EBADREQ;
@@ -229,7 +255,25 @@ kafka_close(struct kafka *k)
 		rd_kafka_mock_cluster_destroy(k->mock);
 	if (k->mock_handle)
 		rd_kafka_destroy(k->mock_handle);
+	for (size_t i = 0; i < CONF_X_MAX; i++)
+		secret_free(k->secrets[i]);
+	kafka_trouble_free(k->trouble);
 	free(k);
+}
+
+bool
+kafka_cause(struct kafka *k, char *out, size_t cap)
+{
+	return kafka_trouble_cause(k->trouble, out, cap);
+}
+
+void
+kafka_unreachable(struct kafka *k, char *out, size_t cap)
+{
+	char cause[KAFKA_CAUSE_MAX];
+	bool known = kafka_cause(k, cause, sizeof(cause));
+
+	snprintf(out, cap, "Kafka cannot be reached%s%s", known ? ": " : "", cause);
 }
 
 /* PASSING: the same message may be taken later. PERMANENT: never. BATCH: a broker says
@@ -260,6 +304,9 @@ static const struct {
 	{ RD_KAFKA_RESP_ERR__TRANSPORT, KP_EUNAVAIL, PASSING },
 	{ RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, KP_EUNAVAIL, PASSING },
 	{ RD_KAFKA_RESP_ERR__RESOLVE, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR__SSL, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR__AUTHENTICATION, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED, KP_EUNAVAIL, PASSING },
 	{ RD_KAFKA_RESP_ERR__DESTROY, KP_EUNAVAIL, PASSING },
 	{ RD_KAFKA_RESP_ERR__WAIT_COORD, KP_EUNAVAIL, PASSING },
 	{ RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, KP_EUNAVAIL, PASSING },

@@ -37,6 +37,13 @@ rd_kafka_t *kafka_new(struct kafka *k, rd_kafka_type_t type, const struct kafka_
 /* True when all -X properties are known to librdkafka; else a line was logged. */
 bool kafka_check(struct kafka *k);
 
+/* For who has no answer from Kafka: the latest cause that librdkafka gave, such as a
+ * refused password. False: there is no recent one. Any thread. */
+#define KAFKA_CAUSE_MAX 400
+bool kafka_cause(struct kafka *k, char *out, size_t cap);
+/* "Kafka cannot be reached", and the cause if there is one. Any thread. */
+void kafka_unreachable(struct kafka *k, char *out, size_t cap);
+
 /* What an error of librdkafka or of a broker means to us. */
 enum kp_err kafka_err(rd_kafka_resp_err_t err);
 /* True when trying again with the same message can never help. */

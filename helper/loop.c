@@ -3,6 +3,7 @@
 #include "helper/loop.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 struct loop {
 	uv_loop_t uv;
@@ -11,6 +12,11 @@ struct loop {
 	struct loop_task *first;
 	struct loop_task *last;
 	unsigned jobs;
+	void (*paused)(void *arg, int64_t ms);
+	void *paused_arg;
+	int64_t pause_ms;		/* from here on it is told */
+	int64_t awake_ms;		/* when we last knew that we run, CLOCK_BOOTTIME */
+	struct loop_timer beat;		/* so that we do when there is nothing to do */
 };
 
 struct loop_timer_impl {
@@ -25,6 +31,48 @@ struct loop_watch {
 	void *arg;
 };
 
+/* It goes on while the machine is suspended. */
+static int64_t
+boot_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+void
+loop_awake(struct loop *l)
+{
+	int64_t now, stood_ms;
+
+	if (l->paused == NULL)
+		return;
+	now = boot_now_ms();
+	stood_ms = now - l->awake_ms;
+	l->awake_ms = now;
+	if (stood_ms > l->pause_ms)
+		l->paused(l->paused_arg, stood_ms);
+}
+
+static void
+beat(void *arg)
+{
+	(void)arg;			/* that it came is enough */
+}
+
+void
+loop_on_pause(struct loop *l, int64_t limit_ms, void (*paused)(void *arg, int64_t ms), void *arg)
+{
+	loop_timer_end(&l->beat);
+	l->paused = paused;
+	l->paused_arg = arg;
+	l->pause_ms = limit_ms;
+	l->awake_ms = boot_now_ms();
+	if (paused)
+		loop_timer_set(l, &l->beat, limit_ms / 4, limit_ms / 4, beat, l);
+}
+
 /* Runs what was posted until now; what these post waits for the next turn. */
 static void
 run_posted(uv_async_t *wake)
@@ -32,6 +80,7 @@ run_posted(uv_async_t *wake)
 	struct loop *l = wake->data;
 	struct loop_task *t, *next;
 
+	loop_awake(l);
 	uv_mutex_lock(&l->lock);
 	t = l->first;
 	l->first = l->last = NULL;
@@ -132,6 +181,7 @@ job_done(uv_work_t *req, int status)
 	struct loop_job *j = req->data;
 
 	(void)status;			/* jobs are never cancelled */
+	loop_awake(j->loop);
 	j->loop->jobs--;
 	j->done(j);
 }
@@ -160,6 +210,7 @@ timer_fired(uv_timer_t *uv)
 {
 	struct loop_timer_impl *impl = uv->data;
 
+	loop_awake(uv->loop->data);
 	impl->fire(impl->arg);
 }
 
@@ -208,6 +259,7 @@ watch_fired(uv_poll_t *uv, int status, int events)
 
 	(void)status;
 	(void)events;
+	loop_awake(uv->loop->data);
 	w->fire(w->arg);
 }
 

@@ -25,6 +25,16 @@ uv_loop_t *loop_uv(struct loop *l);
 int64_t loop_now_ms(struct loop *l);
 
 /*
+ * Calls paused(arg, ms) before anything else whenever this process stood still for more
+ * than limit_ms, by SIGSTOP, with the whole machine, or in a call that took so long: what
+ * it holds by a lease may be somebody else's now. One watcher; NULL ends it.
+ */
+void loop_on_pause(struct loop *l, int64_t limit_ms, void (*paused)(void *arg, int64_t ms),
+    void *arg);
+/* Everything that the loop calls begins with it, here and where libuv is used directly. */
+void loop_awake(struct loop *l);
+
+/*
  * One call on the loop's thread, from any thread, in the order posted. The task
  * lives inside the poster's own object, must stay alive until run() is called,
  * and may be freed or posted again from there.

@@ -18,6 +18,7 @@
 
 #include "common/log.h"
 #include "common/privacy.h"
+#include "common/secret.h"
 #include "helper/admin/health.h"
 #include "helper/consume/group.h"
 #include "helper/consume/zk.h"
@@ -140,15 +141,26 @@ static enum kp_err
 open_groups(struct boot *b)
 {
 	struct helper *h = &b->h;
+	static const struct coordination_ops *const ops[] = {
+		[COORD_ZOOKEEPER] = &coordination_zookeeper,
+		[COORD_KAFKA] = &coordination_kafka,
+		[COORD_LOCAL] = &coordination_local,
+	};
 	bool zookeeper = h->conf.coordination == COORD_ZOOKEEPER;
 	struct groups_env env = {
 		.loop = h->loop, .kafka = h->kafka, .admin = h->admin, .topics = h->topics,
 		.conf = &h->conf,
-		.ops = zookeeper ? &coordination_zookeeper : &coordination_local,
-		.coordination = { .loop = h->loop, .member = b->member },
+		.ops = ops[h->conf.coordination],
+		.coordination = { .loop = h->loop, .admin = h->admin, .member = b->member },
 	};
 	enum kp_err err;
 
+	if (h->conf.coordination == COORD_KAFKA &&
+	    strncmp(h->conf.kafka_version, "0.8", 3) == 0) {
+		log_error("--coordination kafka: brokers manage groups from Kafka 0.9 on; use "
+		    "zookeeper with --kafkaVersion %s", h->conf.kafka_version);
+		return KP_EBADREQ;
+	}
 	if (zookeeper) {
 		err = zk_open(h->loop, h->conf.zookeeper_peers, &h->zk);
 		if (err) {
@@ -306,6 +318,8 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	log_init("helper", (enum log_level)b.h.conf.log_level);
+	if (secret_hide_args(argc, argv))
+		log_warn("-X: " SECRET_SHOWN);
 	set_limits();
 	b.h.wall_started_ms = time(NULL) * INT64_C(1000);
 	make_member(b.member, sizeof(b.member));

@@ -86,6 +86,28 @@ put_part(struct kp_buf *out, const struct status_part *p)
 	kp_buf_putc(out, '\n');
 }
 
+/* Topics that a group gets nothing of. */
+static void
+put_groups(struct kp_buf *out, const struct msg_status *m)
+{
+	char text[PRINT_MAX];
+
+	if (m->n_groups)
+		kp_buf_putc(out, '\n');
+	for (size_t i = 0; i < m->n_groups; i++) {
+		kp_buf_puts(out, "group ");
+		print_text(out, m->groups[i].group);
+		kp_buf_puts(out, ", topic ");
+		print_text(out, m->groups[i].topic);
+		kp_buf_puts(out, ": ");
+		print_text(out, m->groups[i].error);
+		kp_buf_putc(out, '\n');
+	}
+	if (m->groups_troubled > (int64_t)m->n_groups)
+		kp_buf_printf(out, "and %s more topics of groups\n",
+		    print_count(m->groups_troubled - (int64_t)m->n_groups, text));
+}
+
 static void
 put_table(struct kp_buf *out, const struct msg_status *m, int64_t now_ms)
 {
@@ -108,6 +130,7 @@ put_table(struct kp_buf *out, const struct msg_status *m, int64_t now_ms)
 	status_parts(m, parts);
 	for (size_t i = 0; i < STATUS_PARTS; i++)
 		put_part(out, &parts[i]);
+	put_groups(out, m);
 }
 
 enum admin_exit

@@ -14,6 +14,7 @@
 #include "common/conf.h"
 #include "common/log.h"
 #include "common/privacy.h"
+#include "common/secret.h"
 #include "deploy/admin/admin.h"
 #include "deploy/launcher/launch.h"
 #include "deploy/launcher/signals.h"
@@ -173,6 +174,8 @@ main(int argc, char **argv)
 		status = puts("kafka-pixy " KP_VERSION) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	} else {
 		log_init("kafka-pixy", (enum log_level)c.log_level);
+		if (secret_hide_args(argc, argv))
+			log_warn("-X: " SECRET_SHOWN);
 		err = change_user(&c);
 		privacy_begin();
 		status = err == KP_OK ? serve(&c) :

@@ -12,12 +12,16 @@
 /* A delivery or an answer within this time shows that Kafka is there. */
 #define FRESH_MS 5000
 #define ASK_TIMEOUT_MS 2500
+/* Another cause of the same trouble is logged, but not several in turn all the time. */
+#define NEWS_MS 30000
 
 struct part {
 	const char *name;
 	bool used, up;
+	bool causes;			/* its trouble is told with its cause */
 	int64_t wall_since_ms;
 	int64_t wall_error_ms;
+	int64_t wall_logged_ms;		/* the last line of what is wrong */
 	char error[TEXT_MAX];
 };
 
@@ -46,24 +50,38 @@ wall_now_ms(void)
 	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 }
 
+/* It has been told before that Kafka is down, but not why, or another reason. */
+static bool
+is_news(const struct part *p, const char *trouble, int64_t now)
+{
+	size_t n = strlen(p->error);
+
+	if (!p->causes || strcmp(p->error, trouble) == 0)
+		return false;
+	return now - p->wall_logged_ms > NEWS_MS || strncmp(p->error, trouble, n) == 0;
+}
+
 /* `trouble` NULL: it serves. */
 static void
 part_enter(struct part *p, const char *trouble)
 {
-	bool up = trouble == NULL;
+	bool up = trouble == NULL, news = p->up != up;
+	int64_t now = wall_now_ms();
 
 	if (!up) {
-		p->wall_error_ms = wall_now_ms();
+		news |= is_news(p, trouble, now);
+		p->wall_error_ms = now;
 		snprintf(p->error, sizeof(p->error), "%s", trouble);
 	}
-	if (p->up == up)
-		return;
+	if (p->up != up)
+		p->wall_since_ms = now;
 	p->up = up;
-	p->wall_since_ms = wall_now_ms();
-	if (up)
+	if (news && up) {
 		log_info("health part=%s state=up", p->name);
-	else
+	} else if (news) {
 		log_warn("health part=%s state=down: %s", p->name, trouble);
+		p->wall_logged_ms = now;
+	}
 }
 
 /* ---- Kafka ---- */
@@ -133,7 +151,8 @@ health_new(struct loop *l, struct kafka_admin *admin, struct zk *zk, struct send
 	h->admin = admin;
 	h->zk = zk;
 	h->sender = sender;
-	h->kafka = (struct part){ .name = "kafka", .used = true, .wall_since_ms = now };
+	h->kafka = (struct part){ .name = "kafka", .used = true, .causes = true,
+	    .wall_since_ms = now };
 	h->zookeeper = (struct part){ .name = "zookeeper", .used = zk != NULL,
 	    .wall_since_ms = now };
 	h->store = (struct part){ .name = "store", .used = sender_store(sender) != NULL,

@@ -13,16 +13,7 @@
 #include <time.h>
 
 #include "common/sock.h"
-#include "helper/admin/kafka_admin_late.h"
-
-#define PAUSE_MS 50
-#define NO_COORDINATOR "the coordinator of the group cannot be reached"
-
-struct kafka_admin {
-	rd_kafka_t *rk;
-	rd_kafka_t *creator;
-	struct late *late;
-};
+#include "helper/admin/kafka_admin_private.h"
 
 static enum kp_err __attribute__((format(printf, 3, 4)))
 fail(char *why, enum kp_err err, const char *fmt, ...)
@@ -35,8 +26,8 @@ fail(char *why, enum kp_err err, const char *fmt, ...)
 	return err;
 }
 
-static enum kp_err
-fail_kafka(char *why, rd_kafka_resp_err_t err)
+enum kp_err
+admin_fail(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err)
 {
 	switch (err) {
 	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
@@ -47,12 +38,16 @@ fail_kafka(char *why, rd_kafka_resp_err_t err)
 	case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
 	case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
 	case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
-		return fail(why, KP_ECONFLICT, "the group is managed by the broker protocol and "
-		    "has members; stop them first");
+		return fail(why, KP_ECONFLICT, KAFKA_ADMIN_MANAGED "; stop them first");
 	case RD_KAFKA_RESP_ERR__TRANSPORT:
 	case RD_KAFKA_RESP_ERR__TIMED_OUT:
 	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-		return fail(why, KP_EUNAVAIL, "Kafka cannot be reached");
+	case RD_KAFKA_RESP_ERR__RESOLVE:
+	case RD_KAFKA_RESP_ERR__SSL:
+	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+		kafka_unreachable(a->kafka, why, WHY_MAX);
+		return KP_EUNAVAIL;
 	default:
 		return fail(why, kafka_err(err), "Kafka: %s", rd_kafka_err2str(err));
 	}
@@ -75,6 +70,7 @@ kafka_admin_new(struct kafka *k, rd_kafka_t *creator)
 
 	if (a == NULL)
 		return NULL;
+	a->kafka = k;
 	a->creator = creator;
 	a->late = late_new();
 	if (a->late)
@@ -104,7 +100,7 @@ kafka_admin_reach(struct kafka_admin *a, int timeout_ms, char *why)
 	rd_kafka_resp_err_t err = rd_kafka_metadata(a->rk, 0, NULL, &md, timeout_ms);
 
 	if (err)
-		return fail_kafka(why, err);
+		return admin_fail(a, why, err);
 	rd_kafka_metadata_destroy(md);
 	return KP_OK;
 }
@@ -132,8 +128,8 @@ ask_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms, int32_t *n)
 	return err;
 }
 
-static void
-pause_a_moment(void)
+void
+admin_pause(void)
 {
 	const struct timespec pause = { 0, PAUSE_MS * 1000000L };
 
@@ -162,9 +158,37 @@ kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create, in
 			break;
 		if (sock_now_ms() + PAUSE_MS >= end)
 			break;
-		pause_a_moment();
+		admin_pause();
 	}
-	return err ? fail_kafka(why, err) : KP_OK;
+	return err ? admin_fail(a, why, err) : KP_OK;
+}
+
+enum kp_err
+kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t n,
+    int32_t *there, int timeout_ms, char *why)
+{
+	const struct rd_kafka_metadata *md;
+	rd_kafka_topic_t *rkt = rd_kafka_topic_new(a->rk, topic, NULL);
+	rd_kafka_resp_err_t err = rkt ? rd_kafka_metadata(a->rk, 0, rkt, &md, timeout_ms) :
+	    rd_kafka_last_error();
+
+	if (rkt)
+		rd_kafka_topic_destroy(rkt);
+	if (err)
+		return admin_fail(a, why, err);
+	memset(led, 0, (size_t)n * sizeof(*led));
+	err = md->topic_cnt ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+	*there = md->topic_cnt ? md->topics[0].partition_cnt : 0;
+	for (int i = 0; md->topic_cnt && i < md->topics[0].partition_cnt; i++) {
+		const struct rd_kafka_metadata_partition *p = &md->topics[0].partitions[i];
+
+		if (p->id >= 0 && p->id < n)
+			led[p->id] = p->leader >= 0;
+	}
+	rd_kafka_metadata_destroy(md);
+	if (err && err != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+		return admin_fail(a, why, err);
+	return KP_OK;
 }
 
 /* ---- offsets ---- */
@@ -207,12 +231,11 @@ ask_edge(struct kafka_admin *a, const char *topic, struct partition_offsets *v, 
 			v[i].end = p->offset;
 	}
 	rd_kafka_topic_partition_list_destroy(list);
-	return err ? fail_kafka(why, err) : KP_OK;
+	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
-/* The answer to a request about the group, or NULL and why there is none. Takes q. */
-static rd_kafka_event_t *
-await(struct kafka_admin *a, const char *group, rd_kafka_queue_t *q, int timeout_ms,
+rd_kafka_event_t *
+admin_await(struct kafka_admin *a, const char *group, rd_kafka_queue_t *q, int timeout_ms,
     rd_kafka_resp_err_t *err)
 {
 	rd_kafka_event_t *ev = rd_kafka_queue_poll(q, timeout_ms);
@@ -229,8 +252,8 @@ await(struct kafka_admin *a, const char *group, rd_kafka_queue_t *q, int timeout
 	return ev;
 }
 
-static rd_kafka_AdminOptions_t *
-make_options(struct kafka_admin *a, rd_kafka_admin_op_t op)
+rd_kafka_AdminOptions_t *
+admin_options(struct kafka_admin *a, rd_kafka_admin_op_t op)
 {
 	rd_kafka_AdminOptions_t *o = rd_kafka_AdminOptions_new(a->rk, op);
 	char why[WHY_MAX];
@@ -268,13 +291,13 @@ ask_committed(struct kafka_admin *a, const char *group, const char *topic,
 	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, RD_KAFKA_OFFSET_INVALID);
 	rd_kafka_ListConsumerGroupOffsets_t *req =
 	    rd_kafka_ListConsumerGroupOffsets_new(group, list);
-	rd_kafka_AdminOptions_t *o = make_options(a, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+	rd_kafka_AdminOptions_t *o = admin_options(a, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
 	rd_kafka_resp_err_t err;
 	rd_kafka_event_t *ev;
 
 	rd_kafka_ListConsumerGroupOffsets(a->rk, &req, 1, o, q);
-	ev = await(a, group, q, timeout_ms, &err);
+	ev = admin_await(a, group, q, timeout_ms, &err);
 	if (ev) {
 		size_t groups;
 		const rd_kafka_group_result_t **r = rd_kafka_ListConsumerGroupOffsets_result_groups(
@@ -289,7 +312,7 @@ ask_committed(struct kafka_admin *a, const char *group, const char *topic,
 	rd_kafka_AdminOptions_destroy(o);
 	rd_kafka_ListConsumerGroupOffsets_destroy(req);
 	rd_kafka_topic_partition_list_destroy(list);
-	return err ? fail_kafka(why, err) : KP_OK;
+	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
 static enum kp_err
@@ -322,8 +345,52 @@ kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
 		err = ask_all(a, group, topic, v, n, until, why);
 		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
 			return err;
-		pause_a_moment();
+		admin_pause();
 	}
+}
+
+/*
+ * To such a time there is no message. Brokers before 0.10.1 know no times of messages: they
+ * take it for the age of files, and have the end of the partition for an answer.
+ */
+#define TIME_NEVER INT64_MAX
+
+/* One request a leader. */
+static rd_kafka_resp_err_t
+ask_times(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
+    int timeout_ms)
+{
+	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, 0);
+	rd_kafka_resp_err_t err;
+
+	for (size_t i = 0; i < n; i++)
+		list->elems[i].offset = v[i].committed;
+	err = rd_kafka_offsets_for_times(a->rk, list, timeout_ms);
+	for (size_t i = 0; i < n && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+		const rd_kafka_topic_partition_t *p =
+		    rd_kafka_topic_partition_list_find(list, topic, v[i].partition);
+
+		err = p->err;
+		v[i].committed = p->offset >= 0 ? p->offset : -1;
+	}
+	rd_kafka_topic_partition_list_destroy(list);
+	return err;
+}
+
+enum kp_err
+kafka_admin_times(struct kafka_admin *a, const char *topic, struct partition_offsets *v,
+    size_t n, int timeout_ms, char *why)
+{
+	struct partition_offsets never = { .partition = v[0].partition, .committed = TIME_NEVER };
+	int64_t until = sock_now_ms() + timeout_ms;
+	rd_kafka_resp_err_t err = ask_times(a, topic, &never, 1, timeout_ms);
+
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR && never.committed >= 0)
+		return fail(why, KP_ENOTSUP, "brokers before Kafka 0.10.1 cannot search by time: "
+		    "give offsets");
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		err = ask_times(a, topic, v, n, (int)(until - sock_now_ms()) + 1);
+	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
 static enum kp_err
@@ -332,7 +399,7 @@ commit_once(struct kafka_admin *a, const char *group, const char *topic,
 {
 	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, 0);
 	rd_kafka_AlterConsumerGroupOffsets_t *req;
-	rd_kafka_AdminOptions_t *o = make_options(a, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
+	rd_kafka_AdminOptions_t *o = admin_options(a, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
 	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
 	rd_kafka_resp_err_t err;
 	rd_kafka_event_t *ev;
@@ -346,7 +413,7 @@ commit_once(struct kafka_admin *a, const char *group, const char *topic,
 	}
 	req = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
 	rd_kafka_AlterConsumerGroupOffsets(a->rk, &req, 1, o, q);
-	ev = await(a, group, q, timeout_ms, &err);
+	ev = admin_await(a, group, q, timeout_ms, &err);
 	if (ev) {
 		size_t groups;
 		const rd_kafka_group_result_t **r =
@@ -364,7 +431,7 @@ commit_once(struct kafka_admin *a, const char *group, const char *topic,
 	rd_kafka_AdminOptions_destroy(o);
 	rd_kafka_AlterConsumerGroupOffsets_destroy(req);
 	rd_kafka_topic_partition_list_destroy(list);
-	return err ? fail_kafka(why, err) : KP_OK;
+	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
 /* Offsets that are to be set must not lie in wait for a coordinator that is away, and
@@ -398,6 +465,6 @@ kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,
 			    (int)(until - sock_now_ms()) + 1, why);
 		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
 			return err;
-		pause_a_moment();
+		admin_pause();
 	}
 }

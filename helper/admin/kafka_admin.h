@@ -13,7 +13,7 @@
 #include "common/msg.h"
 #include "helper/kafka.h"
 
-#define WHY_MAX 256
+#define WHY_MAX 512
 
 struct kafka_admin;
 
@@ -31,6 +31,14 @@ enum kp_err kafka_admin_reach(struct kafka_admin *a, int timeout_ms, char *why);
 enum kp_err kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create,
     int timeout_ms, int32_t *n, char *why);
 
+/* Sets led[p] for each partition p < n: whether it has a leader now. Returns in *there how
+ * many partitions the topic has by now. */
+enum kp_err kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t n,
+    int32_t *there, int timeout_ms, char *why);
+
+/* What KP_ECONFLICT means. */
+#define KAFKA_ADMIN_MANAGED "the group is managed by the broker protocol and has members"
+
 /* One partition, in and out. */
 struct partition_offsets {
 	int32_t partition;	/* in */
@@ -43,6 +51,11 @@ void partition_offsets_free(struct partition_offsets *v, size_t n);
 
 /* Begin, end and the group's committed offset of n partitions: all or nothing. */
 enum kp_err kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
+    struct partition_offsets *v, size_t n, int timeout_ms, char *why);
+
+/* .committed is a Unix time in ms, and becomes the offset of the first message at or after
+ * it, -1 where there is none. KP_ENOTSUP: brokers before 0.10.1, which cannot tell. */
+enum kp_err kafka_admin_times(struct kafka_admin *a, const char *topic,
     struct partition_offsets *v, size_t n, int timeout_ms, char *why);
 
 /* Commits .committed (>= 0) with .metadata for n partitions, for a group that has

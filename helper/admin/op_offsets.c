@@ -66,9 +66,8 @@ job_start(struct offsets_job *j, void (*work)(struct loop_job *), void (*done)(s
 
 /* Worker: begin, end and committed of all partitions, in .v. */
 static void
-ask_all(struct offsets_job *j)
+ask_all(struct offsets_job *j, int64_t until)
 {
-	int64_t until = sock_now_ms() + TIMEOUT_MS;
 	int32_t n = 0;
 
 	j->err = kafka_admin_partitions(j->h->admin, j->topic, false, TIMEOUT_MS, &n, j->why);
@@ -91,7 +90,7 @@ ask_all(struct offsets_job *j)
 static void
 get_work(struct loop_job *job)
 {
-	ask_all((struct offsets_job *)job);
+	ask_all((struct offsets_job *)job, sock_now_ms() + TIMEOUT_MS);
 }
 
 static void
@@ -134,25 +133,57 @@ op_get_offsets(struct helper *h, struct op *op)
 
 /* ---- set: resolve, see who consumes, commit ---- */
 
+/* Puts the offset of the first message at or after it, or -1, in place of each time. */
+static enum kp_err
+resolve_times(struct offsets_job *j, struct msg_offsets *want, int64_t until)
+{
+	struct partition_offsets *v = calloc(want->n, sizeof(*v));
+	enum kp_err err = KP_OK;
+	size_t n = 0;
+
+	if (v == NULL)
+		return KP_ENOMEM;
+	for (size_t i = 0; i < want->n; i++)
+		if (want->v[i].by_time)
+			v[n++] = (struct partition_offsets){
+				.partition = want->v[i].partition,
+				.committed = want->v[i].offset,
+			};
+	if (n)
+		err = kafka_admin_times(j->h->admin, j->topic, v, n,
+		    (int)(until - sock_now_ms()) + 1, j->why);
+	for (size_t i = want->n; i-- > 0 && err == KP_OK;)
+		if (want->v[i].by_time)
+			want->v[i].offset = v[--n].committed;
+	free(v);
+	return err;
+}
+
+static enum kp_err
+check_partitions(struct offsets_job *j, const struct msg_offsets *want)
+{
+	for (size_t i = 0; i < want->n; i++) {
+		if (want->v[i].partition >= 0 && (size_t)want->v[i].partition < j->n)
+			continue;
+		snprintf(j->why, sizeof(j->why), "Unknown partition %d: the topic has %zu",
+		    want->v[i].partition, j->n);
+		return KP_ENOTFOUND;
+	}
+	return KP_OK;
+}
+
 /* Puts what is wanted in place of what is committed; drops the other partitions.
  * -1 and -2 become the end and the beginning of now. */
 static enum kp_err
 resolve(struct offsets_job *j, const struct msg_offsets *want)
 {
 	struct partition_offsets *v = calloc(want->n ? want->n : 1, sizeof(*v));
-	size_t n = j->n;
 
 	if (v == NULL)
 		return KP_ENOMEM;
 	for (size_t i = 0; i < want->n; i++) {
 		const struct msg_offset *o = &want->v[i];
 
-		if (o->partition < 0 || (size_t)o->partition >= n) {
-			snprintf(j->why, sizeof(j->why), "Unknown partition %d: the topic has %zu",
-			    o->partition, n);
-			partition_offsets_free(v, i);
-			return KP_ENOTFOUND;
-		}
 		v[i] = j->v[o->partition];
 		v[i].metadata = o->metadata.n ? kp_slice_dup(o->metadata) : NULL;
 		v[i].committed = o->offset == -1 ? v[i].end : o->offset == -2 ? v[i].begin :
@@ -169,7 +200,7 @@ static bool
 are_sane(const struct msg_offsets *want)
 {
 	for (size_t i = 0; i < want->n; i++) {
-		if (want->v[i].offset < -2)
+		if (want->v[i].offset < (want->v[i].by_time ? 0 : -2))
 			return false;
 		for (size_t k = 0; k < i; k++)
 			if (want->v[k].partition == want->v[i].partition)
@@ -182,12 +213,17 @@ static void
 set_work(struct loop_job *job)
 {
 	struct offsets_job *j = (struct offsets_job *)job;
+	int64_t until = sock_now_ms() + TIMEOUT_MS;
 	struct msg_offsets want;
 
 	if (msg_offsets_decode(op_body(j->op), &want) != KP_OK || !are_sane(&want))
 		j->err = KP_EBADREQ;
 	else
-		ask_all(j);
+		ask_all(j, until);
+	if (j->err == KP_OK)
+		j->err = check_partitions(j, &want);
+	if (j->err == KP_OK && want.n)
+		j->err = resolve_times(j, &want, until);
 	if (j->err == KP_OK)
 		j->err = resolve(j, &want);
 	msg_offsets_free(&want);

@@ -4,6 +4,7 @@
 
 #include "common/msg_store.h"
 #include "helper/admin/health.h"
+#include "helper/consume/group.h"
 #include "helper/ops.h"
 
 /* A store that does not answer must not keep the status from being told. */
@@ -38,6 +39,9 @@ answer(struct status *st)
 		.store_max_bytes = (int64_t)s.max_bytes, .store_free_bytes = s.store.free_bytes,
 	};
 	health_get(h->health, &m.kafka, &m.zookeeper, &m.store);
+	m.groups_troubled = (int64_t)groups_troubles(h->groups, m.groups, GROUP_TROUBLES_MAX);
+	m.n_groups = m.groups_troubled < GROUP_TROUBLES_MAX ? (size_t)m.groups_troubled :
+	    GROUP_TROUBLES_MAX;
 	st->op = NULL;
 	loop_timer_end(&st->late);
 	msg_status_encode(op_reply_begin(op, MSG_STATUS), &m);

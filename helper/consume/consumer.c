@@ -1,32 +1,21 @@
 /*
  * A consumer handle with explicitly assigned partitions. Each partition's queue
  * is split off before it is assigned, so that nothing of it ever reaches the
- * common queue; all queues wake the loop through one descriptor.
+ * common queue; all queues wake the loop through one descriptor. What only a
+ * member of a broker-managed group does is in consumer_member.c.
  */
 #include "helper/consume/consumer.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/log.h"
+#include "helper/consume/consumer_private.h"
 
-struct consumer {
-	struct loop *loop;
-	rd_kafka_t *rk;
-	rd_kafka_queue_t *main;		/* errors, commits */
-	struct kafka_wake *wake;
-	const struct consumer_events *events;
-	void *arg;
-	struct consumer_commit *commits;	/* on their way */
-	struct loop_job end;
-};
-
-struct consumer_part {
-	struct consumer *c;
-	rd_kafka_queue_t *q;
-	char topic[TOPIC_MAX + 1];
-	int32_t partition;
-};
+#define PROBE_TIMEOUT_MS 1000
+#define SWEEP_MS 500
+#define SWEEP_LAST_MS 20
 
 struct consumer_commit {
 	struct consumer_commit *prev, *next;
@@ -44,6 +33,8 @@ commit_err(rd_kafka_resp_err_t err)
 	case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
 	case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
 		return KP_ECONFLICT;
+	case RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE:
+		return KP_ETOOBIG;
 	default:
 		return kafka_err(err);
 	}
@@ -72,8 +63,8 @@ committed(struct consumer_commit *x, rd_kafka_resp_err_t err,
 	commit_free(x);
 }
 
-static void
-serve(void *arg)
+void
+consumer_serve(void *arg)
 {
 	struct consumer *c = arg;
 	rd_kafka_event_t *ev;
@@ -84,6 +75,11 @@ serve(void *arg)
 			log_debug("consumer kafka: %s", rd_kafka_event_error_string(ev));
 			if (rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
 				c->events->down(c->arg);
+			else if (c->member)
+				member_error(c, rd_kafka_event_error_string(ev));
+			break;
+		case RD_KAFKA_EVENT_REBALANCE:
+			member_rebalance(c, ev);
 			break;
 		case RD_KAFKA_EVENT_OFFSET_COMMIT:
 			committed(rd_kafka_event_opaque(ev), rd_kafka_event_error(ev),
@@ -97,9 +93,9 @@ serve(void *arg)
 	c->events->ready(c->arg);
 }
 
-struct consumer *
-consumer_new(struct loop *l, struct kafka *k, const char *group,
-    const struct consumer_events *events, void *arg)
+/* The list of properties ends at the first without a name. */
+static rd_kafka_t *
+make_handle(struct kafka *k, const char *group, const char *member)
 {
 	const struct kafka_property props[] = {
 		{ "group.id", group },
@@ -114,8 +110,29 @@ consumer_new(struct loop *l, struct kafka *k, const char *group,
 		{ "fetch.error.backoff.ms", "50" },
 		{ "check.crcs", "true" },
 		{ "allow.auto.create.topics", "false" },
+		/* From here on for members only. */
+		{ member ? "!client.id" : NULL, member },
+		{ "!partition.assignment.strategy", "range" },
+		{ "session.timeout.ms", "15000" },
+		/* How long a rebalance waits for one that hangs. We poll all the time. */
+		{ "max.poll.interval.ms", "60000" },
+		/* A broker that has just started may leave a question unanswered. */
+		{ "socket.timeout.ms", "10000" },
+		/* How soon the others hear of one that comes or goes. */
+		{ "heartbeat.interval.ms", "400" },
+		/* As often it is looked for new partitions. */
+		{ "topic.metadata.refresh.interval.ms", "60000" },
 		{ NULL, NULL },
 	};
+
+	return kafka_new(k, RD_KAFKA_CONSUMER, props, RD_KAFKA_EVENT_ERROR |
+	    RD_KAFKA_EVENT_OFFSET_COMMIT | (member ? RD_KAFKA_EVENT_REBALANCE : 0));
+}
+
+struct consumer *
+consumer_new(struct loop *l, struct kafka *k, const char *group, const char *member,
+    const struct consumer_events *events, void *arg)
+{
 	struct consumer *c = calloc(1, sizeof(*c));
 
 	if (c == NULL)
@@ -123,9 +140,8 @@ consumer_new(struct loop *l, struct kafka *k, const char *group,
 	c->loop = l;
 	c->events = events;
 	c->arg = arg;
-	c->rk = kafka_new(k, RD_KAFKA_CONSUMER, props, RD_KAFKA_EVENT_ERROR |
-	    RD_KAFKA_EVENT_OFFSET_COMMIT);
-	c->wake = kafka_wake_new(l, serve, c);
+	c->rk = make_handle(k, group, member);
+	c->wake = kafka_wake_new(l, consumer_serve, c);
 	if (c->rk == NULL || c->wake == NULL) {
 		if (c->rk)
 			rd_kafka_destroy(c->rk);
@@ -139,12 +155,38 @@ consumer_new(struct loop *l, struct kafka *k, const char *group,
 	return c;
 }
 
+/*
+ * What is left in the queue of a partition keeps the partition alive, in librdkafka
+ * 2.0.2, also when Kafka did not know the topic for a moment; and then the handle
+ * never ends. Fetches that were on their way come a little later.
+ */
+static void
+sweep(void *arg)
+{
+	struct consumer *c = arg;
+	rd_kafka_message_t *rm;
+
+	while (c->removed) {
+		struct consumer_part *p = c->removed;
+
+		c->removed = p->next;
+		while ((rm = rd_kafka_consume_queue(p->q, 0)) != NULL)
+			rd_kafka_message_destroy(rm);
+		rd_kafka_queue_destroy(p->q);
+		free(p);
+	}
+}
+
 /* rd_kafka_destroy() waits for the handle's threads. */
 static void
 end_work(struct loop_job *job)
 {
+	static const struct timespec a_moment = { 0, SWEEP_LAST_MS * 1000000L };
 	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, end));
 
+	if (c->removed)
+		nanosleep(&a_moment, NULL);
+	sweep(c);
 	rd_kafka_destroy_flags(c->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
@@ -154,20 +196,66 @@ end_done(struct loop_job *job)
 	free((char *)job - offsetof(struct consumer, end));
 }
 
-void
-consumer_free(struct consumer *c)
+static void
+end(struct consumer *c)
 {
-	while (c->commits)
-		commit_free(c->commits);
-	rd_kafka_queue_io_event_enable(c->main, -1, NULL, 0);
-	rd_kafka_queue_destroy(c->main);
-	kafka_wake_free(c->wake);
 	c->end.work = end_work;
 	c->end.done = end_done;
 	if (!loop_work(c->loop, &c->end)) {
 		end_work(&c->end);
 		end_done(&c->end);
 	}
+}
+
+/* A worker that still asks through the handle comes back first. */
+void
+consumer_free(struct consumer *c)
+{
+	while (c->commits)
+		commit_free(c->commits);
+	member_free(c);
+	loop_timer_end(&c->sweep);
+	rd_kafka_queue_io_event_enable(c->main, -1, NULL, 0);
+	rd_kafka_queue_destroy(c->main);
+	kafka_wake_free(c->wake);
+	c->ending = true;
+	if (!c->probing)
+		end(c);
+}
+
+static void
+probe_work(struct loop_job *job)
+{
+	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, probe));
+	const struct rd_kafka_metadata *md;
+	rd_kafka_resp_err_t err = rd_kafka_metadata(c->rk, 0, NULL, &md, PROBE_TIMEOUT_MS);
+
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_metadata_destroy(md);
+	c->probe_err = kafka_err(err);
+}
+
+static void
+probe_done(struct loop_job *job)
+{
+	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, probe));
+
+	c->probing = false;
+	if (c->ending)
+		end(c);
+	else
+		c->probed(c->arg, c->probe_err);
+}
+
+void
+consumer_probe(struct consumer *c, void (*probed)(void *arg, enum kp_err err))
+{
+	if (c->probing)
+		return;
+	c->probed = probed;
+	c->probe.work = probe_work;
+	c->probe.done = probe_done;
+	c->probing = loop_work(c->loop, &c->probe);
 }
 
 /* ---- partitions ---- */
@@ -199,20 +287,25 @@ consumer_add(struct consumer *c, const char *topic, int32_t partition, int64_t o
 
 	if (p == NULL)
 		return NULL;
+	/* It may be one that was removed: what is in its queue now is not to be read. */
+	sweep(c);
 	p->c = c;
 	p->partition = partition;
+	p->next_offset = offset;
 	memcpy(p->topic, topic, strlen(topic) + 1);
 	p->q = rd_kafka_queue_get_partition(c->rk, topic, partition);
 	if (p->q) {
 		rd_kafka_queue_forward(p->q, NULL);
 		kafka_wake_add(c->wake, p->q);
 	}
-	if (p->q == NULL || assign(p, offset, true) != KP_OK) {
+	if (p->q == NULL || (c->member == NULL && assign(p, offset, true) != KP_OK)) {
 		if (p->q)
 			rd_kafka_queue_destroy(p->q);
 		free(p);
 		return NULL;
 	}
+	if (c->member)
+		member_add(p);
 	return p;
 }
 
@@ -221,10 +314,14 @@ consumer_remove(struct consumer_part *p)
 {
 	if (p == NULL)
 		return;
-	assign(p, RD_KAFKA_OFFSET_INVALID, false);
+	if (p->c->member)
+		member_remove(p);
+	else
+		assign(p, RD_KAFKA_OFFSET_INVALID, false);
 	rd_kafka_queue_io_event_enable(p->q, -1, NULL, 0);
-	rd_kafka_queue_destroy(p->q);
-	free(p);
+	p->next = p->c->removed;
+	p->c->removed = p;
+	loop_timer_set(p->c->loop, &p->c->sweep, SWEEP_MS, 0, sweep, p->c);
 }
 
 enum consumer_next
@@ -232,8 +329,12 @@ consumer_next(struct consumer_part *p, struct consumer_message **message)
 {
 	rd_kafka_message_t *rm;
 
+	/* What may still be in the queue is from before it was taken over. */
+	if (p->c->member && !p->reading)
+		return CONSUMER_EMPTY;
 	while ((rm = rd_kafka_consume_queue(p->q, 0)) != NULL) {
 		if (rm->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+			p->next_offset = rm->offset + 1;
 			*message = (struct consumer_message *)rm;
 			return CONSUMER_MESSAGE;
 		}
@@ -290,9 +391,15 @@ consumer_commit_begin(struct consumer *c, void (*done)(void *arg, enum kp_err er
 
 void
 consumer_commit_add(struct consumer_commit *x, const char *topic, int32_t partition,
-    int64_t offset)
+    int64_t offset, struct kp_slice metadata)
 {
-	rd_kafka_topic_partition_list_add(x->list, topic, partition)->offset = offset;
+	rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(x->list, topic,
+	    partition);
+
+	p->offset = offset;
+	/* The list's from here on. Without memory it is left out: messages come twice. */
+	p->metadata = metadata.n ? kp_slice_dup(metadata) : NULL;
+	p->metadata_size = p->metadata ? metadata.n : 0;
 }
 
 void

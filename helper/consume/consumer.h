@@ -3,7 +3,8 @@
  * their own, so that each can be asked for its next message; offsets are
  * committed as explicit lists.
  *
- * It never subscribes: which partitions to read is somebody else's decision.
+ * Which partitions to read is somebody else's decision: it only subscribes when it
+ * is made a member of a group that the brokers manage, see below.
  * Loop thread only, except where said.
  */
 #ifndef KP_CONSUMER_H
@@ -22,12 +23,18 @@ struct consumer_events {
 	void (*down)(void *arg);
 };
 
-/* NULL on error; a line has been logged. */
+/* `member` is the name of one that may become a member; NULL: it never will. NULL on
+ * error; a line has been logged. */
 struct consumer *consumer_new(struct loop *l, struct kafka *k, const char *group,
-    const struct consumer_events *events, void *arg);
+    const char *member, const struct consumer_events *events, void *arg);
 /* After all parts have been removed; not from inside a callback of this consumer.
  * Ends in a worker; nothing is called any more, not for commits either. */
 void consumer_free(struct consumer *c);
+
+/* Asks whether a broker answers this consumer, which others may reach when it cannot:
+ * probed(arg of the events, err) once, KP_EUNAVAIL when none does; never after
+ * consumer_free(). While one is on its way, or without a free worker, it does nothing. */
+void consumer_probe(struct consumer *c, void (*probed)(void *arg, enum kp_err err));
 
 /* Starts to read at `offset`. NULL on error. */
 struct consumer_part *consumer_add(struct consumer *c, const char *topic, int32_t partition,
@@ -44,13 +51,54 @@ void consumer_message_free(struct consumer_message *message);
 
 /*
  * One commit of many partitions: begin, add (offset = next to read), send.
- * done(arg, err) once; KP_ECONFLICT: the group is managed by the brokers.
+ * done(arg, err) once; KP_ECONFLICT: the group is managed by the brokers; KP_ETOOBIG:
+ * they do not take metadata of that length.
  */
 struct consumer_commit;
 struct consumer_commit *consumer_commit_begin(struct consumer *c,
     void (*done)(void *arg, enum kp_err err), void *arg);
 void consumer_commit_add(struct consumer_commit *x, const char *topic, int32_t partition,
-    int64_t offset);
+    int64_t offset, struct kp_slice metadata);
 void consumer_commit_send(struct consumer_commit *x);
+
+/*
+ * A member of a group that the brokers manage. What it commits carries its member
+ * id and generation, so brokers refuse it (KP_ECONFLICT) once the group went on
+ * without it. All partitions are given at once and taken back at once:
+ *
+ *	subscribe -> assigned() -> consumer_add() …, in any order, of what was assigned
+ *	revoked() -> consumer_remove() of all, consumer_give_up() -> assigned() …
+ *
+ * The group stays joined however long nobody asks for messages.
+ */
+struct consumer_slot {
+	char topic[TOPIC_MAX + 1];
+	int32_t partition;
+};
+
+struct consumer_member_events {
+	/* `v` is borrowed, and may be empty. */
+	void (*assigned)(void *arg, const struct consumer_slot *v, size_t n);
+	/* lost: somebody else may have them already, so nothing may be committed. */
+	void (*revoked)(void *arg, bool lost);
+	/* Something went wrong, in Kafka's words; it is tried again. */
+	void (*error)(void *arg, const char *text);
+	void (*left)(void *arg);
+};
+
+/* For one made with a member's name, before anything else of these. */
+enum kp_err consumer_join(struct consumer *c, const struct consumer_member_events *events,
+    void *arg);
+/* Takes the place of the topics before; none: leaves. Whatever is assigned is revoked
+ * first. Not while revoked() is not answered. */
+enum kp_err consumer_subscribe(struct consumer *c, const char *const *topics, size_t n);
+/* The answer to revoked(). */
+void consumer_give_up(struct consumer *c);
+/* True from when it is known that the assignment is gone, which revoked() tells next. */
+bool consumer_lost(const struct consumer *c);
+/* How long the brokers wait for a sign of life. */
+int64_t consumer_session_ms(const struct consumer *c);
+/* Leaves the group for good: left() comes once the brokers know. Nothing is held. */
+void consumer_leave(struct consumer *c);
 
 #endif

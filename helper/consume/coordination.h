@@ -1,6 +1,6 @@
 /*
  * Who divides the partitions of a group among hosts: the interface that
- * group.c uses, and that group_zookeeper.c and group_local.c implement.
+ * group.c uses, and that group_zookeeper.c, group_kafka.c and group_local.c implement.
  *
  * A coordination decides which partitions this host may read and holds the
  * claim on them; group.c reads, offers and commits. The life of a partition:
@@ -23,6 +23,8 @@
 #include "common/msg.h"
 #include "helper/loop.h"
 
+struct consumer;
+struct kafka_admin;
 struct zk;
 struct coordination;		/* of one group; opaque */
 
@@ -30,6 +32,7 @@ struct coordination;		/* of one group; opaque */
 struct coordination_env {
 	struct loop *loop;
 	struct zk *zk;			/* NULL unless --coordination zookeeper */
+	struct kafka_admin *admin;
 	const char *member;		/* pixy_<host>_<pid>_<UTC time> */
 };
 
@@ -41,7 +44,7 @@ struct coordination_events {
 };
 
 /* The answer to consumers(): borrowed during the call. err != KP_OK: `text`
- * tells the cause. KP_ENOTFOUND: ZooKeeper does not know the group or topic. */
+ * tells the cause. KP_ENOTFOUND: the group or topic is not known. */
 typedef void coordination_consumers_fn(void *arg, enum kp_err err, const char *text,
     const struct msg_consumers *found);
 
@@ -51,6 +54,11 @@ struct coordination_ops {
 	 * `events` and `arg` outlive the coordination; `group` is copied. */
 	enum kp_err (*open)(const struct coordination_env *env, const char *group,
 	    const struct coordination_events *events, void *arg, struct coordination **out);
+	/* Only where the brokers manage the group; NULL otherwise. Its consumer, which
+	 * outlives the coordination, is the member: only offsets that are committed
+	 * through it are taken, and after close() it can do nothing any more. Comes
+	 * right after open(), and before close() also after an error. */
+	enum kp_err (*attach)(struct coordination *c, struct consumer *consumer);
 	/* Take part in dividing the topic's partitions 0..n-1. Again with another
 	 * n when the topic has grown. */
 	enum kp_err (*subscribe)(struct coordination *c, const char *topic, int32_t n);
@@ -61,6 +69,13 @@ struct coordination_ops {
 	/* NULL when this host's share of the topic is settled (it may be empty);
 	 * else why not, in words for the user, valid until the next call. */
 	const char *(*trouble)(struct coordination *c, const char *topic);
+	/* False: it may be that others have what is held, and it is being found out; then
+	 * nothing of it may be offered or committed. NULL: that never happens. */
+	bool (*usable)(struct coordination *c);
+	/* Those words say since when; else that is put behind them. */
+	bool dates_trouble;
+	/* After how many seconds of trouble another try is worth it; NULL: 1. */
+	uint32_t (*retry_s)(struct coordination *c, const char *topic);
 	/* Nothing is subscribed or held any more: leaves the group in order and
 	 * frees it; then done(arg), within 5 s even without a server. */
 	void (*close)(struct coordination *c, void (*done)(void *arg), void *arg);
@@ -71,6 +86,7 @@ struct coordination_ops {
 };
 
 extern const struct coordination_ops coordination_zookeeper;
+extern const struct coordination_ops coordination_kafka;
 extern const struct coordination_ops coordination_local;
 
 #endif

@@ -38,6 +38,38 @@ down(void *arg)
 	g->down = true;
 }
 
+static void
+probed(void *arg, enum kp_err err)
+{
+	struct group *g = arg;
+
+	if (err != KP_EUNAVAIL)
+		g->down = false;
+}
+
+/* Asks Kafka for a sign of life, until one comes: by the group's own connections, because
+ * a password that was changed keeps them out while older ones live on. */
+static void
+probe(struct group *g)
+{
+	if (g->topics && g->consumer)
+		consumer_probe(g->consumer, probed);
+}
+
+bool
+group_is_member(const struct group *g)
+{
+	return g->gs->env.ops->attach != NULL;
+}
+
+bool
+group_usable(const struct group *g)
+{
+	const struct coordination_ops *ops = g->gs->env.ops;
+
+	return g->coord && (ops->usable == NULL || ops->usable(g->coord));
+}
+
 static enum kp_err
 group_open(struct group *g)
 {
@@ -50,11 +82,14 @@ group_open(struct group *g)
 
 	if (g->consumer == NULL)
 		g->consumer = consumer_new(gs->env.loop, gs->env.kafka, g->name,
+		    group_is_member(g) ? gs->env.coordination.member : NULL,
 		    &consumer_events, g);
 	if (g->consumer == NULL)
 		return KP_ENOMEM;
 	err = gs->env.ops->open(&gs->env.coordination, g->name, &coordination_events, g,
 	    &g->coord);
+	if (err == KP_OK && group_is_member(g))
+		err = gs->env.ops->attach(g->coord, g->consumer);
 	if (err == KP_OK)
 		log_info("group opened group=%s coordination=%s", g->name, gs->env.ops->name);
 	return err;
@@ -70,7 +105,7 @@ group_free(struct group *g)
 		at = &(*at)->next;
 	*at = g->next;
 	gs->n--;
-	group_forget_jobs(g);
+	group_forget_look(g);
 	if (g->consumer)
 		consumer_free(g->consumer);
 	log_info("group closed group=%s", g->name);
@@ -93,6 +128,12 @@ group_left(void *arg)
 		group_free(g);
 		return;
 	}
+	/* A member that has left is of no use any more. */
+	if (group_is_member(g)) {
+		consumer_free(g->consumer);
+		g->consumer = NULL;
+		g->committing = false;
+	}
 	if (group_open(g) != KP_OK)
 		return;			/* who waits hears of it at the deadline */
 	for (struct gtopic *t = g->topics, *next; t; t = next) {
@@ -104,7 +145,7 @@ group_left(void *arg)
 void
 group_step(struct group *g)
 {
-	if (g->topics || g->closing || g->coord == NULL)
+	if (g->topics || g->closing || g->coord == NULL || g->own_sets > 0)
 		return;
 	g->closing = true;
 	g->gs->env.ops->close(g->coord, group_left, g);
@@ -141,31 +182,55 @@ group_new(struct groups *gs, struct kp_slice name)
 
 /* ---- requests ---- */
 
+/* The topic of the group that the op asks for. NULL: the op was answered. */
+static struct gtopic *
+topic_for(struct groups *gs, struct op *op, struct kp_slice topic, struct kp_slice group)
+{
+	struct group *g = group_find(gs, group);
+	struct gtopic *t = NULL;
+	char name[TOPIC_MAX + 1];
+
+	snprintf(name, sizeof(name), "%.*s", (int)topic.n, (const char *)topic.p);
+	if (g == NULL && !gs->closing)
+		g = group_new(gs, group);
+	if (g) {
+		t = topic_find(g, name);
+		if (t == NULL && !gs->closing)
+			t = topic_new(g, topic);
+	}
+	if (t)
+		return t;
+	if (gs->closing)
+		op_fail(op, KP_EUNAVAIL, 2, "%s", GROUPS_CLOSING);
+	else
+		op_fail(op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
+	return NULL;
+}
+
 void
 groups_consume(struct groups *gs, struct op *op, const struct msg_consume *m)
 {
-	struct group *g = group_find(gs, m->group);
-	struct gtopic *t = NULL;
-	char name[TOPIC_MAX + 1];
+	struct gtopic *t;
 
 	/* It may have been asked for before the end began. */
 	if (gs->closing) {
 		op_fail(op, KP_EUNAVAIL, 2, "%s", GROUPS_CLOSING);
 		return;
 	}
-	snprintf(name, sizeof(name), "%.*s", (int)m->topic.n, (const char *)m->topic.p);
-	if (g == NULL)
-		g = group_new(gs, m->group);
-	if (g) {
-		t = topic_find(g, name);
-		if (t == NULL)
-			t = topic_new(g, m->topic);
-	}
-	if (t == NULL || t->n_waiting >= WAITERS_MAX) {
-		op_fail(op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
-		return;
-	}
-	topic_wait(t, op);
+	t = topic_for(gs, op, m->topic, m->group);
+	if (t && m->ack)
+		topic_ack(t, op);
+	else if (t)
+		topic_wait(t, op);
+}
+
+void
+groups_ack(struct groups *gs, struct op *op, const struct msg_ack *m)
+{
+	struct gtopic *t = topic_for(gs, op, m->topic, m->group);
+
+	if (t)
+		topic_ack(t, op);
 }
 
 void
@@ -249,12 +314,16 @@ tick(void *arg)
 			group_commit(g);
 		group_run_sets(g);
 		if (g->down)
-			group_probe(g);
+			probe(g);
+		if (g->fenced)
+			group_start_again(g);
+		g->fenced = false;
 		for (struct gtopic *t = g->topics, *next; t; t = next) {
 			next = t->next;
 			topic_tick(t, now);
 		}
 	}
+	groups_look(gs);
 }
 
 void

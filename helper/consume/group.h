@@ -4,10 +4,11 @@
  * A group starts with the first request for it, takes part in dividing the
  * partitions of each topic that is asked for, and ends 20 s after the last
  * request. Messages are offered to waiting requests first come first served, from
- * the partitions in turn. An offer counts as consumed when it is confirmed; one
- * that is not comes back first. Only confirmed offsets are ever committed: every
- * 500 ms, and before a partition is given up. After a crash a message may come
- * twice; none is skipped.
+ * the partitions in turn. An offer counts as consumed when it is confirmed, or, if
+ * that was asked for, when it is acknowledged by its offset; one that is not comes
+ * back first, what is not acknowledged after --ackTimeout. Only what was consumed
+ * is ever committed: every 500 ms, and before a partition is given up. After a crash
+ * a message may come twice; none is skipped.
  *
  * Loop thread only.
  */
@@ -37,6 +38,8 @@ struct groups *groups_new(const struct groups_env *env);
 
 /* Takes the op: answers it with an offer, or says why there is none. */
 void groups_consume(struct groups *gs, struct op *op, const struct msg_consume *m);
+/* Takes the op: answers it once the message counts as consumed, or says why it cannot. */
+void groups_ack(struct groups *gs, struct op *op, const struct msg_ack *m);
 /* What became of the offer with that id, which was made on the op's connection. */
 void groups_confirm(struct groups *gs, struct op *op, const struct msg_confirm *m);
 
@@ -44,6 +47,9 @@ void groups_confirm(struct groups *gs, struct op *op, const struct msg_confirm *
  * far as the coordination knows. answer() comes once, within deadline_ms. */
 void groups_consumers(struct groups *gs, const char *topic, const char *group,
     int64_t deadline_ms, coordination_consumers_fn *answer, void *arg);
+/* Topics of groups that give nothing, and why: the first `cap` of them into v, whose texts
+ * are valid until the next turn of the loop. Returns how many there are. */
+size_t groups_troubles(struct groups *gs, struct msg_group_trouble *v, size_t cap);
 /* What every member id of this host begins with. */
 const char *groups_member(const struct groups *gs);
 

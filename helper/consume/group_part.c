@@ -9,6 +9,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/fault.h"
 #include "common/log.h"
@@ -51,8 +52,13 @@ offering_end(struct offering *o, bool delivered)
 	struct part *p = o->part;
 	struct offer *f = o->offer;
 
+	bool pend = o->pend;
+
 	offering_unlink(o);
-	if (delivered) {
+	if (delivered && pend) {
+		offers_pend(&p->offers, f, now_ms(p) +
+		    (int64_t)p->t->g->gs->env.conf->ack_timeout_s * 1000);
+	} else if (delivered) {
 		consumer_message_free(offers_confirm(&p->offers, f));
 	} else {
 		offers_return(&p->offers, f);
@@ -96,10 +102,64 @@ offering_new(struct part *p, struct offer *f, struct conn *c)
 	return o;
 }
 
+enum offers_ack
+part_ack(struct part *p, int64_t offset)
+{
+	struct offer *f = offers_find(&p->offers, offset);
+	enum offers_ack done;
+	void *message;
+
+	/* The acknowledgement may be here before the responder's word that the message was
+	 * delivered, which finds nothing then. */
+	if (f && f->state == OFFER_OUT) {
+		struct offering *o = p->first;
+
+		while (o->offer != f)
+			o = o->next;
+		offering_unlink(o);
+	}
+	done = offers_ack(&p->offers, offset, &message);
+	consumer_message_free(message);
+	if (p->state == PART_STOPPING)
+		groups_tick_soon(p->t->g->gs);
+	return done;
+}
+
+/* The next one that is not acknowledged already. */
+static struct offer *
+read_next(struct part *p)
+{
+	struct consumer_message *message;
+	struct msg_message m;
+	struct offer *f;
+
+	do {
+		switch (consumer_next(p->reader, &message)) {
+		case CONSUMER_EMPTY:
+			return NULL;
+		case CONSUMER_OUT_OF_RANGE:
+			log_warn("partition out of range group=%s topic=%s partition=%d: resuming "
+			    "at the nearest valid offset", p->t->g->name, p->t->name,
+			    p->partition);
+			part_restart(p);
+			return NULL;
+		case CONSUMER_MESSAGE:
+			break;
+		}
+		m = consumer_message_view(message);
+		if (!offers_skip(&p->offers, m.offset))
+			break;
+		consumer_message_free(message);
+	} while (true);
+	f = offers_add(&p->offers, m.offset, message, m.key.n + m.value.n);
+	if (f == NULL)
+		consumer_message_free(message);
+	return f;
+}
+
 struct offer *
 part_next(struct part *p)
 {
-	struct consumer_message *message;
 	struct offer *f;
 
 	if (p->state != PART_ACTIVE)
@@ -107,21 +167,7 @@ part_next(struct part *p)
 	f = offers_again(&p->offers);
 	if (f || offers_full(&p->offers))
 		return f;
-	switch (consumer_next(p->reader, &message)) {
-	case CONSUMER_EMPTY:
-		return NULL;
-	case CONSUMER_OUT_OF_RANGE:
-		log_warn("partition out of range group=%s topic=%s partition=%d: resuming at "
-		    "the nearest valid offset", p->t->g->name, p->t->name, p->partition);
-		part_restart(p);
-		return NULL;
-	case CONSUMER_MESSAGE:
-		break;
-	}
-	f = offers_add(&p->offers, consumer_message_view(message).offset, message);
-	if (f == NULL)
-		consumer_message_free(message);
-	return f;
+	return read_next(p);
 }
 
 void
@@ -159,20 +205,52 @@ part_claimed(void *arg, const char *topic, int32_t partition)
 		;
 	p->next = *at;
 	*at = p;
+	/* The brokers may tell of one that is new before Kafka was asked for them. */
+	if (t->state == TOPIC_ACTIVE && partition >= t->n_partitions &&
+	    t->n_partitions < t->first_new)
+		t->first_new = t->n_partitions;
 	log_debug("partition claimed group=%s topic=%s partition=%d", g->name, topic, partition);
 	topic_start_parts(t);
 }
 
+/* What was acknowledged above the committed offset, by us or by a Kafka-Pixy; else a text
+ * of a user, which stays beside that offset. */
+static void
+restore(struct part *p, const char *metadata)
+{
+	struct sparse_range v[SPARSE_MAX];
+	size_t n;
+
+	if (sparse_decode(kp_slice_str(metadata), p->committed, v, &n) == KP_OK &&
+	    offers_restore(&p->offers, v, n))
+		return;
+	p->metadata = strdup(metadata);
+	log_debug("metadata is no list of acknowledged messages group=%s topic=%s partition=%d",
+	    p->t->g->name, p->t->name, p->partition);
+}
+
+static void
+forget_metadata(struct part *p)
+{
+	free(p->metadata);
+	p->metadata = NULL;
+}
+
 void
-part_start_at(struct part *p, int64_t offset)
+part_start_at(struct part *p, const struct partition_offsets *from)
 {
 	struct gtopic *t = p->t;
+	int64_t offset = from->committed;
 
 	p->reader = consumer_add(t->g->consumer, t->name, p->partition, offset);
 	if (p->reader == NULL)
 		return;			/* stays STARTING, is tried again */
-	offers_init(&p->offers, offset);
+	offers_init(&p->offers, offset, from->end);
 	p->committed = offset;
+	forget_metadata(p);
+	if (from->metadata)
+		restore(p, from->metadata);
+	p->changes = p->offers.changes;
 	p->committed_ms = now_ms(p);
 	p->state = PART_ACTIVE;
 	log_info("partition started group=%s topic=%s partition=%d offset=%lld", t->g->name,
@@ -204,12 +282,21 @@ part_end(struct part *p, bool release)
 	*at = p->next;
 	if (t->turn == p)
 		t->turn = NULL;
+	if (t->parts == NULL && t->state == TOPIC_ACTIVE)
+		t->why[0] = '\0';	/* of parts that could not start */
 	log_info("partition %s group=%s topic=%s partition=%d offset=%lld",
 	    release ? "released" : "lost", g->name, t->name, partition, (long long)p->committed);
+	forget_metadata(p);
 	free(p);
 	if (release)
 		g->gs->env.ops->released(g->coord, t->name, partition);
 	topic_step(t);
+}
+
+static bool
+part_changed(const struct part *p)
+{
+	return p->offers.changes != p->changes || offers_commit(&p->offers) != p->committed;
 }
 
 void
@@ -224,7 +311,7 @@ part_step(struct part *p)
 	 * owner's. */
 	if (p->reader == NULL && p->t->start)
 		return;
-	if (p->reader && offers_commit(&p->offers) != p->committed &&
+	if (p->reader && part_changed(p) &&
 	    waited < STOP_CONFIRM_MS + STOP_COMMIT_MS) {
 		if (!g->committing)
 			group_commit(g);
@@ -258,8 +345,10 @@ part_lost(void *arg, const char *topic, int32_t partition)
 	struct gtopic *t = topic_find(g, topic);
 	struct part *p = t ? part_find(t, partition) : NULL;
 
-	if (p)
-		part_end(p, false);
+	if (p == NULL)
+		return;
+	topic_start_is_stale(t);
+	part_end(p, false);
 }
 
 /* ---- commits ---- */
@@ -267,17 +356,24 @@ part_lost(void *arg, const char *topic, int32_t partition)
 static bool
 part_wants_commit(const struct part *p)
 {
-	return p->reader && (offers_commit(&p->offers) != p->committed ||
-	    now_ms(p) - p->committed_ms > RECOMMIT_MS);
+	return p->reader && (part_changed(p) ||
+	    now_ms(p) - p->committed_ms > fault_number("KP_RECOMMIT_MS", RECOMMIT_MS));
 }
 
 static void
 part_committed(struct part *p, enum kp_err err)
 {
 	if (p->committing >= 0 && err == KP_OK) {
+		if (part_changed(p))
+			forget_metadata(p);
 		p->committed = p->committing;
+		p->changes = p->committing_changes;
 		p->committed_ms = now_ms(p);
 	}
+	/* The group went on without us: no commit can succeed any more. */
+	if (p->committing >= 0 && err == KP_ECONFLICT && p->state == PART_STOPPING &&
+	    group_is_member(p->t->g))
+		p->stop_ms = now_ms(p) - STOP_CONFIRM_MS - STOP_COMMIT_MS;
 	p->committing = -1;
 }
 
@@ -287,10 +383,18 @@ commit_done(void *arg, enum kp_err err)
 	struct group *g = arg;
 
 	g->committing = false;
-	if (err) {
-		snprintf(g->why, sizeof(g->why), "%s", err == KP_ECONFLICT ?
-		    "the group is managed by the broker protocol and has members" :
-		    "offsets cannot be committed");
+	if (err == KP_ETOOBIG && !g->plain) {
+		log_warn("commit group=%s: the brokers' offset.metadata.max.bytes is below %d; "
+		    "what is acknowledged out of order may come twice after a restart",
+		    g->name, METADATA_MAX);
+		g->plain = true;
+	} else if (err) {
+		if (err == KP_ECONFLICT && !group_is_member(g))
+			g->fenced = true;
+		else
+			snprintf(g->why, sizeof(g->why), "%s", err == KP_ECONFLICT ?
+			    "the group has gone on without this host" :
+			    "offsets cannot be committed");
 		log_warn("commit failed group=%s err=%s", g->name, kp_err_name(err));
 	} else {
 		g->why[0] = '\0';
@@ -303,12 +407,26 @@ commit_done(void *arg, enum kp_err err)
 	groups_tick_soon(g->gs);
 }
 
+/* What stands beside the offset: what is acknowledged above it, or what a user has put
+ * there, as long as the offset does not move. */
+static struct kp_slice
+part_metadata(const struct part *p, struct sparse_text *ranges)
+{
+	if (p->metadata && !part_changed(p))
+		return kp_slice_str(p->metadata);
+	ranges->n = 0;
+	if (!p->t->g->plain)
+		offers_ranges(&p->offers, ranges);
+	return (struct kp_slice){ (const uint8_t *)ranges->p, ranges->n };
+}
+
 void
 group_commit(struct group *g)
 {
 	struct consumer_commit *x = NULL;
+	struct sparse_text ranges;
 
-	if (g->committing)
+	if (g->committing || !group_usable(g))
 		return;
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		for (struct part *p = t->parts; p; p = p->next) {
@@ -319,11 +437,15 @@ group_commit(struct group *g)
 			if (x == NULL)
 				return;
 			p->committing = offers_commit(&p->offers);
-			consumer_commit_add(x, t->name, p->partition, p->committing);
+			p->committing_changes = p->offers.changes;
+			consumer_commit_add(x, t->name, p->partition, p->committing,
+			    part_metadata(p, &ranges));
 		}
 	g->commit_ms = loop_now_ms(g->gs->env.loop);
-	if (x == NULL)
+	if (x == NULL) {
+		g->why[0] = '\0';	/* what could not be committed is no longer ours */
 		return;
+	}
 	g->committing = true;
 	consumer_commit_send(x);
 	fault_point("C4");

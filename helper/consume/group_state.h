@@ -1,7 +1,9 @@
 /*
  * The state of groups, shared by group.c (life of groups), group_topic.c (their
- * topics and who waits), group_part.c (life of a partition: start, offer, commit,
- * stop) and group_jobs.c (what has to be asked of Kafka). Nobody else includes it.
+ * topics and who waits), group_ack.c (acknowledgements), group_part.c (life of a
+ * partition: start, offer, commit, stop), group_start.c and group_set.c (what has to be
+ * asked of Kafka), group_look.c (what is looked at now and then) and group_trouble.c (why
+ * a topic gives nothing). Nobody else includes it.
  *
  *	groups -> group -> gtopic -> part -> offering
  */
@@ -26,11 +28,13 @@
 #define GROUPS_MAX 256
 #define GROUP_TOPICS_MAX 256
 #define WAITERS_MAX 1024
+#define TROUBLE_MAX 700
 #define GROUPS_CLOSING "the helper is shutting down"
 
 struct group;
 struct gtopic;
 struct group_job;
+struct group_look;
 
 enum part_state {
 	PART_STARTING,			/* claimed; where to start is being asked */
@@ -48,8 +52,12 @@ struct part {
 	struct offering *first, *last;	/* that are out, oldest first */
 	int64_t committed;		/* what Kafka has, as far as we know */
 	int64_t committing;		/* in the commit on its way; -1: not in it */
+	char *metadata;			/* a user's, beside `committed`; or NULL */
+	uint64_t changes;		/* of the offers, as `committed` and `committing` */
+	uint64_t committing_changes;
 	int64_t committed_ms;
 	int64_t stop_ms;		/* when STOPPING began */
+	bool no_leader;			/* when Kafka was last asked */
 };
 
 /* An offer that is out: ties it to the connection that it was made on. */
@@ -59,6 +67,7 @@ struct offering {
 	struct part *part;
 	struct offer *offer;
 	int64_t made_ms;
+	bool pend;			/* delivered is not enough: it is to be acknowledged */
 };
 
 enum topic_state { TOPIC_ASKING, TOPIC_ACTIVE, TOPIC_LEAVING };
@@ -75,12 +84,19 @@ struct gtopic {
 	struct part *turn;		/* the one that was served last */
 	struct op *first, *last;	/* waiting requests, by op->link */
 	size_t n_waiting;
+	struct op *first_ack, *last_ack;	/* acknowledgements that cannot be decided yet */
+	size_t n_acks;
 	int64_t asked_ms;		/* the last request */
 	int64_t grown_ms;		/* when the number of partitions was last asked */
 	int64_t retry_ms;		/* not before, after a failure */
 	struct group_job *start;	/* on its way, or NULL */
 	unsigned holds;			/* offsets are being set: do not start parts */
-	char why[WHY_MAX];		/* of the last failure; empty: none */
+	enum kp_err err;		/* of the last failure */
+	char why[WHY_MAX];		/* likewise; empty: none */
+	struct group_look *look;	/* on its way, or NULL */
+	int64_t looked_ms;		/* when the last one began */
+	int64_t wall_trouble_ms;	/* since when it gives nothing; 0: it works */
+	char trouble[TROUBLE_MAX];
 	struct topics_ask ask;
 	bool ask_out;			/* `ask` is waiting for its answer */
 };
@@ -97,8 +113,13 @@ struct group {
 	bool committing;
 	int64_t commit_ms;		/* the last commit */
 	bool down;			/* no broker answers */
-	struct group_job *probe;
+	bool plain;			/* the brokers do not take our metadata */
+	char unreachable[WHY_MAX];	/* what is said then */
+	bool fenced;			/* brokers refuse its commits: start again */
+	struct group_look *look;	/* that probes whether commits are taken, or NULL */
+	int64_t probe_ms;		/* when the last one began */
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
+	unsigned own_sets;		/* being committed by our consumer, which must stay */
 	char why[WHY_MAX];		/* of the last failed commit; empty: none */
 };
 
@@ -107,6 +128,8 @@ struct groups {
 	struct group *list;
 	size_t n;
 	uint64_t last_offer;
+	unsigned looks;			/* on their way */
+	bool away;			/* the last one found no broker */
 	struct loop_timer tick;
 	bool closing;
 	void (*closed)(void *arg);
@@ -118,6 +141,10 @@ struct groups {
 void group_step(struct group *g);
 /* Runs the tick in the next turn of the loop. */
 void groups_tick_soon(struct groups *gs);
+/* The brokers manage the group: only its own consumer can commit. */
+bool group_is_member(const struct group *g);
+/* False: what is held may be somebody else's by now. */
+bool group_usable(const struct group *g);
 
 /* group_topic.c */
 struct gtopic *topic_find(struct group *g, const char *name);
@@ -125,21 +152,47 @@ struct gtopic *topic_new(struct group *g, struct kp_slice name);
 struct part *part_find(struct gtopic *t, int32_t partition);
 /* The op waits for a message of the topic; at most WAITERS_MAX do. */
 void topic_wait(struct gtopic *t, struct op *op);
+/* Acknowledgements, too. */
 void topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why);
 /* Gives what there is to who waits. */
 void topic_serve(struct gtopic *t);
 /* Asks whether it exists. The answer may come at once, and may free the topic. */
 void topic_ask(struct gtopic *t);
+/* Takes part in dividing so many partitions; more than before: the topic has grown. */
+void topic_join(struct gtopic *t, int32_t partitions);
 /* Gives it up. These may free it: it is gone once its last part is. */
 void topic_leave(struct gtopic *t);
 void topic_step(struct gtopic *t);
 void topic_tick(struct gtopic *t, int64_t now_ms);
 
+/* group_ack.c */
+/* The op, an ACK or a CONSUME with one, acknowledges: it is answered, or waits for its
+ * message, or for the partition to start. */
+void topic_ack(struct gtopic *t, struct op *op);
+/* Decides what can be decided now. */
+void topic_retry_acks(struct gtopic *t);
+void topic_fail_acks(struct gtopic *t, enum kp_err err, const char *why);
+/* group_trouble.c */
+/* Why the topic gives nothing, apart from being empty, and since when; NULL: it works. The
+ * text is valid until the next call. */
+const char *topic_trouble(struct gtopic *t, uint32_t *retry_s);
+
+/* group_look.c */
+/* Asks Kafka about topics that somebody waits for: has each partition a leader, has the
+ * group members that brokers manage? */
+void groups_look(struct groups *gs);
+void topic_forget_look(struct gtopic *t);
+void group_forget_look(struct group *g);
+/* Nothing that is out or unconfirmed can be committed: all parts start again, from what
+ * is committed then. */
+void group_start_again(struct group *g);
+
 /* group_part.c */
 void part_claimed(void *arg, const char *topic, int32_t partition);
 void part_revoke(void *arg, const char *topic, int32_t partition);
 void part_lost(void *arg, const char *topic, int32_t partition);
-void part_start_at(struct part *p, int64_t offset);
+/* Where `o` says, without what its metadata says is acknowledged. */
+void part_start_at(struct part *p, const struct partition_offsets *o);
 /* Withdraws all offers and asks Kafka again where to start. */
 void part_restart(struct part *p);
 /* Withdraws all offers, for good or for now; confirms of them find nothing. */
@@ -148,20 +201,23 @@ void part_withdraw(struct part *p);
 void part_step(struct part *p);
 /* The next message of the part as an offer that is out, or NULL. */
 struct offer *part_next(struct part *p);
+/* Of a part that has a reader. Moves a STOPPING one on later. */
+enum offers_ack part_ack(struct part *p, int64_t offset);
 /* Binds an offer to the connection that it goes out on. */
 struct offering *offering_new(struct part *p, struct offer *f, struct conn *c);
 void offering_end(struct offering *o, bool delivered);
 void group_commit(struct group *g);
 
-/* group_jobs.c */
+/* group_start.c */
 /* Asks where the STARTING parts start, unless that is being done. */
 void topic_start_parts(struct gtopic *t);
-/* Asks Kafka for a sign of life, until one comes. */
-void group_probe(struct group *g);
-/* Runs the sets that nothing stands in the way of any more. */
+/* Partitions were lost: what is being asked for them is of no use any more. */
+void topic_start_is_stale(struct gtopic *t);
+
+/* group_set.c: runs the sets that nothing stands in the way of any more. */
 void group_run_sets(struct group *g);
-/* Before they are freed: the answers of their jobs must not find them. */
+
+/* group_job.c: before it is freed, the answers of its jobs must not find it. */
 void topic_forget_jobs(struct gtopic *t);
-void group_forget_jobs(struct group *g);
 
 #endif

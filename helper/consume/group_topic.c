@@ -53,28 +53,15 @@ waiter_remove(struct gtopic *t, struct op *op)
 	t->n_waiting--;
 }
 
-/* Why the topic gives nothing, apart from being empty; NULL: it works. */
-static const char *
-trouble(struct gtopic *t)
+/* A partition that gives nothing before something is acknowledged; NULL: there is none. */
+static const struct part *
+held_up(const struct gtopic *t)
 {
-	struct group *g = t->g;
-	const char *why;
+	const struct part *p = t->parts;
 
-	if (t->why[0])
-		return t->why;
-	if (t->state != TOPIC_ACTIVE)
-		return "the group is being joined";
-	if (g->down)
-		return "Kafka cannot be reached";
-	if (g->why[0])
-		return g->why;
-	why = g->gs->env.ops->trouble(g->coord, t->name);
-	if (why)
-		return why;
-	for (const struct part *p = t->parts; p; p = p->next)
-		if (p->state == PART_STARTING)
-			return "the offsets of the group are being read";
-	return NULL;
+	while (p && !(p->state == PART_ACTIVE && p->offers.pending && offers_full(&p->offers)))
+		p = p->next;
+	return p;
 }
 
 /* The long poll is over. Empty and broken must not look alike. */
@@ -82,13 +69,18 @@ static void
 waiter_late(struct op *op, enum kp_err err)
 {
 	struct gtopic *t = op->state;
-	const char *why = trouble(t);
+	uint32_t retry_s = 0;
+	const char *why = topic_trouble(t, &retry_s);
+	const struct part *p = held_up(t);
 
 	waiter_remove(t, op);
 	if (err == KP_EGONE)
 		op_end(op);
+	else if (why == NULL && p)
+		op_fail(op, KP_EUNAVAIL, 1, "partition %d waits for %zu acknowledgements",
+		    p->partition, p->offers.pending);
 	else if (why)
-		op_fail(op, KP_EUNAVAIL, 1, "%s", why);
+		op_fail(op, KP_EUNAVAIL, retry_s, "%s", why);
 	else
 		op_fail(op, KP_ENOMSG, 0, "%s", kp_err_text(KP_ENOMSG));
 }
@@ -98,7 +90,9 @@ waiter_late(struct op *op, enum kp_err err)
 static void
 waiter_interrupted(struct op *op, enum kp_err err)
 {
-	if (err == KP_ETIMEDOUT && trouble(op->state)) {
+	uint32_t retry_s;
+
+	if (err == KP_ETIMEDOUT && topic_trouble(op->state, &retry_s)) {
 		op->interrupted = waiter_late;
 		op_extend(op, LATE_MS);
 		return;
@@ -111,6 +105,7 @@ topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why)
 {
 	struct op *op;
 
+	topic_fail_acks(t, err, why);
 	while ((op = waiter_pop(t)) != NULL)
 		op_fail(op, err, 1, "%s", why);
 }
@@ -141,6 +136,7 @@ static void
 offer(struct part *p, struct offer *f, struct op *op)
 {
 	struct offering *o = offering_new(p, f, op->conn);
+	struct msg_consume asked;
 	struct msg_message m;
 
 	if (o == NULL) {
@@ -148,6 +144,10 @@ offer(struct part *p, struct offer *f, struct op *op)
 		op_fail(op, KP_ENOMEM, 1, "%s", kp_err_text(KP_ENOMEM));
 		return;
 	}
+	/* It was read before the op came to wait. */
+	if (msg_consume_decode(op_body(op), &asked) != KP_OK)
+		asked.no_ack = true;
+	o->pend = asked.no_ack || asked.ack;
 	fault_point("C1");
 	m = consumer_message_view(f->message);
 	m.offer = o->hook.id;
@@ -164,6 +164,8 @@ topic_serve(struct gtopic *t)
 	struct offer *f;
 	struct part *p;
 
+	if (t->first == NULL || !group_usable(t->g))
+		return;
 	while (t->first && (p = next_in_turn(t, &f)) != NULL)
 		offer(p, f, waiter_pop(t));
 }
@@ -218,6 +220,7 @@ topic_free(struct gtopic *t)
 	*at = t->next;
 	g->n_topics--;
 	topic_forget_jobs(t);
+	topic_forget_look(t);
 	free(t);
 	group_step(g);
 }
@@ -227,7 +230,7 @@ topic_step(struct gtopic *t)
 {
 	if (t->state != TOPIC_LEAVING || t->parts || t->ask_out || t->start || t->holds)
 		return;
-	if (t->first == NULL) {
+	if (t->first == NULL && t->first_ack == NULL) {
 		topic_free(t);
 		return;
 	}
@@ -248,6 +251,22 @@ topic_leave(struct gtopic *t)
 	topic_step(t);
 }
 
+void
+topic_join(struct gtopic *t, int32_t partitions)
+{
+	struct group *g = t->g;
+
+	log_info("topic joined group=%s topic=%s partitions=%d", g->name, t->name, partitions);
+	if (t->state == TOPIC_ACTIVE && t->n_partitions < t->first_new)
+		t->first_new = t->n_partitions;
+	t->state = TOPIC_ACTIVE;
+	t->n_partitions = partitions;
+	t->why[0] = '\0';
+	t->err = g->gs->env.ops->subscribe(g->coord, t->name, partitions);
+	if (t->err)
+		snprintf(t->why, sizeof(t->why), "%s", kp_err_text(t->err));
+}
+
 /* Kafka's answer to whether the topic exists, and how large it is. */
 static void
 topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const char *why)
@@ -262,19 +281,12 @@ topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 		return;
 	}
 	if (err == KP_OK && (t->state == TOPIC_ASKING || partitions > t->n_partitions)) {
-		log_info("topic joined group=%s topic=%s partitions=%d", g->name, t->name,
-		    partitions);
-		if (t->state == TOPIC_ACTIVE && t->n_partitions < t->first_new)
-			t->first_new = t->n_partitions;
-		t->state = TOPIC_ACTIVE;
-		t->n_partitions = partitions;
-		t->why[0] = '\0';
-		if (g->gs->env.ops->subscribe(g->coord, t->name, partitions) != KP_OK)
-			snprintf(t->why, sizeof(t->why), "%s", kp_err_text(KP_ENOMEM));
+		topic_join(t, partitions);
 	} else if (t->state == TOPIC_ASKING && (err == KP_ENOTFOUND || err == KP_EDENIED)) {
 		topic_fail_waiters(t, err, why);
 		topic_leave(t);
 	} else if (t->state == TOPIC_ASKING) {
+		t->err = err;
 		snprintf(t->why, sizeof(t->why), "%s", why);
 		t->retry_ms = now_ms(g->gs) + RETRY_MS;
 	}
@@ -294,6 +306,10 @@ void
 topic_wait(struct gtopic *t, struct op *op)
 {
 	t->asked_ms = now_ms(t->g->gs);
+	if (t->n_waiting >= WAITERS_MAX) {
+		op_fail(op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
+		return;
+	}
 	op->state = t;
 	op->interrupted = waiter_interrupted;
 	op->link = NULL;
@@ -310,6 +326,16 @@ topic_wait(struct gtopic *t, struct op *op)
 }
 
 static void
+expire(struct part *p, int64_t now)
+{
+	size_t n = offers_expire(&p->offers, now);
+
+	if (n)
+		log_info("not acknowledged in time group=%s topic=%s partition=%d messages=%zu: "
+		    "offered again", p->t->g->name, p->t->name, p->partition, n);
+}
+
+static void
 tick_parts(struct gtopic *t, int64_t now)
 {
 	for (struct part *p = t->parts, *next; p; p = next) {
@@ -321,19 +347,26 @@ tick_parts(struct gtopic *t, int64_t now)
 			    t->g->name, t->name, p->partition);
 			offering_end(p->first, false);
 		}
+		expire(p, now);
 	}
 }
 
 void
 topic_tick(struct gtopic *t, int64_t now)
 {
+	uint32_t retry_s;
+
 	tick_parts(t, now);
 	topic_start_parts(t);
+	topic_retry_acks(t);
 	topic_serve(t);
-	if (t->state != TOPIC_LEAVING && t->first == NULL && now - t->asked_ms > IDLE_MS) {
+	if (t->state != TOPIC_LEAVING && t->first == NULL && t->first_ack == NULL &&
+	    now - t->asked_ms > IDLE_MS) {
 		topic_leave(t);
 		return;
 	}
+	if (t->state != TOPIC_LEAVING)
+		topic_trouble(t, &retry_s);	/* notes since when */
 	if (t->state == TOPIC_ASKING) {
 		if (now >= t->retry_ms)
 			topic_ask(t);

@@ -11,10 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_out.h"
 #include "common/log.h"
+#include "common/wall.h"
 #include "helper/consume/group_zookeeper_state.h"
 
 #define LIMIT_MS 5000			/* for close() */
+#define RETRY_OTHERS_S 5		/* ZooKeeper, or another member, must do something first */
 
 void
 group_path(const struct coordination *c, char path[PATH_CAP], const char *format, ...)
@@ -285,17 +288,36 @@ zookeeper_released(struct coordination *c, const char *topic, int32_t partition)
 		claims_released(t, partition);
 }
 
+/* Since when this host's share is not settled, kept while nothing is wrong with the
+ * session: a rebalance that a lost session goes on with began there. */
 static const char *
 zookeeper_trouble(struct coordination *c, const char *topic)
 {
 	struct ztopic *t = topic_find(c, topic);
-	const char *why = zk_trouble(c->env->zk);
+	const char *why = members_trouble(c);
+	char since[JSON_TIME_MAX];
 
-	if (why == NULL)
-		why = members_trouble(c);
 	if (why == NULL && t)
 		why = claims_trouble(t);
-	return why;
+	if (t && why == NULL)
+		t->wall_unsettled_ms = 0;
+	else if (t && t->wall_unsettled_ms == 0)
+		t->wall_unsettled_ms = wall_time_ms();
+	if (zk_trouble(c->env->zk))
+		return zk_trouble(c->env->zk);
+	if (why == NULL || t == NULL)
+		return why;
+	json_time_text(t->wall_unsettled_ms, since);
+	snprintf(c->text, sizeof(c->text), "rebalancing since %s: %s", since, why);
+	return c->text;
+}
+
+static uint32_t
+zookeeper_retry_s(struct coordination *c, const char *topic)
+{
+	const struct ztopic *t = topic_find(c, topic);
+
+	return !zk_up(c->env->zk) || (t && claims_waiting(t)) ? RETRY_OTHERS_S : 1;
 }
 
 static void
@@ -315,6 +337,8 @@ const struct coordination_ops coordination_zookeeper = {
 	.unsubscribe = zookeeper_unsubscribe,
 	.released = zookeeper_released,
 	.trouble = zookeeper_trouble,
+	.dates_trouble = true,
+	.retry_s = zookeeper_retry_s,
 	.close = zookeeper_close,
 	.consumers = zookeeper_consumers,
 };

@@ -154,12 +154,21 @@ claims_trouble(struct ztopic *t)
 
 		if (!k->wanted || k->state == CLAIM_HELD)
 			continue;
-		snprintf(t->c->text, sizeof(t->c->text), k->state == CLAIM_WAIT ?
+		snprintf(t->text, sizeof(t->text), k->state == CLAIM_WAIT ?
 		    "partition %d has not been released yet by another member of the group" :
 		    "partition %d is being claimed", k->partition);
-		return t->c->text;
+		return t->text;
 	}
 	return NULL;
+}
+
+bool
+claims_waiting(const struct ztopic *t)
+{
+	for (int32_t i = 0; i < t->n_claims; i++)
+		if (t->claims[i]->wanted && t->claims[i]->state == CLAIM_WAIT)
+			return true;
+	return false;
 }
 
 bool

@@ -62,6 +62,8 @@ struct ztopic {
 	int32_t n;			/* partitions to divide */
 	struct claim **claims;
 	int32_t n_claims;		/* at least n */
+	int64_t wall_unsettled_ms;	/* since when our share is not settled; 0: it is */
+	char text[256];			/* claims_trouble() */
 };
 
 struct member {
@@ -155,6 +157,8 @@ void claims_lost(struct coordination *c, bool expired);
 void claims_changed(struct coordination *c, const char *path);
 void claims_released(struct ztopic *t, int32_t partition);
 const char *claims_trouble(struct ztopic *t);
+/* True while we want what somebody else has. */
+bool claims_waiting(const struct ztopic *t);
 bool claims_none(const struct ztopic *t);
 void claims_abandon(struct ztopic *t);
 void claims_free(struct ztopic *t);

@@ -1,6 +1,7 @@
 /*
  * CONSUME: the next message of a topic for a group, in two phases: it is offered
- * in the reply, and counts when CONFIRM comes after the response was written.
+ * in the reply, and counts when CONFIRM comes after the response was written. Or in
+ * three, when it is to be acknowledged after that, by ACK or by the next CONSUME.
  */
 #include <stdlib.h>
 
@@ -22,28 +23,26 @@ topic_known(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 	struct consume *c = (struct consume *)ask;
 	struct op *op = c->op;
 	struct msg_consume m;
+	struct msg_ack ack;
 
 	(void)partitions;
 	if (op->conn == NULL)
 		op_end(op);
 	else if (err)
 		op_fail(op, err, 1, "%s", why);
+	else if (op->type == MSG_ACK && msg_ack_decode(op_body(op), &ack) == KP_OK)
+		groups_ack(c->h->groups, op, &ack);
 	else if (msg_consume_decode(op_body(op), &m) == KP_OK)
 		groups_consume(c->h->groups, op, &m);
 	free(c);
 }
 
-void
-op_consume(struct helper *h, struct op *op)
+static void
+ask_topic(struct helper *h, struct op *op, struct kp_slice topic, struct kp_slice group)
 {
-	struct msg_consume m;
 	struct consume *c;
 
-	if (msg_consume_decode(op_body(op), &m) != KP_OK) {
-		op_fail(op, KP_EBADMSG, 0, "malformed CONSUME");
-		return;
-	}
-	if (!op_names_ok(op, m.topic, &m.group))
+	if (!op_names_ok(op, topic, &group))
 		return;
 	c = calloc(1, sizeof(*c));
 	if (c == NULL) {
@@ -51,7 +50,18 @@ op_consume(struct helper *h, struct op *op)
 		return;
 	}
 	*c = (struct consume){ .ask.done = topic_known, .h = h, .op = op };
-	topics_ask(h->topics, m.topic, &c->ask);
+	topics_ask(h->topics, topic, &c->ask);
+}
+
+void
+op_consume(struct helper *h, struct op *op)
+{
+	struct msg_consume m;
+
+	if (msg_consume_decode(op_body(op), &m) == KP_OK)
+		ask_topic(h, op, m.topic, m.group);
+	else
+		op_fail(op, KP_EBADMSG, 0, "malformed CONSUME");
 }
 
 /* CONFIRM has no reply: when it is lost, the message comes again. */
@@ -71,6 +81,10 @@ op_confirm(struct helper *h, struct op *op)
 void
 op_ack(struct helper *h, struct op *op)
 {
-	(void)h;
-	op_fail(op, KP_ENOTSUP, 0, "explicit acknowledgement is not supported by this version");
+	struct msg_ack m;
+
+	if (msg_ack_decode(op_body(op), &m) == KP_OK)
+		ask_topic(h, op, m.topic, m.group);
+	else
+		op_fail(op, KP_EBADMSG, 0, "malformed ACK");
 }

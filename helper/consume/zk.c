@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_out.h"
 #include "common/log.h"
+#include "common/wall.h"
 #include "helper/consume/zk_private.h"
 
 #define REOPEN_MS 1000		/* pause after an open that failed */
@@ -60,12 +62,29 @@ suspect_fired(void *arg)
 	zk_tell(z, ZK_SUSPECT);
 }
 
+/* While we stood still the session may have ended, and others may have what was ours. A
+ * connection that is there all the same is taken as a new one: everything is looked at. */
+static void
+paused(void *arg, int64_t ms)
+{
+	struct zk *z = arg;
+
+	log_warn("zk this process stood still for_ms=%" PRId64 ": nothing that was held is trusted",
+	    ms);
+	zk_tell(z, ZK_SUSPECT);
+	if (!z->up)
+		return;
+	zk_tell(z, ZK_DOWN);
+	zk_tell(z, ZK_UP);
+}
+
 static void
 announce_up(struct zk *z)
 {
 	z->up = true;
 	loop_timer_end(&z->suspect);
 	zk_session_cause_clear();
+	loop_on_pause(z->loop, z->s->timeout_ms / 3, paused, z);
 	log_info("zk up session=0x%" PRIx64 " timeout_ms=%d", (uint64_t)z->session,
 	    z->s->timeout_ms);
 	zk_abandon_retry(z);
@@ -138,8 +157,13 @@ zk_went_down(struct zk *z, struct session *s)
 	z->connected = z->up = false;
 	z->down_since_ms = loop_now_ms(z->loop);
 	log_warn("zk down session=0x%" PRIx64 ": %s", (uint64_t)z->session, zk_session_cause());
-	/* The library notices a silent server after 2/3 of the time-out: 1/3 is left. */
-	loop_timer_set(z->loop, &z->suspect, s->timeout_ms / 3, 0, suspect_fired, z);
+	/*
+	 * Claims are held until 2/3 of the time-out have passed since the last word of a server.
+	 * After so long the library gives up a silent one; a connection that broke has had
+	 * its last ping 1/3 ago at most.
+	 */
+	loop_timer_set(z->loop, &z->suspect, zk_session_was_silent() ? 0 : s->timeout_ms / 3, 0,
+	    suspect_fired, z);
 	if (told)
 		zk_tell(z, ZK_DOWN);
 }
@@ -151,6 +175,7 @@ zk_went_down(struct zk *z, struct session *s)
 static void
 zk_free(struct zk *z)
 {
+	loop_on_pause(z->loop, 0, NULL, NULL);
 	loop_timer_end(&z->timer);
 	loop_timer_end(&z->suspect);
 	loop_timer_end(&z->limit);
@@ -285,6 +310,17 @@ zk_session_count(const struct zk *z)
 	return z->sessions;
 }
 
+static void
+put_down(struct zk *z)
+{
+	int64_t down_ms = loop_now_ms(z->loop) - z->down_since_ms;
+	char since[JSON_TIME_MAX];
+
+	json_time_text(wall_time_ms() - down_ms, since);
+	snprintf(z->trouble, sizeof(z->trouble), "no connection to ZooKeeper at %s since %s (%s)",
+	    z->hosts, since, zk_session_cause());
+}
+
 const char *
 zk_trouble(struct zk *z)
 {
@@ -295,9 +331,7 @@ zk_trouble(struct zk *z)
 		    "ZooKeeper does not let us use the chroot %s: %s", z->chroot,
 		    z->chroot_err ? kp_err_text(z->chroot_err) : "still being looked up");
 	else
-		snprintf(z->trouble, sizeof(z->trouble),
-		    "no connection to ZooKeeper at %s for %" PRId64 " s (%s)", z->hosts,
-		    (loop_now_ms(z->loop) - z->down_since_ms) / 1000, zk_session_cause());
+		put_down(z);
 	return z->trouble;
 }
 

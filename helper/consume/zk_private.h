@@ -88,6 +88,8 @@ void zk_session_close(struct zk *z);
 void zk_session_unref(struct session *s);
 /* Why there is no connection, in words. */
 const char *zk_session_cause(void);
+/* True when it was given up because the server said nothing for 2/3 of the time-out. */
+bool zk_session_was_silent(void);
 void zk_session_cause_clear(void);
 
 /* zk.c */

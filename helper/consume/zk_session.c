@@ -25,6 +25,7 @@ struct news {
 
 /* errno of the library's latest connection error; its log is the only place that tells. */
 static atomic_int last_errno;
+static atomic_int last_code;
 
 void
 zk_session_unref(struct session *s)
@@ -37,8 +38,10 @@ zk_session_unref(struct session *s)
 static void
 library_log(const char *message)
 {
-	const char *e = strstr(message, "errno=");
+	const char *e = strstr(message, "errno="), *code = strstr(message, "retcode=");
 
+	if (code)
+		atomic_store(&last_code, (int)strtol(code + 8, NULL, 10));
 	if (e)
 		atomic_store(&last_errno, (int)strtol(e + 6, NULL, 10));
 	log_debug("zk library: %s", message);
@@ -54,10 +57,17 @@ zk_session_cause(void)
 	return e ? strerror(e) : "no answer";
 }
 
+bool
+zk_session_was_silent(void)
+{
+	return atomic_load(&last_code) == ZOPERATIONTIMEOUT;
+}
+
 void
 zk_session_cause_clear(void)
 {
 	atomic_store(&last_errno, 0);
+	atomic_store(&last_code, 0);
 }
 
 static void

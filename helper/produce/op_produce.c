@@ -19,6 +19,9 @@
 /* librdkafka looks at its time-outs once a second: its report comes within that. */
 #define REPORT_LATE_MS 700
 
+/* What follows is kafka_cause(). */
+#define LATEST "; the latest failure: "
+
 /* While it is asked whether the topic exists. */
 struct produce {
 	struct topics_ask ask;		/* first */
@@ -40,13 +43,26 @@ struct sync_send {
 /* ---- sync ---- */
 
 static void
-fail_sync(struct op *op, const struct delivery *d)
+fail_unreachable(struct helper *h, struct op *op)
 {
+	char cause[KAFKA_CAUSE_MAX];
+	bool known = kafka_cause(h->kafka, cause, sizeof(cause));
+
+	op_fail(op, KP_ETIMEDOUT, 0, "Kafka cannot be reached; nothing was sent%s%s",
+	    known ? LATEST : "", cause);
+}
+
+static void
+fail_sync(struct helper *h, struct op *op, const struct delivery *d)
+{
+	char cause[KAFKA_CAUSE_MAX];
+	bool known = kafka_cause(h->kafka, cause, sizeof(cause));
 	const char *maybe = d->maybe_kept ? "; a copy was on its way, so Kafka may have it" :
 	    "; nothing was sent";
 
 	if (d->err == KP_ETIMEDOUT || d->err == KP_EUNAVAIL)
-		op_fail(op, KP_ETIMEDOUT, 0, "Kafka did not take the message in time%s", maybe);
+		op_fail(op, KP_ETIMEDOUT, 0, "Kafka did not take the message in time%s%s%s",
+		    maybe, known ? LATEST : "", cause);
 	else if (d->err == KP_ENOTFOUND)
 		op_fail(op, d->err, 0, "Unknown topic");
 	else
@@ -74,7 +90,7 @@ op_produce_delivered(void *arg, void *opaque, const struct delivery *d)
 	if (d->err == KP_ENOTFOUND)
 		topics_forget(s->h->topics, kp_slice_str(s->topic));
 	if (s->op && d->err) {
-		fail_sync(s->op, d);
+		fail_sync(s->h, s->op, d);
 	} else if (s->op) {
 		msg_produced_encode(op_reply_begin(s->op, MSG_PRODUCED), &r);
 		op_reply_send(s->op);
@@ -97,7 +113,7 @@ sync_late(struct op *op, enum kp_err why)
 		return;
 	}
 	s->op = NULL;
-	fail_sync(op, &unknown);
+	fail_sync(s->h, op, &unknown);
 }
 
 static void
@@ -129,12 +145,6 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 
 /* ---- both ---- */
 
-static void
-fail_unreachable(struct op *op)
-{
-	op_fail(op, KP_ETIMEDOUT, 0, "Kafka cannot be reached; nothing was sent");
-}
-
 /* Kafka could not be asked in time: sync has failed, async is kept all the same. */
 static void
 ask_late(struct op *op, enum kp_err why)
@@ -146,7 +156,7 @@ ask_late(struct op *op, enum kp_err why)
 	if (why != KP_ETIMEDOUT) {
 		op_end(op);
 	} else if (p->m.sync) {
-		fail_unreachable(op);
+		fail_unreachable(p->h, op);
 	} else {
 		op_extend(op, REPORT_LATE_MS);
 		sender_accept(p->h->sender, op, &p->m);
@@ -170,7 +180,7 @@ topic_known(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 	else if (!p->m.sync)
 		sender_accept(p->h->sender, op, &p->m);
 	else if (err)
-		fail_unreachable(op);
+		fail_unreachable(p->h, op);
 	else
 		send_sync(p->h, op, &p->m);
 	free(p);

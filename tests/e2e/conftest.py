@@ -11,20 +11,21 @@ import pytest
 
 import procs
 from gateway import Gateway, Helper
-from kafka import KafkaKraft, KafkaWithZookeeper
+from kafka import Kafka082, Kafka090, KafkaKraft, KafkaWithZookeeper
 from stand import Stand
 
 logging.getLogger("kazoo").setLevel(logging.CRITICAL)
 
 # A file's tests share brokers and gateways, so they stay in one worker; those of several long files and
 # parameters are spread. The longest go first.
-ORDER = ["test_long", "test_kills", "test_durability", "test_process_faults", "test_consumer_faults", "test_groups",
-         "test_contract", "test_webservers", "test_launcher", "test_bad_input", "test_network", "test_operator",
+ORDER = ["test_long", "test_kills", "test_durability", "test_process_faults", "test_consumer_faults", "test_kafka_churn",
+         "test_kafka_groups", "test_groups", "test_trouble", "test_churn",
+         "test_contract", "test_acks", "test_webservers", "test_launcher", "test_bad_input", "test_network", "test_operator",
          "test_longpoll"]
 
 
-def broker_fixture(kind):
-    @pytest.fixture(scope="session")
+def broker_fixture(kind, scope="session"):
+    @pytest.fixture(scope=scope)
     def fixture():
         broker = kind()
         broker.start()
@@ -36,6 +37,8 @@ def broker_fixture(kind):
 
 kafka_zk = broker_fixture(KafkaWithZookeeper)
 kafka_kraft = broker_fixture(KafkaKraft)
+kafka_082 = broker_fixture(Kafka082, "module")
+kafka_090 = broker_fixture(Kafka090, "module")
 
 
 def maker(kind):

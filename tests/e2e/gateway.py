@@ -43,9 +43,9 @@ def broker_options(broker, coordination=None):
     if broker is None:
         return {"kafkaPeers": "embedded"}
     if broker.zk_peers is None:
-        return {"kafkaPeers": broker.peers, "coordination": coordination or "local"}
+        return {"kafkaPeers": broker.peers, "coordination": coordination or "local", **broker.options}
     return {"kafkaPeers": broker.peers, "zookeeperPeers": broker.zk_peers,
-            "coordination": coordination or "zookeeper"}
+            "coordination": coordination or "zookeeper", **broker.options}
 
 
 class Sanitizers:

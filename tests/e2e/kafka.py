@@ -1,9 +1,10 @@
 """Real ZooKeeper and real Kafka from the jars in the cache, and what tests ask of them.
 
-Kafka 3.9.1 runs with ZooKeeper under a chroot and does not create topics on its own; Kafka 4.1.0 runs as
-KRaft and does. Each keeps its port and its data over stop and start.
+Kafka 3.9.1, and the old 0.8.2.2 and 0.9.0.1, run with ZooKeeper under a chroot and do not create topics on their
+own; Kafka 4.1.0 runs as KRaft and does. Each keeps its port and its data over stop and start.
 """
 
+import json
 import os
 import re
 import signal
@@ -62,6 +63,7 @@ class Java:
 
     name = version = main = None
     port = None
+    flags = []  # of the Java machine
 
     def __init__(self):
         self.jars = need_jars(self.version)
@@ -74,7 +76,7 @@ class Java:
         self.await_ready()
 
     def launch(self):
-        self.proc = Proc(self.name, [*JAVA, "-cp", self.jars, self.main, self.config], self.folder)
+        self.proc = Proc(self.name, [*JAVA, *self.flags, "-cp", self.jars, self.main, self.config], self.folder)
 
     def await_ready(self):
         self.proc.wait_ready(self.ready, 60, "ready to serve")
@@ -117,6 +119,29 @@ class Zookeeper(Java):
             return False
 
 
+class Ensemble:
+    """Three ZooKeepers that are one; it serves while two of them do."""
+
+    def __init__(self):
+        self.servers = [Zookeeper() for _ in range(3)]
+        lines = [f"server.{n}=127.0.0.1:{free_port()}:{free_port()}\n" for n in (1, 2, 3)]
+        for n, server in enumerate(self.servers, 1):
+            (server.folder / "data").mkdir()
+            (server.folder / "data" / "myid").write_text(str(n))
+            server.config.write_text(server.config.read_text() + "initLimit=20\nsyncLimit=10\n" + "".join(lines))
+        self.peers = ",".join(f"127.0.0.1:{s.port}" for s in self.servers)
+
+    def start(self):
+        for server in self.servers:
+            server.launch()
+        for server in self.servers:
+            server.await_ready()
+
+    def stop(self):
+        for server in self.servers:
+            server.stop()
+
+
 class Broker(Java):
     """One broker, and kcat and an admin client to look at it from outside."""
 
@@ -125,6 +150,8 @@ class Broker(Java):
     started = None  # what it logs at last
     zk_peers = None
     replicas = 1  # of the topics that tests make
+    client = {}  # what librdkafka must be told to talk to it
+    options = {}  # and a gateway
 
     def __init__(self):
         super().__init__()
@@ -147,7 +174,7 @@ class Broker(Java):
 
     def admin(self):
         if self._admin is None:
-            self._admin = AdminClient({"bootstrap.servers": self.peers, "log_level": 0})
+            self._admin = AdminClient({"bootstrap.servers": self.peers, "log_level": 0, **self.client})
         return self._admin
 
     def create_topic(self, name, partitions=4, **config):
@@ -179,7 +206,7 @@ class Broker(Java):
     def committed(self, group, topic, partitions):
         """{partition: offset} as Kafka has it, -1001 where nothing was ever stored; None when it cannot say."""
         reader = Consumer({"bootstrap.servers": self.peers, "group.id": group, "enable.auto.commit": False,
-                           "log_level": 0})
+                           "log_level": 0, **self.client})
         try:
             reply = reader.committed([TopicPartition(topic, p) for p in range(partitions)], timeout=10)
         except KafkaException:
@@ -189,7 +216,8 @@ class Broker(Java):
         return {tp.partition: tp.offset for tp in reply}
 
     def kcat(self, *args, stdin=b"", check=True, text=True):
-        run = subprocess.run(["kcat", "-q", "-b", self.peers, *map(str, args)], input=stdin,
+        told = [word for name, value in self.client.items() for word in ("-X", f"{name}={value}")]
+        run = subprocess.run(["kcat", "-q", "-b", self.peers, *told, *map(str, args)], input=stdin,
                              capture_output=True, timeout=120)
         assert not check or run.returncode == 0, run.stderr.decode()
         return run.stdout.decode(errors="replace") if text else run.stdout
@@ -288,6 +316,52 @@ class KafkaWithZookeeper(Broker):
                 raise
             found = {p: m for p, m in found.items() if self.zk().exists(f"{base}/{p}")}
         return found
+
+
+class OldKafka(KafkaWithZookeeper):
+    """What is older than 0.10: it cannot be asked for its version, and has no requests to make topics."""
+
+    started = r"\[Kafka Server 0\], started"
+
+    def __init__(self):
+        super().__init__()
+        log = self.folder / "log4j.properties"
+        log.write_text("log4j.rootLogger=WARN, out\nlog4j.logger.kafka.server.KafkaServer=INFO\n"
+                       "log4j.appender.out=org.apache.log4j.ConsoleAppender\n"
+                       "log4j.appender.out.layout=org.apache.log4j.PatternLayout\n"
+                       "log4j.appender.out.layout.ConversionPattern=%d %p %m%n\n")
+        self.flags = [f"-Dlog4j.configuration=file:{log}"]
+        self.client = {"api.version.request": "false", "broker.version.fallback": self.version}
+        self.options = {"kafkaVersion": self.version}
+        self.config.write_text(self.config.read_text() + f"port={self.port}\nhost.name=127.0.0.1\n")
+
+    def ready(self):
+        """Its metadata lists no broker before the first topic is there."""
+        return re.search(self.started, self.proc.output())
+
+    def warm_up(self):
+        self.create_topic("warm-up")
+        super().warm_up()
+
+    def create_topic(self, name, partitions=4, **config):
+        """As its command does it: by nodes of ZooKeeper."""
+        config = {key.replace("_", "."): str(value) for key, value in config.items()}
+        self.make_node(f"/config/topics/{name}", {"version": 1, "config": config})
+        self.make_node(f"/brokers/topics/{name}", {"version": 1, "partitions": {str(p): [0] for p in range(partitions)}})
+        self.made.append((name, partitions))
+        self.await_leaders(self.made[-1:])
+        return name
+
+    def make_node(self, path, value):
+        self.zk().create(path, json.dumps(value).encode(), makepath=True)
+
+
+class Kafka082(OldKafka):
+    version = "0.8.2.2"
+
+
+class Kafka090(OldKafka):
+    version = "0.9.0.1"
 
 
 class KafkaKraft(Broker):

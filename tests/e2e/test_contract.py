@@ -1,5 +1,6 @@
 """The whole HTTP contract through the launcher, over TCP and over the Unix socket: on Kafka 3.9.1 with
-ZooKeeper, whose broker creates no topics, and on Kafka 4.1.0 with local coordination, whose broker does."""
+ZooKeeper, whose broker creates no topics, and on Kafka 4.1.0 with local coordination, whose broker does. In the
+long run on both with groups that the brokers manage, and on Kafka 0.8.2.2 and 0.9.0.1, too."""
 
 import json
 import re
@@ -10,18 +11,25 @@ from collections import Counter
 import pytest
 
 from gateway import stopwatch
-from kafka import KafkaKraft
-from procs import wait_for
+from kafka import KafkaKraft, KafkaWithZookeeper
+from procs import rounds, wait_for
 from web import FORM, TEXT, messages, offsets
 
 LIMIT = 1_000_000
 UNKNOWN = (404, "Unknown topic")
 
 
-@pytest.fixture(scope="module", params=["zookeeper", "kraft"])
+SHORT = {"zookeeper": ("kafka_zk", None), "kraft": ("kafka_kraft", None)}
+LONG = {"zookeeper-kafka": ("kafka_zk", "kafka"), "kraft-kafka": ("kafka_kraft", "kafka")}
+OLD = {"0.8.2.2": ("kafka_082", None), "0.9.0.1": ("kafka_090", None)}
+STANDS = {**SHORT, **LONG, **OLD}
+not_on_old = pytest.mark.only(*SHORT, *LONG)
+
+
+@pytest.fixture(scope="module", params=rounds(list(SHORT), list(STANDS)))
 def stand(request, shared_gateway):
-    broker = request.getfixturevalue({"zookeeper": "kafka_zk", "kraft": "kafka_kraft"}[request.param])
-    return shared_gateway(broker)
+    kind, coordination = STANDS[request.param]
+    return shared_gateway(request.getfixturevalue(kind), coordination=coordination)
 
 
 @pytest.fixture
@@ -72,7 +80,8 @@ def test_async_reply_is_empty_and_the_message_arrives(site, broker, topic):
     assert (m.key, m.value) == (None, b"hello")
 
 
-@pytest.mark.parametrize("value", [b"", b"\n", bytes(range(256)), b"\x00", b'{"a": "\xff"}', b"x" * LIMIT],
+@pytest.mark.parametrize("value", [b"", b"\n", bytes(range(256)), b"\x00", b'{"a": "\xff"}',
+                                   pytest.param(b"x" * LIMIT, marks=not_on_old)],
                          ids=["empty", "newline", "all bytes", "NUL", "broken UTF-8", "at the limit"])
 def test_value_is_kept_byte_for_byte(site, broker, topic, value):
     assert site.produce(topic, value, sync=True).status == 200
@@ -138,7 +147,7 @@ def test_form_without_msg_says_what_to_do(site, broker, topic):
     assert broker.read_all(topic) == []
 
 
-@pytest.mark.parametrize("size", [0, 1, 70_000, LIMIT])
+@pytest.mark.parametrize("size", [0, 1, 70_000, pytest.param(LIMIT, marks=not_on_old)])
 def test_chunked_body(site, broker, topic, size):
     chunked = {"Transfer-Encoding": "chunked"}
     assert site.post(messages(topic), b"c" * size, "sync", headers=chunked).status == 200
@@ -318,7 +327,7 @@ def test_consumed_messages_are_committed(site, broker, topic, name):
     assert site.offsets(topic, name)[2]["offset"] == 3
 
 
-@pytest.mark.only("zookeeper")  # the other broker creates it
+@pytest.mark.only("zookeeper", "zookeeper-kafka", *OLD)  # the other broker creates it
 def test_consume_of_an_unknown_topic_does_not_block_the_group(site, topic, name):
     assert site.produce(topic, b"v", sync=True).status == 200
     reply = site.consume(f"{name}-unknown", name)
@@ -402,7 +411,7 @@ def test_offsets_change_all_or_nothing(site, any_topic, name):
     assert site.get(offsets(any_topic), {"group": name}).body == before
 
 
-@pytest.mark.only("zookeeper")
+@pytest.mark.only("zookeeper", "zookeeper-kafka", *OLD)
 def test_offsets_of_an_unknown_topic(site, broker, name):
     for reply in (site.get(offsets(name), {"group": "g"}),
                   site.post(offsets(name), f"[{GOOD}]".encode(), {"group": "g"})):
@@ -419,6 +428,7 @@ def test_offsets_set_on_a_live_group_take_effect_at_once(site, broker, topic, na
         assert site.consume(topic, name).message[:2] == (1, offset)
 
 
+@not_on_old  # they have no request to delete records
 @pytest.mark.parametrize("offset, next_seen", [(0, 4), (1000, None)], ids=["before the oldest", "past the newest"])
 def test_offset_out_of_range_resumes_at_the_nearest(site, broker, topic, name, offset, next_seen):
     from confluent_kafka import TopicPartition
@@ -440,7 +450,7 @@ def test_offset_out_of_range_resumes_at_the_nearest(site, broker, topic, name, o
 MEMBER = r"pixy_[^\s\"]+_\d+_\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
-@pytest.mark.only("zookeeper")
+@pytest.mark.only("zookeeper", *OLD)
 def test_consumers_of_a_group(site, broker, topic, name):
     site.produce(topic, b"v", sync=True)
     site.consume_all(topic, from_start(site, topic, name), 1)
@@ -452,7 +462,7 @@ def test_consumers_of_a_group(site, broker, topic, name):
     assert set(broker.owners(name, topic).values()) == set(site.consumers(topic, name).json[name])
 
 
-@pytest.mark.only("zookeeper")
+@pytest.mark.only("zookeeper", *OLD)
 def test_consumers_of_several_groups(site, topic, name):
     groups = [f"{name}-b", f"{name}-a"]
     site.produce(topic, b"v", sync=True)
@@ -462,7 +472,7 @@ def test_consumers_of_several_groups(site, topic, name):
     assert list(found) == sorted(groups)
 
 
-@pytest.mark.only("zookeeper")
+@pytest.mark.only("zookeeper", *LONG, *OLD)
 def test_no_consumers(site, topic, name):
     assert (site.consumers(topic).status, site.consumers(topic).body) == (200, b"{}")
     reply = site.consumers(topic, name)
@@ -477,11 +487,24 @@ def test_consumers_of_local_coordination(site, topic, name):
     assert re.fullmatch(MEMBER, member) and partitions == [0, 1, 2, 3]
 
 
+@pytest.mark.only("zookeeper-kafka", "kraft-kafka")
+def test_consumers_of_groups_of_the_brokers(site, broker, topic, name):
+    reply = site.consumers(topic, name)
+    assert (reply.status, reply.error) == (400, "either group or topic is incorrect")
+    site.produce(topic, b"v", sync=True)
+    site.consume_all(topic, from_start(site, topic, name), 1)
+    (member, partitions), = site.consumers(topic, name).json[name].items()
+    assert re.fullmatch(MEMBER, member) and partitions == [0, 1, 2, 3]
+    assert site.consumers(topic).json == site.consumers(topic, name).json
+    if broker.zk_peers:
+        assert not broker.owners(name, topic)
+
+
 # A cluster that no group has ever used: Kafka makes the topic of their offsets while the request waits.
 
-@pytest.fixture
-def fresh():
-    broker = KafkaKraft()
+@pytest.fixture(params=[KafkaKraft, KafkaWithZookeeper])
+def fresh(request):
+    broker = request.param()
     broker.start()
     yield broker
     broker.end()

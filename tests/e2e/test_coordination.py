@@ -1,12 +1,14 @@
 """Groups divided through a real ZooKeeper, without Kafka: zkdrive takes part and prints what it is told."""
 
 import itertools
+import json
 import re
 import signal
 import socket
 import struct
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from kazoo.client import KazooClient
@@ -14,7 +16,7 @@ from kazoo.exceptions import NoNodeError
 
 from gateway import TREE, Sanitizers, binary
 from kafka import Zookeeper
-from procs import Proc, new_folder, wait_for
+from procs import Proc, new_folder, rounds, wait_for
 
 SESSION_TIMEOUT = 15
 # A server that is just starting may take a connection and never answer on it; a client waits for ten seconds.
@@ -178,6 +180,11 @@ def password(session):
     return out
 
 
+def all_stopped(pid):
+    states = [t.read_text().rpartition(")")[2].split()[0] for t in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
+
+
 def expire(zookeeper, zk, member):
     """Ends the member's session on the server, as if its time had run out while it was stopped."""
     session = zk.get(registration(zk, member))[1].ephemeralOwner
@@ -185,6 +192,7 @@ def expire(zookeeper, zk, member):
     close = struct.pack(">ii", 1, -11)
     # Awake, it would be back within a millisecond and take its session back.
     member.proc.signal(signal.SIGSTOP)
+    wait_for(lambda: all_stopped(member.proc.pid), 5, "all its threads stand still", every=0.001)
     with socket.create_connection(("127.0.0.1", zookeeper.port)) as s:
         s.sendall(b"".join(struct.pack(">i", len(m)) + m for m in (connect, close)))
         while s.recv(4096):
@@ -270,10 +278,12 @@ def test_nothing_is_taken_before_it_is_released(zk, join):
     expect(zk, [a, b], [5, 5], 1)
 
 
+@pytest.mark.timeout(rounds(180, 3000))
 def test_expired_session_is_replaced(zookeeper, zk, join):
     a, b = join(), join()
     expect(zk, [a, b], [5, 5], 5)
-    for number in range(1, 4):
+    last = rounds(3, 200)
+    for number in range(1, last + 1):
         expire(zookeeper, zk, a)
         began = time.monotonic()
         wait_for(lambda: (registration(zk, a) or "").endswith(f".{number}"), 5, "registered again", every=0.01)
@@ -282,13 +292,17 @@ def test_expired_session_is_replaced(zookeeper, zk, join):
         assert took < 2
         assert len(a.lines(f"lost {TOPIC} .*")) >= 5 * number
         expect(zk, [a, b], [5, 5], 5)
-    assert sorted(owners(zk, a.group)) == sorted([f"{a.id}.3", b.id])
+        ours = zk.get(registration(zk, a))[1].ephemeralOwner
+        for p in range(5):
+            assert zk.get(f"/consumers/{a.group}/owners/{TOPIC}/{p}")[1].ephemeralOwner == ours
+    assert sorted(owners(zk, a.group)) == sorted([f"{a.id}.{last}", b.id])
 
 
+@pytest.mark.timeout(rounds(180, 3000))
 def test_parents_deleted_under_it(zk, join):
     a, b = join(), join()
     expect(zk, [a, b], [5, 5], 5)
-    for _ in range(5):
+    for _ in range(rounds(5, 1000)):
         delete_tree(zk, f"/consumers/{a.group}")
         wait_for(lambda: registration(zk, a) and registration(zk, b), 5, "both are registered again")
         expect(zk, [a, b], [5, 5], 5)
@@ -323,6 +337,108 @@ def test_members_that_write_nonsense(zk, join, name):
     wait_for(lambda: a.held() == [5, 6, 7, 8, 9], 3, "a good one counts")
     zk.set(f"/consumers/{name}/ids/a9", b'{"subscription":{}}')
     wait_for(lambda: a.held() == list(range(10)), 3, "a change in place is noticed")
+
+
+def test_members_that_write_hostile_things(zk, join, name):
+    """What makes no sense takes part in nothing; what does counts, whatever else it says."""
+    def says(count, **more):
+        return json.dumps({"subscription": {TOPIC: count}, **more}).encode()
+
+    a = join(name="mm")
+    expect(zk, [a], [10], 3)
+    bad = [says(0), says(-1), says(1 << 31), says(1 << 63), says(1.5), says("1"), says(None), says([1]), says(1001),
+           says(1)[:-1], b"[" + says(1) + b"]", json.dumps({"subscription": [TOPIC]}).encode(),
+           b'{"subscription":{"t' + b"x" * 900_000 + b'":1}}', b'{"a":' * 50_000, b"\0" * 1000, "{“}".encode()]
+    for i, data in enumerate(bad):
+        zk.create(f"/consumers/{name}/ids/a{i}", data, ephemeral=True)
+    zk.create(f"/consumers/{name}/ids/b-é-漢字-\u202e", says(0), ephemeral=True)
+    zk.create(f"/consumers/{name}/ids/b" + "x" * 400, says(0), ephemeral=True)
+    zk.ensure_path(f"/consumers/{name}/ids/c/below/it")
+    time.sleep(1)  # nothing is to happen
+    expect(zk, [a], [10], 3)
+    good = [says(1, timestamp=1e300), says(1, timestamp=None, version="x"), says(1, unknown={"deep": [1]})]
+    for i, data in enumerate(good):
+        zk.create(f"/consumers/{name}/ids/é{i}", data, ephemeral=True)  # behind us: é is above all of ASCII
+    wait_for(lambda: a.held() == [0, 1, 2], 3, "three more members")
+    for i in range(len(good)):
+        zk.delete(f"/consumers/{name}/ids/é{i}")
+    expect(zk, [a], [10], 3)
+    for pattern in ("white_list", "black_list"):
+        zk.create(f"/consumers/{name}/ids/zz", json.dumps(
+            {"pattern": pattern, "subscription": {"(((": 1}, "timestamp": "1443133276000"}).encode(), ephemeral=True)
+        wait_for(lambda: a.held() == [0, 1, 2, 3, 4], 3, "a pattern counts as a subscriber")
+        zk.delete(f"/consumers/{name}/ids/zz")
+        expect(zk, [a], [10], 3)
+
+
+def test_a_java_member_counts_by_threads(zk, join, name):
+    """And gets what is its own before it gives up, which is 6 s after it has come."""
+    a, b = join(name="m1"), join(name="m2")
+    expect(zk, [a, b], [5, 5], 5)
+    java = f"{name}_host-1443133276000-0badcafe"  # before m1
+    java = f"a{java}"
+    began = time.monotonic()
+    zk.create(f"/consumers/{name}/ids/{java}", json.dumps(
+        {"version": 1, "subscription": {TOPIC: 3}, "pattern": "static", "timestamp": "1443133276000"}).encode(),
+        ephemeral=True)
+    # Five takers: three threads, then m1, m2.
+    wait_for(lambda: (a.held(), b.held()) == ([6, 7], [8, 9]), 5, "room for three threads", every=0.01)
+    for p in range(6):
+        wait_for(lambda p=p: not zk.exists(f"/consumers/{name}/owners/{TOPIC}/{p}"), 2, "released", every=0.01)
+        zk.create(f"/consumers/{name}/owners/{TOPIC}/{p}", f"{java}-{p // 2}".encode(), ephemeral=True)
+    took = time.monotonic() - began
+    print(f"given up after {took:.2f} s")
+    assert took < 3
+    assert a.settled() and b.settled()
+    for p in range(6):
+        zk.delete(f"/consumers/{name}/owners/{TOPIC}/{p}")
+    zk.delete(f"/consumers/{name}/ids/{java}")
+    expect(zk, [a, b], [5, 5], 5)
+
+
+def test_standing_still_for_a_moment(zk, join):
+    """Longer than a third of the session's time: nothing that was held is trusted, until it was looked at."""
+    a = join()
+    expect(zk, [a], [10], 3)
+    session = zk.get(registration(zk, a))[1].ephemeralOwner
+    a.proc.signal(signal.SIGSTOP)
+    time.sleep(SESSION_TIMEOUT / 3 + 1.5)
+    assert len(owners(zk, a.group)[a.id]) == 10, "its session goes on"
+    a.proc.signal(signal.SIGCONT)
+    wait_for(lambda: len(a.lines(f"lost {TOPIC} .*")) == 10, 2, "it trusts nothing", every=0.01)
+    expect(zk, [a], [10], 5)
+    assert zk.get(registration(zk, a))[1].ephemeralOwner == session
+
+
+def test_standing_still_for_longer_than_the_session(zk, join):
+    a, b = join(), join()
+    expect(zk, [a, b], [5, 5], 5)
+    a.tell("hold")  # what it would answer to a revoke, it must not be asked
+    a.proc.signal(signal.SIGSTOP)
+    try:
+        wait_for(lambda: b.held() == list(range(10)), SESSION_TIMEOUT + 5, "the other one has all")
+    finally:
+        a.proc.signal(signal.SIGCONT)
+    wait_for(lambda: len(a.lines(f"lost {TOPIC} .*")) == 5 and a.held() == [], 3, "it has lost its own", every=0.01)
+    expect(zk, [a, b], [5, 5], 10)
+    assert registration(zk, a).endswith(".1") and not a.lines("revoke .*")
+
+
+def test_server_that_says_nothing(zookeeper, zk, join):
+    """Claims are given up when 2/3 of the session's time are over, before the server lets others have them."""
+    a = join()
+    expect(zk, [a], [10], 3)
+    zookeeper.pause()
+    began = time.monotonic()
+    try:
+        wait_for(lambda: a.held() == [], SESSION_TIMEOUT, "it no longer trusts its claims", every=0.01)
+        took = time.monotonic() - began
+    finally:
+        zookeeper.resume()
+    print(f"given up after {took:.2f} s")
+    assert SESSION_TIMEOUT / 3 - 1 < took < SESSION_TIMEOUT * 2 / 3 + 1
+    wait_for(lambda: zk.connected, 30, "we are connected ourselves")
+    expect(zk, [a], [10], SESSION_TIMEOUT + RECONNECT)
 
 
 def test_a_strangers_claim_is_waited_for(zk, join, name):

@@ -3,8 +3,10 @@
 import json
 import threading
 import time
+from collections import Counter
 
 import pytest
+from confluent_kafka.admin import NewPartitions
 
 from procs import wait_for
 from web import TEXT, Workers, messages, offsets
@@ -110,6 +112,23 @@ def test_offsets_of_a_group_on_another_host(gateway, client, broker, topic, name
     reply = b.tcp.post(offsets(topic), rows, {"group": name})
     assert reply.status == 409 and member in reply.error
     assert a.tcp.post(offsets(topic), rows, {"group": name}).status == 200
+
+
+@pytest.mark.timeout(200)
+def test_partitions_that_are_added(gateway, client, broker, name, note):
+    """Two hosts share them, too, and the first message of each is seen."""
+    topic = broker.create_topic(name, 4)
+    clients = [client(gateway(broker), topic, name) for _ in range(2)]
+    wait_for(lambda: sorted(Counter(broker.owners(name, topic).values()).values()) == [2, 2], GRACE * 2, "two each")
+    broker.admin().create_partitions([NewPartitions(topic, 8)])[topic].result(30)
+    began = time.monotonic()
+    broker.await_leaders([(topic, 8)])
+    for p in range(8):
+        broker.produce_lines(topic, [f"{p}"], partition=p)
+    wait_for(lambda: sorted(Counter(broker.owners(name, topic).values()).values()) == [4, 4], 90, "four each", every=0.2)
+    took = time.monotonic() - began
+    wait_for(lambda: {int(v) for c in clients for _, _, v in c.seen} == set(range(8)), 20, "all first messages")
+    note(f"added partitions were shared after {took:.1f} s")
 
 
 @pytest.mark.timeout(300)

@@ -17,7 +17,7 @@ LARGE = os.urandom(2000)
 
 COUNTERS = ["accepted", "delivered", "pending", "dead", "dropped"]
 KEYS = ["version", "uptime", "durability", "embedded", *COUNTERS, "bytes", "maxBytes", "freeBytes", "oldestAge",
-        "deliveredPerSecond", "kafka", "zookeeper", "store"]
+        "deliveredPerSecond", "kafka", "zookeeper", "store", "troubledTopics", "troubles"]
 
 
 def helper_socket(gw):

@@ -11,6 +11,8 @@ import random
 import re
 import subprocess
 import sys
+from datetime import datetime, timedelta
+from fractions import Fraction
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 BROKEN = re.compile(rb"%(?![0-9a-fA-F]{2})")
@@ -85,6 +87,32 @@ def depth(value):
     return 1 + max(map(depth, below), default=0)
 
 
+LAST_MS = 253402300799999
+TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII)
+
+
+def milliseconds(text):
+    """RFC 3339, by Python's calendar; rounded up. Python has no leap seconds: ours are the first second of the next day."""
+    found = TIME.fullmatch(text)
+    if not found:
+        raise Refused
+    *date, fraction, sign, hours, minutes = found.groups()
+    year, month, day, hour, minute, second = map(int, date)
+    zone = timedelta(0)
+    if sign:
+        if int(hours) > 23 or int(minutes) > 59:
+            raise Refused
+        zone = timedelta(hours=int(hours), minutes=int(minutes)) * (1 if sign == "+" else -1)
+    leap = second == 60
+    at = datetime(year, month, day, hour, minute, 59 if leap else second) - zone + timedelta(seconds=leap)
+    if leap and (at.hour, at.minute, at.second) != (0, 0, 0):
+        raise Refused
+    ms = (at - datetime(1970, 1, 1)) // timedelta(milliseconds=1) + math.ceil(Fraction(int(fraction or 0), 10 ** len(fraction or "")) * 1000)
+    if not 0 <= ms <= LAST_MS:
+        raise Refused
+    return ms
+
+
 def element(value):
     def number(name, least, most):
         n = value.get(name)
@@ -93,7 +121,15 @@ def element(value):
         return n
     if not isinstance(value, dict):
         raise Refused
-    partition, offset = number("partition", 0, (1 << 31) - 1), number("offset", -2, (1 << 63) - 1)
+    partition = number("partition", 0, (1 << 31) - 1)
+    if "time" not in value:
+        offset = number("offset", -2, (1 << 63) - 1)
+    elif "offset" in value:
+        raise Refused
+    elif isinstance(value["time"], str):
+        offset = f"@{milliseconds(value['time'])}"
+    else:
+        offset = f"@{number('time', 0, LAST_MS)}"
     metadata = value.get("metadata", "")
     if not isinstance(metadata, str) or len(metadata.encode()) > 4096:
         raise Refused
@@ -109,10 +145,10 @@ def offsets(text):
             raise Refused
         if not isinstance(root, list):
             raise Refused
-        rows = sorted(map(element, root))
+        rows = sorted(map(element, root), key=lambda row: row[0])
         if len({p for p, _, _ in rows}) < len(rows):
             raise Refused
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, OverflowError):
         return "-"
     return "+" + "".join(f"{p},{o},{m};" for p, o, m in rows)
 
@@ -126,7 +162,7 @@ NUMBERS = ["0", "1", "-0", "-1", "-2", "-3", "2147483647", "2147483648", "922337
            "0x1", "NaN", "Infinity", "-Infinity", "9" * 30, "9" * 5000, "true", "null", "-", "1 2"]
 STRINGS = ['""', '"m"', '"\\u0000"', '"\\ud83d\\ude00"', '"\\ud83d"', '"\\ude00"', '"\\ude00\\ud83d"', '"\\u12"', '"\\x"', '"\\/\\b\\f"', '"é€😀"',
            '"\t"', '"\x7f"', '"', "'a'", '"' + "x" * 4096 + '"', '"' + "é" * 2048 + '"', '"' + "x" * 4097 + '"']
-KEYS = ['"partition"', '"offset"', '"metadata"', '"begin"', '"Partition"', '""', '"a\\u0000"', '"p\\u0061rtition"', '"\\ud800"']
+KEYS = ['"partition"', '"offset"', '"metadata"', '"time"', '"begin"', '"Partition"', '""', '"a\\u0000"', '"p\\u0061rtition"', '"\\ud800"']
 SPACE = ["", "", "", " ", "\n", "\t", "\r", "\x0b", "\xa0", "\ufeff"]
 
 
@@ -148,12 +184,33 @@ def random_value(rng, levels=2):
     return "{" + ",".join(f"{rng.choice(KEYS)}:{random_value(rng, levels - 1)}" for _ in range(rng.randrange(3))) + "}"
 
 
+def random_time(rng):
+    if rng.random() < 0.2:
+        return rng.choice([str(rng.randrange(1 << 48)), str(LAST_MS), str(LAST_MS + 1), rng.choice(NUMBERS)])
+
+    def some(most, digits=2):
+        return f"{rng.choice([0, 1, most, most + 1, rng.randrange(most + 1), rng.randrange(most + 1)]):0{digits}}"
+    date = f"{rng.choice([0, 1, 1969, 1970, 2000, 2024, 2026, 2100, 9999]):04}-{some(12)}-{some(30)}"
+    clock = f"{some(23)}:{some(59)}:{some(59)}"
+    if rng.random() < 0.1:
+        clock = "23:59:60"
+    fraction = rng.choice(["", "", ".", ".5", ".1239", ".999", ".9990", ".9999", "." + "0" * 30 + "1", ",5"])
+    zone = rng.choice(["Z", "Z", "z", "", "+00:00", "-00:00", f"+{some(23)}:{some(59)}", f"-{some(23)}:{some(59)}", "+0100"])
+    text = date + rng.choice("TTTTt ") + clock + fraction + zone
+    if rng.random() < 0.1:
+        at = rng.randrange(len(text))
+        text = text[:at] + rng.choice(["", "0", "-", "9", "é"]) + text[at + 1:]
+    return f'"{text}"'
+
+
 def random_element(rng):
     if rng.random() < 0.1:
         return random_value(rng)
     odd = rng.random() < 0.3
     pairs = [('"partition"', rng.choice(NUMBERS) if odd and rng.random() < 0.5 else str(rng.randrange(9))),
              ('"offset"', rng.choice(NUMBERS) if odd else str(rng.randrange(-2, 1 << 40)))]
+    if rng.random() < 0.4:
+        pairs[1:] = [('"time"', random_time(rng))]
     if rng.random() < 0.4:
         pairs.append(('"metadata"', rng.choice(STRINGS)))
     if rng.random() < 0.2:

@@ -4,7 +4,8 @@
  *
  *	q TEXT		a query: name=value&name=value&
  *	p TEXT		a segment of a path: +bytes, or - for a broken escape
- *	j TEXT		the body of POST offsets: +partition,offset,metadata;... or - why
+ *	j TEXT		the body of POST offsets: +partition,offset,metadata;... or - why;
+ *			a time has an @ before its milliseconds
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -70,7 +71,8 @@ offsets(struct kp_slice text)
 	if (json_parse_offsets(text, &doc, &m, why, sizeof(why)) == KP_OK) {
 		putchar('+');
 		for (size_t i = 0; i < m.n; i++) {
-			printf("%" PRId32 ",%" PRId64 ",", m.v[i].partition, m.v[i].offset);
+			printf("%" PRId32 ",%s%" PRId64 ",", m.v[i].partition,
+			    m.v[i].by_time ? "@" : "", m.v[i].offset);
 			put(m.v[i].metadata);
 			putchar(';');
 		}

@@ -14,6 +14,7 @@ union any {
 	struct msg_produce produce;
 	struct msg_produced produced;
 	struct msg_consume consume;
+	struct msg_ack ack;
 	struct msg_message message;
 	struct msg_confirm confirm;
 	struct msg_topic_group topic_group;
@@ -46,7 +47,7 @@ free_##name(union any *m)							\
 {										\
 	msg_##name##_free(&m->name);						\
 }
-CODEC(error) CODEC(produce) CODEC(produced) CODEC(consume) CODEC(message) CODEC(confirm)
+CODEC(error) CODEC(produce) CODEC(produced) CODEC(consume) CODEC(ack) CODEC(message) CODEC(confirm)
 CODEC(topic_group) CODEC(offsets) CODEC(consumers) CODEC(status) CODEC(find) CODEC(receipt)
 CODEC(list) CODEC(rows) CODEC(act) CODEC(acted)
 FREE(offsets) FREE(consumers) FREE(rows) FREE(act) FREE(acted)
@@ -65,6 +66,7 @@ static const struct codec {
 #define PLAIN(name) { decode_##name, encode_##name, free_nothing }
 #define OWNER(name) { decode_##name, encode_##name, free_##name }
 	[MSG_PRODUCE] = PLAIN(produce), [MSG_CONSUME] = PLAIN(consume),
+	[MSG_ACK] = PLAIN(ack),
 	[MSG_CONFIRM_OFFER] = PLAIN(confirm), [MSG_GET_OFFSETS] = PLAIN(topic_group),
 	[MSG_SET_OFFSETS] = OWNER(offsets), [MSG_GET_CONSUMERS] = PLAIN(topic_group),
 	[MSG_FIND_MESSAGE] = PLAIN(find), [MSG_LIST_ROWS] = PLAIN(list),

@@ -107,6 +107,16 @@ answer_consume(const struct wire_frame *f, struct kp_buf *out)
 	return MSG_MESSAGE;
 }
 
+static uint8_t
+answer_ack(const struct wire_frame *f)
+{
+	struct msg_ack m;
+
+	PROMISE(msg_ack_decode(f->body, &m) == KP_OK);
+	check_names(m.topic, m.group, false);
+	return MSG_DONE;
+}
+
 /* A trouble with everything that a line of a head must not have. */
 #define EVIL LIT("down\r\nX-Evil: 1\r\n\r\n\xff<>")
 
@@ -142,6 +152,8 @@ answer_frame(const struct wire_frame *f, struct kp_buf *out)
 		return answer_produce(f, out);
 	case MSG_CONSUME:
 		return answer_consume(f, out);
+	case MSG_ACK:
+		return answer_ack(f);
 	case MSG_GET_OFFSETS:
 		return answer_offsets(f, out);
 	case MSG_SET_OFFSETS:

@@ -77,10 +77,18 @@ peer_ask_produce(struct peer *p, const struct msg_produce *m, uint32_t deadline_
 uint32_t
 peer_ask_consume(struct peer *p, const char *topic, const char *group, uint32_t deadline_ms)
 {
-	const struct msg_consume m = { kp_slice_str(topic), kp_slice_str(group) };
+	const struct msg_consume m = { .topic = kp_slice_str(topic),
+	    .group = kp_slice_str(group) };
+
+	return peer_ask_message(p, &m, deadline_ms);
+}
+
+uint32_t
+peer_ask_message(struct peer *p, const struct msg_consume *m, uint32_t deadline_ms)
+{
 	size_t begin = begin_frame(p, MSG_CONSUME, deadline_ms);
 
-	assert_err(msg_consume_encode(&p->out, &m), KP_OK);
+	assert_err(msg_consume_encode(&p->out, m), KP_OK);
 	return send_frame(p, begin);
 }
 
@@ -188,6 +196,17 @@ peer_consume(struct peer *p, const char *topic, const char *group, uint32_t dead
 	if (err == KP_OK)
 		assert_err(msg_message_decode(f.body, r), KP_OK);
 	return err;
+}
+
+enum kp_err
+peer_ack(struct peer *p, const char *topic, const char *group, int32_t partition, int64_t offset)
+{
+	const struct msg_ack m = { kp_slice_str(topic), kp_slice_str(group), partition, offset };
+	size_t begin = begin_frame(p, MSG_ACK, 3000);
+	struct wire_frame f;
+
+	assert_err(msg_ack_encode(&p->out, &m), KP_OK);
+	return peer_reply(p, send_frame(p, begin), MSG_DONE, &f);
 }
 
 static uint32_t

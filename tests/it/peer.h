@@ -63,6 +63,7 @@ uint32_t peer_ask(struct peer *p, uint8_t type, uint32_t deadline_ms, struct kp_
 uint32_t peer_ask_produce(struct peer *p, const struct msg_produce *m, uint32_t deadline_ms);
 uint32_t peer_ask_consume(struct peer *p, const char *topic, const char *group,
     uint32_t deadline_ms);
+uint32_t peer_ask_message(struct peer *p, const struct msg_consume *m, uint32_t deadline_ms);
 void peer_confirm(struct peer *p, uint64_t offer, bool delivered);
 /* Bytes as they are. False: the other side has gone. */
 bool peer_send_raw(struct peer *p, const void *bytes, size_t n);
@@ -82,6 +83,8 @@ enum kp_err peer_produce(struct peer *p, const char *topic, const char *key, con
     bool sync, struct msg_produced *r);
 enum kp_err peer_consume(struct peer *p, const char *topic, const char *group,
     uint32_t deadline_ms, struct msg_message *r);
+enum kp_err peer_ack(struct peer *p, const char *topic, const char *group, int32_t partition,
+    int64_t offset);
 /* *r is freed with msg_offsets_free(), msg_consumers_free(), also after an error. */
 enum kp_err peer_get_offsets(struct peer *p, const char *topic, const char *group,
     struct msg_offsets *r);

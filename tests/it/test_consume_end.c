@@ -64,7 +64,7 @@ ask_topic_group(uint8_t type, const char *topic)
 static void
 ask_set_offsets(const char *topic)
 {
-	struct msg_offset v = { 0, 0, 0, 1, LIT("") };
+	struct msg_offset v = { 0, 0, 0, 1, LIT(""), false };
 	const struct msg_offsets m = { kp_slice_str(topic), LIT(G), &v, 1 };
 	struct kp_buf b;
 

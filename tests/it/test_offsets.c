@@ -11,6 +11,7 @@
 #define STOP_MS 15000
 #define G "group"
 #define POLL_MS 6000
+#define AT(partition, offset, metadata) { partition, 0, 0, offset, LIT(metadata), false }
 
 static struct mock mock;
 static struct helper helper;
@@ -68,8 +69,8 @@ static void
 test_set_and_get(void **state)
 {
 	struct msg_offset v[] = {
-		{ 2, 0, 0, 7, LIT("some metadata") },
-		{ 0, 0, 0, 0, LIT("") },
+		AT(2, 7, "some metadata"),
+		AT(0, 0, ""),
 	};
 
 	(void)state;
@@ -84,7 +85,7 @@ test_set_and_get(void **state)
 static void
 test_newest_and_oldest_are_resolved(void **state)
 {
-	struct msg_offset v[] = { { 0, 0, 0, -1, LIT("") }, { 1, 0, 0, -2, LIT("") } };
+	struct msg_offset v[] = { AT(0, -1, ""), AT(1, -2, "") };
 
 	(void)state;
 	mock_topic(&mock, "resolve", 2);
@@ -95,6 +96,28 @@ test_newest_and_oldest_are_resolved(void **state)
 	assert_row("resolve", G, 2, 1, 0, 6, 0, "");
 }
 
+/* The broker of the tests knows no times of its messages: all are past its end. */
+static void
+test_a_time_past_the_end_is_the_end(void **state)
+{
+	struct msg_offset v[] = {
+		{ 0, 0, 0, 1769860800000, LIT("m"), true }, AT(1, 2, ""),
+		{ 2, 0, 0, 0, LIT(""), true },
+	};
+	struct msg_offset negative = { 0, 0, 0, -1, LIT(""), true };
+
+	(void)state;
+	mock_topic(&mock, "times", 3);
+	mock_put_many(&mock, "times", 0, "m", 5);
+	mock_put_many(&mock, "times", 1, "m", 5);
+	assert_err(peer_set_offsets(&peer, "times", G, v, 3), KP_OK);
+	assert_row("times", G, 3, 0, 0, 5, 5, "m");
+	assert_row("times", G, 3, 1, 0, 5, 2, "");
+	assert_row("times", G, 3, 2, 0, 0, 0, "");
+	assert_true(peer_set_offsets(&peer, "times", G, &negative, 1) != KP_OK);
+	assert_row("times", G, 3, 0, 0, 5, 5, "m");
+}
+
 /* The coordinator moves while it is asked: that is no reason to fail, let alone to end. */
 static void
 test_coordinator_moves(void **state)
@@ -103,7 +126,7 @@ test_coordinator_moves(void **state)
 		RD_KAFKA_RESP_ERR_NOT_COORDINATOR, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
 		RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR__TRANSPORT,
 	};
-	struct msg_offset v = { 0, 0, 0, 2, LIT("") };
+	struct msg_offset v = AT(0, 2, "");
 
 	(void)state;
 	mock_topic(&mock, "moves", 1);
@@ -120,10 +143,10 @@ test_coordinator_moves(void **state)
 static void
 test_all_or_nothing(void **state)
 {
-	struct msg_offset unknown[] = { { 0, 0, 0, 3, LIT("") }, { 9, 0, 0, 3, LIT("") } };
-	struct msg_offset negative[] = { { 0, 0, 0, 3, LIT("") }, { -1, 0, 0, 3, LIT("") } };
-	struct msg_offset low[] = { { 0, 0, 0, 3, LIT("") }, { 1, 0, 0, -3, LIT("") } };
-	struct msg_offset twice[] = { { 0, 0, 0, 3, LIT("") }, { 0, 0, 0, 4, LIT("") } };
+	struct msg_offset unknown[] = { AT(0, 3, ""), AT(9, 3, "") };
+	struct msg_offset negative[] = { AT(0, 3, ""), AT(-1, 3, "") };
+	struct msg_offset low[] = { AT(0, 3, ""), AT(1, -3, "") };
+	struct msg_offset twice[] = { AT(0, 3, ""), AT(0, 4, "") };
 
 	(void)state;
 	mock_topic(&mock, "nothing", 2);
@@ -139,7 +162,7 @@ test_all_or_nothing(void **state)
 static void
 test_unknown_topic(void **state)
 {
-	struct msg_offset v = { 0, 0, 0, 0, LIT("") };
+	struct msg_offset v = AT(0, 0, "");
 	struct msg_offsets r;
 
 	(void)state;
@@ -153,7 +176,7 @@ test_unknown_topic(void **state)
 static void
 test_kafka_away(void **state)
 {
-	struct msg_offset v = { 0, 0, 0, 0, LIT("") };
+	struct msg_offset v = AT(0, 0, "");
 	struct msg_offsets r;
 	int64_t start;
 
@@ -195,7 +218,7 @@ take(const char *topic, int64_t offset)
 static void
 set(const char *topic, int64_t offset)
 {
-	struct msg_offset v = { 0, 0, 0, offset, LIT("") };
+	struct msg_offset v = AT(0, offset, "");
 
 	assert_err(peer_set_offsets(&peer, topic, G, &v, 1), KP_OK);
 }
@@ -206,7 +229,7 @@ static void
 test_coordinator_away_and_back(void **state)
 {
 	rd_kafka_mock_cluster_t *two = rd_kafka_mock_cluster_new(mock.owner, 2);
-	struct msg_offset v[] = { { 0, 0, 0, 0, LIT("") } };
+	struct msg_offset v[] = { AT(0, 0, "") };
 	struct helper h = { 0 };
 	struct peer p = { .fd = -1 };
 	struct msg_offsets r;
@@ -284,7 +307,7 @@ test_set_withdraws_offers(void **state)
 static void
 test_set_is_not_undone(void **state)
 {
-	struct msg_offset v = { 0, 0, 0, 3, LIT("by hand") };
+	struct msg_offset v = AT(0, 3, "by hand");
 	uint64_t offer;
 
 	(void)state;
@@ -376,6 +399,7 @@ main(void)
 		TEST(test_of_a_group_never_seen),
 		TEST(test_set_and_get),
 		TEST(test_newest_and_oldest_are_resolved),
+		TEST(test_a_time_past_the_end_is_the_end),
 		TEST(test_coordinator_moves),
 		TEST(test_all_or_nothing),
 		TEST(test_unknown_topic),

@@ -119,6 +119,27 @@ test_status_ends_with_1_when_a_part_is_down(void **state)
 }
 
 static void
+test_status_names_groups_that_get_nothing(void **state)
+{
+	struct msg_status m = sample(PART_UP);
+
+	(void)state;
+	m.groups_troubled = 19;
+	m.n_groups = 2;
+	m.groups[0] = (struct msg_group_trouble){ LIT("g"), LIT("t"), 1769860800000,
+	    LIT("partition 3 has no leader since 2026-01-31T12:00:00Z") };
+	m.groups[1] = (struct msg_group_trouble){ LIT("h"), LIT("u"), 0, LIT("evil \x1b[2J") };
+	status_with(&m, &said, NULL);
+	assert_int_equal(said.status, ADMIN_OK);
+	has(said.out, "\ngroup g, topic t: partition 3 has no leader since 2026-01-31T12:00:00Z\n"
+	    "group h, topic u: evil ");
+	has_not(said.out, "\x1b");
+	has(said.out, "and 17 more topics of groups\n");
+	status_with(&m, &said, "--json");
+	has(said.out, "\"troubledTopics\": 19,\n  \"troubles\": [\n    {\n      \"group\": \"g\",");
+}
+
+static void
 test_a_helper_that_is_not_there_or_does_not_answer(void **state)
 {
 	static const enum fake_act acts[] = { FAKE_DIE, FAKE_WRONG_VERSION, FAKE_WRONG_TYPE };
@@ -558,6 +579,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_status_for_people),
 		TEST(test_status_ends_with_1_when_a_part_is_down),
+		TEST(test_status_names_groups_that_get_nothing),
 		TEST(test_a_helper_that_is_not_there_or_does_not_answer),
 		TEST(test_a_refusal_is_told),
 		TEST(test_wrong_use),

@@ -92,6 +92,7 @@ test_defaults(void **state)
 	assert_int_equal(c.log_level, LOG_INFO);
 	assert_int_equal(c.max_message_bytes, 1000000);
 	assert_int_equal(c.sync_timeout_ms, 10000);
+	assert_int_equal(c.ack_timeout_s, 300);
 	assert_int_equal(c.n_x, 0);
 	assert_false(c.help || c.version || conf_embedded(&c));
 	conf_free(&c);
@@ -329,6 +330,38 @@ test_properties_up_to_their_number(void **state)
 	conf_free(&c);
 }
 
+/* They go to the helper as lines of a file. */
+static void
+test_properties_are_lines(void **state)
+{
+	static const char *const bad[] = {
+		"ssl.key.pem=hunter2\n-----END", "sasl.password=hunter2\nstore = /x",
+		"sasl.password=hunter2\r", "sasl.password=hunter2 ", "sasl.password=hunter2\t",
+	};
+	static char large[5000] = "sasl.password=hunter2";
+	struct conf c;
+
+	(void)state;
+	for (size_t i = 0; i <= COUNT(bad); i++) {
+		if (i == COUNT(bad))
+			memset(large + strlen(large), 'x', sizeof(large) - 1 - strlen(large));
+		assert_err(HELPER(&c, "-X", i < COUNT(bad) ? bad[i] : large), KP_EBADREQ);
+		conf_free(&c);
+		assert_null(strstr(why, "hunter2"));
+		assert_non_null(strstr(why, "read a secret from a file: @FILE"));
+	}
+	large[4000] = '\0';
+	assert_err(HELPER(&c, "-X", large, "-X", "client.id= a = b"), KP_OK);
+	unlink("lines.conf");
+	assert_err(conf_save_properties(&c, "lines.conf"), KP_OK);
+	conf_free(&c);
+	assert_err(HELPER(&c, "--config", "lines.conf"), KP_OK);
+	assert_int_equal(c.n_x, 2);
+	assert_string_equal(c.x[0], large);
+	assert_string_equal(c.x[1], "client.id= a = b");
+	conf_free(&c);
+}
+
 /* Whatever is mistyped around it, an error shows no property's value. */
 static void
 test_errors_show_no_secret(void **state)
@@ -488,6 +521,7 @@ main(void)
 		cmocka_unit_test_setup(test_errors_of_the_command_line, setup),
 		cmocka_unit_test_setup(test_numbers_at_their_limits, setup),
 		cmocka_unit_test_setup(test_properties_up_to_their_number, setup),
+		cmocka_unit_test_setup(test_properties_are_lines, setup),
 		cmocka_unit_test_setup(test_errors_show_no_secret, setup),
 		cmocka_unit_test_setup(test_args_round_trip, setup),
 		cmocka_unit_test_setup(test_args_for_each_program, setup),

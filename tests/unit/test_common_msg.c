@@ -11,8 +11,8 @@
 
 static int32_t some_partitions[] = { 0, 7, INT32_MAX };
 static struct msg_offset some_offsets[] = {
-	{ 0, 1, 2, 3, LIT("meta") },
-	{ INT32_MAX, INT64_MIN, INT64_MAX, -1, LIT("") },
+	{ 0, 1, 2, 3, LIT("meta"), false },
+	{ INT32_MAX, INT64_MIN, INT64_MAX, -1, LIT(""), true },
 };
 static struct msg_consumer some_consumers[] = {
 	{ LIT("g1"), LIT("pixy_host_1"), some_partitions, 3 },
@@ -54,8 +54,10 @@ ENCODER(produce, { LIT("topic"), LIT("key"), LIT("value"), true })
 DECODER(produce)
 ENCODER(produced, { 3, INT64_MAX, 9 })
 DECODER(produced)
-ENCODER(consume, { LIT("topic"), LIT("group") })
+ENCODER(consume, { LIT("topic"), LIT("group"), true, true, 3, INT64_MAX })
 DECODER(consume)
+ENCODER(ack, { LIT("topic"), LIT("group"), INT32_MAX, 9 })
+DECODER(ack)
 ENCODER(message, { UINT64_MAX, 3, 4, LIT("key"), LIT("value") })
 DECODER(message)
 ENCODER(confirm, { 77, true })
@@ -77,7 +79,8 @@ static const struct {
 	{ "error", put_error, get_error, -1, 0 },
 	{ "produce", put_produce, get_produce, 0x03, 0x02 },
 	{ "produced", put_produced, get_produced, -1, 0 },
-	{ "consume", put_consume, get_consume, -1, 0 },
+	{ "consume", put_consume, get_consume, 3, 2 },
+	{ "ack", put_ack, get_ack, -1, 0 },
 	{ "message", put_message, get_message, 0x03, 0x03 },
 	{ "confirm", put_confirm, get_confirm, 0x01, 0 },
 	{ "topic_group", put_topic_group, get_topic_group, -1, 0 },
@@ -332,8 +335,35 @@ test_offsets_round_trip(void **state)
 			assert_true(m.v[k].end == some_offsets[k].end);
 			assert_true(m.v[k].offset == some_offsets[k].offset);
 			assert_true(kp_slice_eq(m.v[k].metadata, some_offsets[k].metadata));
+			assert_int_equal(m.v[k].by_time, some_offsets[k].by_time);
 		}
 		msg_offsets_free(&m);
+		kp_buf_free(&b);
+	}
+}
+
+/* No partition and no offset of a message is negative. */
+static void
+test_acks_of_nothing(void **state)
+{
+	static const struct {
+		int32_t partition;
+		int64_t offset;
+	} bad[] = { { -1, 0 }, { 0, -1 }, { INT32_MIN, INT64_MIN } };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		struct msg_ack a = { LIT("t"), LIT("g"), bad[i].partition, bad[i].offset };
+		struct msg_consume c = { LIT("t"), LIT("g"), false, true, bad[i].partition,
+		    bad[i].offset };
+		struct kp_buf b;
+
+		kp_buf_init(&b, 1024);
+		msg_ack_encode(&b, &a);
+		assert_err(msg_ack_decode(kp_buf_slice(&b), &a), KP_EBADMSG);
+		kp_buf_reset(&b);
+		msg_consume_encode(&b, &c);
+		assert_err(msg_consume_decode(kp_buf_slice(&b), &c), KP_EBADMSG);
 		kp_buf_free(&b);
 	}
 }
@@ -373,6 +403,8 @@ static const struct {
 	{ "produce", get_produce, KEY, KEY_MAX },
 	{ "consume", get_consume, TOPIC, TOPIC_MAX },
 	{ "consume", get_consume, GROUP, GROUP_MAX },
+	{ "ack", get_ack, TOPIC, TOPIC_MAX },
+	{ "ack", get_ack, GROUP, GROUP_MAX },
 	{ "topic_group", get_topic_group, TOPIC, TOPIC_MAX },
 	{ "topic_group", get_topic_group, GROUP, GROUP_MAX },
 	{ "offsets", get_offsets, TOPIC, TOPIC_MAX },
@@ -402,8 +434,12 @@ put_with(struct kp_buf *b, const char *name, enum part part, struct kp_slice s)
 		wire_put_u16(b, KP_EIO);
 		wire_put_u32(b, 0);
 		wire_put_bytes(b, s);
+	} else if (strcmp(name, "topic_group") == 0) {
+		msg_topic_group_encode(b, &(struct msg_topic_group){ topic, group });
+	} else if (strcmp(name, "ack") == 0) {
+		msg_ack_encode(b, &(struct msg_ack){ topic, group, 1, 2 });
 	} else {
-		msg_consume_encode(b, &(struct msg_consume){ topic, group });
+		msg_consume_encode(b, &(struct msg_consume){ topic, group, false, false, 0, 0 });
 	}
 }
 
@@ -585,6 +621,7 @@ main(void)
 		cmocka_unit_test(test_produced_and_confirm_round_trip),
 		cmocka_unit_test(test_every_error_round_trip),
 		cmocka_unit_test(test_offsets_round_trip),
+		cmocka_unit_test(test_acks_of_nothing),
 		cmocka_unit_test(test_consumers_round_trip),
 		cmocka_unit_test(test_lengths_at_their_limits),
 		cmocka_unit_test(test_error_text_is_cut_to_its_limit),

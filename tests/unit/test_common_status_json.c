@@ -13,6 +13,9 @@ static const struct msg_status sample = {
 	.kafka = { PART_DOWN, NOW_MS - 1000, NOW_MS, LIT("Connection \"refused\"") },
 	.zookeeper = { PART_UNUSED, NOW_MS, 0, LIT("") },
 	.store = { PART_UP, NOW_MS, NOW_MS - 5000, LIT("disk full") },
+	.groups_troubled = 20, .n_groups = 2,
+	.groups = { { LIT("g\"1"), LIT("t"), NOW_MS - 9000, LIT("partition 3 has no leader") },
+	    { LIT("g"), LIT("u"), 0, LIT("") } },
 };
 
 static void
@@ -48,7 +51,12 @@ test_a_part_is_down(void **state)
 	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  },\n"
 	    "  \"store\": {\n    \"state\": \"up\",\n    \"since\": \"2026-01-31T12:00:00Z\",\n"
 	    "    \"lastError\": \"disk full\",\n    \"lastErrorTime\": \"2026-01-31T11:59:55Z\"\n"
-	    "  }\n}");
+	    "  },\n  \"troubledTopics\": 20,\n  \"troubles\": [\n"
+	    "    {\n      \"group\": \"g\\\"1\",\n      \"topic\": \"t\",\n"
+	    "      \"since\": \"2026-01-31T11:59:51Z\",\n"
+	    "      \"error\": \"partition 3 has no leader\"\n    },\n"
+	    "    {\n      \"group\": \"g\",\n      \"topic\": \"u\",\n"
+	    "      \"since\": null,\n      \"error\": \"\"\n    }\n  ]\n}");
 }
 
 static void
@@ -70,7 +78,8 @@ test_all_serve_and_nothing_is_known(void **state)
 	    "  \"zookeeper\": {\n    \"state\": \"up\",\n    \"since\": null,\n"
 	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  },\n"
 	    "  \"store\": {\n    \"state\": \"up\",\n    \"since\": null,\n"
-	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  }\n}");
+	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  },\n"
+	    "  \"troubledTopics\": 0,\n  \"troubles\": []\n}");
 }
 
 static void
@@ -120,7 +129,8 @@ test_ages_at_the_ends_of_time(void **state)
 	    "  \"zookeeper\": {\n    \"state\": \"up\",\n    \"since\": null,\n"
 	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  },\n"
 	    "  \"store\": {\n    \"state\": \"up\",\n    \"since\": \"9999-12-31T23:59:59Z\",\n"
-	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  }\n}");
+	    "    \"lastError\": null,\n    \"lastErrorTime\": null\n  },\n"
+	    "  \"troubledTopics\": 0,\n  \"troubles\": []\n}");
 }
 
 int

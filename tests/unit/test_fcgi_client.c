@@ -5,7 +5,7 @@
 #include "tests/unit/unit.h"
 
 static const struct msg_produce message = { LIT("t"), LIT("k"), LIT("value"), false };
-static const struct msg_consume poll_t = { LIT("t"), LIT("g") };
+static const struct msg_consume poll_t = { .topic = LIT("t"), .group = LIT("g") };
 static const struct msg_topic_group group = { LIT("t"), LIT("g") };
 
 static struct kp_buf

@@ -13,7 +13,6 @@ static const struct conf conf = { .max_message_bytes = 8, .sync_timeout_ms = 500
 #define TEXT "text/plain"
 #define TOPIC_RULE "Invalid topic name: "
 #define GROUP_RULE "Invalid group name: "
-#define NO_ACK "explicit acknowledgement is not supported by this version; "
 #define NO_FORM "add -H 'Content-Type: text/plain'"
 #define ONE_GROUP(n) "One consumer group is expected, but " n " provided"
 #define ID_RULE "Invalid message id: "
@@ -69,16 +68,16 @@ static const struct {
 	{ "GET", "/topics/t/messages?group=a%2Fb", NULL, LIT(""), 400, GROUP_RULE },
 	{ "GET", "/topics/t/messages?group=zookeeper", NULL, LIT(""), 400, GROUP_RULE },
 	{ "GET", "/topics/t/messages?group=a+b", NULL, LIT(""), 400, GROUP_RULE },
-	{ "GET", "/topics/t/messages?group=g&noAck", NULL, LIT(""), 501, NO_ACK },
 	{ "GET", "/topics/t/messages?group=g&ackPartition=1", NULL, LIT(""), 400, BOTH },
 	{ "GET", "/topics/t/messages?group=g&noAck&ackOffset=1", NULL, LIT(""), 400, BOTH },
 	{ "GET", "/topics/t/messages?group=g&ackPartition=1&ackOffset=-1", NULL, LIT(""), 400,
 	    "ackOffset is expected to be a non-negative integer" },
 	{ "GET", "/topics/t/messages?group=g&ackPartition=2147483648&ackOffset=1", NULL, LIT(""),
 	    400, "ackPartition is expected to be a non-negative integer" },
-	{ "GET", "/topics/t/messages?group=g&ackPartition=1&ackOffset=1", NULL, LIT(""), 501,
-	    NO_ACK },
-	{ "POST", "/topics/t/acks?group=g&partition=0&offset=9", NULL, LIT(""), 501, NO_ACK },
+	{ "POST", "/topics/t/acks?group=g&partition=x&offset=9", NULL, LIT(""), 400,
+	    "partition is expected to be a non-negative integer" },
+	{ "POST", "/topics/t/acks?group=a%2Fb&partition=0&offset=9", NULL, LIT(""), 400,
+	    GROUP_RULE },
 	{ "POST", "/topics/t/acks?partition=0&offset=9", NULL, LIT(""), 400, ONE_GROUP("0") },
 	{ "POST", "/topics/t/acks?group=g&offset=9", NULL, LIT(""), 400, "partition is expected" },
 	{ "POST", "/topics/t/acks?group=g&partition=0", NULL, LIT(""), 400, "offset is expected" },
@@ -191,6 +190,64 @@ test_consume_offers_what_it_answers(void **state)
 	res_free(&res);
 	fake_free(&f);
 	kp_buf_free(&reply);
+}
+
+/* What of the query reaches the helper. */
+static void
+test_acknowledgements_as_they_are_asked_for(void **state)
+{
+	static const struct {
+		const char *query;
+		struct msg_consume m;
+	} cases[] = {
+		{ "", { .no_ack = false } },
+		{ "&noAck", { .no_ack = true } },
+		{ "&noAck=false", { .no_ack = true } },
+		{ "&ackPartition=2147483647&ackOffset=9223372036854775807",
+		    { .ack = true, .ack_partition = INT32_MAX, .ack_offset = INT64_MAX } },
+		{ "&ackOffset=5&noAck&ackPartition=1",
+		    { .no_ack = true, .ack = true, .ack_partition = 1, .ack_offset = 5 } },
+	};
+	struct kp_buf reply;
+
+	(void)state;
+	kp_buf_init(&reply, 4096);
+	msg_message_encode(&reply, &(struct msg_message){ 99, 1, 5, { NULL, 0 }, LIT("v") });
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fake f = { .reply_type = MSG_MESSAGE, .reply = kp_buf_slice(&reply) };
+		char target[256];
+		struct msg_consume m;
+		struct res res;
+
+		snprintf(target, sizeof(target), "/topics/t/messages?group=g%s", cases[i].query);
+		assert_true(run(&f, "GET", target, NULL, LIT(""), &res));
+		assert_err(msg_consume_decode(kp_buf_slice(&f.seen[0].body), &m), KP_OK);
+		assert_int_equal(m.no_ack, cases[i].m.no_ack);
+		assert_int_equal(m.ack, cases[i].m.ack);
+		assert_int_equal(m.ack_partition, cases[i].m.ack_partition);
+		assert_int_equal(m.ack_offset, cases[i].m.ack_offset);
+		res_free(&res);
+		fake_free(&f);
+	}
+	kp_buf_free(&reply);
+}
+
+static void
+test_post_acks(void **state)
+{
+	struct fake f = { .reply_type = MSG_DONE };
+	struct msg_ack m;
+	struct res res;
+
+	(void)state;
+	assert_true(run(&f, "POST", "/topics/t/acks?group=g&partition=3&offset=9", NULL, LIT(""),
+	    &res));
+	assert_int_equal(res.status, 200);
+	assert_true(kp_slice_eq(kp_buf_slice(&res.body), LIT("{}")));
+	assert_err(msg_ack_decode(kp_buf_slice(&f.seen[0].body), &m), KP_OK);
+	assert_true(m.partition == 3 && m.offset == 9);
+	res_free(&res);
+	fake_free(&f);
 }
 
 static void
@@ -399,6 +456,8 @@ main(void)
 		cmocka_unit_test(test_bad_requests_never_reach_the_helper),
 		cmocka_unit_test(test_produce_takes_key_value_and_sync_as_given),
 		cmocka_unit_test(test_consume_offers_what_it_answers),
+		cmocka_unit_test(test_acknowledgements_as_they_are_asked_for),
+		cmocka_unit_test(test_post_acks),
 		cmocka_unit_test(test_an_error_reply_becomes_a_status),
 		cmocka_unit_test(test_set_offsets_asks_for_what_was_posted),
 		cmocka_unit_test(test_consumers_of_all_groups_or_one),

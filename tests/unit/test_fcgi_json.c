@@ -139,8 +139,8 @@ static void
 test_offsets(void **state)
 {
 	struct msg_offset v[] = {
-		{ 0, 1, 10, 4, LIT("me<ta") },
-		{ 1, 0, 3, -1, LIT("") },
+		{ 0, 1, 10, 4, LIT("me<ta"), false },
+		{ 1, 0, 3, -1, LIT(""), false },
 	};
 	struct kp_buf b;
 
@@ -203,6 +203,29 @@ test_offsets_body_as_a_reply_gave_it(void **state)
 	json_doc_free(&doc);
 }
 
+static void
+test_offsets_body_with_times(void **state)
+{
+	static const struct kp_slice body = LIT("[{\"partition\": 1, \"time\": "
+	    "\"2026-01-31T13:00:00.25+01:00\", \"metadata\": \"m\"}, {\"time\": 0, "
+	    "\"partition\": 0}, {\"partition\": 2, \"offset\": 7}]");
+	static const int64_t offsets[] = { 0, 1769860800250, 7 };
+	struct msg_offsets m = { 0 };
+	struct json_doc doc;
+	char why[256];
+
+	(void)state;
+	assert_err(json_parse_offsets(body, &doc, &m, why, sizeof(why)), KP_OK);
+	assert_int_equal(m.n, 3);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(m.v[i].partition, i);
+		assert_true(m.v[i].offset == offsets[i]);
+		assert_int_equal(m.v[i].by_time, i < 2);
+	}
+	assert_true(kp_slice_eq(m.v[1].metadata, LIT("m")));
+	json_doc_free(&doc);
+}
+
 #define ELEMENT(s) "[{\"partition\": 0, \"offset\": 1}, " s "]"
 
 /* A body, and what the error must say. */
@@ -239,6 +262,19 @@ static const struct {
 	{ ELEMENT("{\"partition\": 1, \"offset\": 1, \"metadata\": 1}"), "\"metadata\" is not" },
 	{ ELEMENT("{\"partition\": 1, \"offset\": 1, \"offset\": 2}"), "duplicate" },
 	{ ELEMENT("{\"partition\": 0, \"offset\": 1}"), "partition 0 is given twice" },
+	{ ELEMENT("{\"partition\": 0, \"time\": 1}"), "partition 0 is given twice" },
+	{ ELEMENT("{\"partition\": 1, \"offset\": 1, \"time\": 1}"),
+	    "element 1: \"time\" and \"offset\" exclude each other" },
+	{ ELEMENT("{\"partition\": 1, \"offset\": null, \"time\": 1}"), "exclude each other" },
+	{ ELEMENT("{\"partition\": 1, \"time\": -1}"), "element 1: \"time\" is out of range" },
+	{ ELEMENT("{\"partition\": 1, \"time\": 253402300800000}"), "\"time\" is out of range" },
+	{ ELEMENT("{\"partition\": 1, \"time\": 1.5}"), "\"time\" is neither a time, such as" },
+	{ ELEMENT("{\"partition\": 1, \"time\": null}"), "\"time\" is neither" },
+	{ ELEMENT("{\"partition\": 1, \"time\": \"\"}"), "\"time\" is neither" },
+	{ ELEMENT("{\"partition\": 1, \"time\": \"1769860800000\"}"), "\"time\" is neither" },
+	{ ELEMENT("{\"partition\": 1, \"time\": \"2026-02-29T00:00:00Z\"}"), "is neither" },
+	{ ELEMENT("{\"partition\": 1, \"time\": \"2026-01-31T12:00:00Z\\u0000\"}"),
+	    "is neither" },
 	{ "[{\"partition\": 0, \"offset\": 1, \"x\": \"\xff\"}]", "line 1" },
 };
 
@@ -336,6 +372,7 @@ main(void)
 		cmocka_unit_test(test_offsets),
 		cmocka_unit_test(test_consumers_are_sorted_and_idle_members_left_out),
 		cmocka_unit_test(test_offsets_body_as_a_reply_gave_it),
+		cmocka_unit_test(test_offsets_body_with_times),
 		cmocka_unit_test(test_bad_offsets_bodies_are_refused_with_the_place),
 		cmocka_unit_test(test_offsets_body_with_a_nul_byte_is_refused),
 		cmocka_unit_test(test_offsets_body_limits),

@@ -1,0 +1,323 @@
+/*
+ * Two questions: which groups are there (each broker knows those that it coordinates),
+ * and who is in them (each coordinator is asked for its own).
+ */
+#include "helper/admin/kafka_admin_groups.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/sock.h"
+#include "helper/admin/kafka_admin_private.h"
+
+#define ALL "(all groups)"		/* no group can have this name: see msg_group_ok() */
+#define NOT_KNOWN "either group or topic is incorrect"
+
+struct members {
+	const char *topic;
+	struct group_member *v;
+	size_t n, cap;
+	rd_kafka_resp_err_t err;
+	enum kp_err failed;		/* on our side */
+};
+
+struct names {
+	char **v;
+	size_t n;
+};
+
+void
+group_members_free(struct group_member *v, size_t n)
+{
+	for (size_t i = 0; v && i < n; i++) {
+		free(v[i].group);
+		free(v[i].member);
+		free(v[i].partitions);
+	}
+	free(v);
+}
+
+/* ---- who is in a group ---- */
+
+static int
+compare_partitions(const void *va, const void *vb)
+{
+	const int32_t *a = va, *b = vb;
+
+	return (*a > *b) - (*a < *b);
+}
+
+static size_t
+take_partitions(const rd_kafka_topic_partition_list_t *list, const char *topic, int32_t *out)
+{
+	size_t n = 0;
+
+	for (int i = 0; list && i < list->cnt; i++)
+		if (strcmp(list->elems[i].topic, topic) == 0)
+			out[n++] = list->elems[i].partition;
+	if (n > 0)
+		qsort(out, n, sizeof(*out), compare_partitions);
+	return n;
+}
+
+static struct group_member *
+next_row(struct members *m)
+{
+	struct group_member *v;
+	size_t cap;
+
+	if (m->n == m->cap) {
+		cap = m->cap ? 2 * m->cap : 16;
+		v = m->cap < CONSUMERS_MAX ? realloc(m->v, cap * sizeof(*v)) : NULL;
+		if (v == NULL) {
+			m->failed = m->cap < CONSUMERS_MAX ? KP_ENOMEM : KP_ETOOBIG;
+			return NULL;
+		}
+		m->v = v;
+		m->cap = cap;
+	}
+	return &m->v[m->n];
+}
+
+static void
+add_member(struct members *m, const char *group, const char *name,
+    const rd_kafka_topic_partition_list_t *list)
+{
+	struct group_member *r = next_row(m);
+
+	if (r == NULL)
+		return;
+	*r = (struct group_member){
+		.group = strdup(group), .member = strdup(name),
+		.partitions = calloc((size_t)list->cnt + 1, sizeof(*r->partitions)),
+	};
+	if (r->group == NULL || r->member == NULL || r->partitions == NULL)
+		m->failed = KP_ENOMEM;
+	r->n = r->partitions ? take_partitions(list, m->topic, r->partitions) : 0;
+	if (r->n > 0 && strlen(name) <= MEMBER_MAX) {
+		m->n++;
+		return;
+	}
+	free(r->group);
+	free(r->member);
+	free(r->partitions);
+}
+
+static const char *
+member_name(const rd_kafka_ConsumerGroupDescription_t *d, const rd_kafka_MemberDescription_t *one)
+{
+	const char *id = rd_kafka_MemberDescription_client_id(one);
+	size_t same = 0;
+
+	for (size_t i = 0; id && i < rd_kafka_ConsumerGroupDescription_member_count(d); i++) {
+		const char *other = rd_kafka_MemberDescription_client_id(
+		    rd_kafka_ConsumerGroupDescription_member(d, i));
+
+		same += other && strcmp(other, id) == 0;
+	}
+	return same == 1 && id[0] ? id : rd_kafka_MemberDescription_consumer_id(one);
+}
+
+static void
+add_group(struct members *m, const rd_kafka_ConsumerGroupDescription_t *d)
+{
+	const char *group = rd_kafka_ConsumerGroupDescription_group_id(d);
+
+	for (size_t i = 0; i < rd_kafka_ConsumerGroupDescription_member_count(d); i++) {
+		const rd_kafka_MemberDescription_t *one =
+		    rd_kafka_ConsumerGroupDescription_member(d, i);
+		const rd_kafka_MemberAssignment_t *its =
+		    rd_kafka_MemberDescription_assignment(one);
+		const rd_kafka_topic_partition_list_t *list = its ?
+		    rd_kafka_MemberAssignment_partitions(its) : NULL;
+
+		if (list)
+			add_member(m, group, member_name(d, one), list);
+	}
+}
+
+/* One group that does not let itself be described does not hide the others. */
+static void
+take_groups(struct members *m, rd_kafka_event_t *ev, bool one, bool *known)
+{
+	size_t n;
+	const rd_kafka_ConsumerGroupDescription_t **v =
+	    rd_kafka_DescribeConsumerGroups_result_groups(
+	    rd_kafka_event_DescribeConsumerGroups_result(ev), &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const rd_kafka_error_t *e = rd_kafka_ConsumerGroupDescription_error(v[i]);
+		rd_kafka_resp_err_t err = e ? rd_kafka_error_code(e) :
+		    RD_KAFKA_RESP_ERR_NO_ERROR;
+
+		if (err && (one || kafka_err(err) == KP_EUNAVAIL))
+			m->err = err;
+		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+			add_group(m, v[i]);
+		*known |= rd_kafka_ConsumerGroupDescription_state(v[i]) !=
+		    RD_KAFKA_CONSUMER_GROUP_STATE_DEAD;
+	}
+}
+
+static enum kp_err
+describe(struct kafka_admin *a, struct members *m, const char *group, const struct names *names,
+    int timeout_ms, bool *known, char *why)
+{
+	rd_kafka_AdminOptions_t *o;
+	rd_kafka_queue_t *q;
+	rd_kafka_event_t *ev;
+
+	if (!late_room(a->late, group)) {
+		snprintf(why, WHY_MAX, NO_COORDINATOR);
+		return KP_EUNAVAIL;
+	}
+	o = admin_options(a, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
+	q = rd_kafka_queue_new(a->rk);
+	rd_kafka_DescribeConsumerGroups(a->rk, (const char **)names->v, names->n, o, q);
+	ev = admin_await(a, group, q, timeout_ms, &m->err);
+	if (ev) {
+		take_groups(m, ev, names->n == 1, known);
+		rd_kafka_event_destroy(ev);
+	}
+	rd_kafka_AdminOptions_destroy(o);
+	if (m->failed) {
+		snprintf(why, WHY_MAX, "%s", kp_err_text(m->failed));
+		return m->failed;
+	}
+	return m->err ? admin_fail(a, why, m->err) : KP_OK;
+}
+
+/* ---- which groups there are ---- */
+
+static void
+names_free(struct names *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		free(s->v[i]);
+	free(s->v);
+}
+
+/* Those that have members, as far as the brokers say. */
+static void
+take_names(rd_kafka_event_t *ev, struct names *out, rd_kafka_resp_err_t *err)
+{
+	const rd_kafka_ListConsumerGroups_result_t *r =
+	    rd_kafka_event_ListConsumerGroups_result(ev);
+	size_t n, failed;
+	const rd_kafka_ConsumerGroupListing_t **v =
+	    rd_kafka_ListConsumerGroups_result_valid(r, &n);
+	const rd_kafka_error_t **errors = rd_kafka_ListConsumerGroups_result_errors(r, &failed);
+
+	if (failed > 0)
+		*err = rd_kafka_error_code(errors[0]);
+	out->v = calloc(n + 1, sizeof(*out->v));
+	for (size_t i = 0; out->v && i < n && out->n < CONSUMERS_MAX; i++) {
+		rd_kafka_consumer_group_state_t state = rd_kafka_ConsumerGroupListing_state(v[i]);
+		const char *name = rd_kafka_ConsumerGroupListing_group_id(v[i]);
+
+		if (rd_kafka_ConsumerGroupListing_is_simple_consumer_group(v[i]) ||
+		    !msg_group_ok(kp_slice_str(name)) ||
+		    state == RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY ||
+		    state == RD_KAFKA_CONSUMER_GROUP_STATE_DEAD)
+			continue;
+		out->v[out->n] = strdup(name);
+		if (out->v[out->n])
+			out->n++;
+	}
+}
+
+static enum kp_err
+list_groups(struct kafka_admin *a, struct names *out, int timeout_ms, char *why)
+{
+	rd_kafka_AdminOptions_t *o;
+	rd_kafka_queue_t *q;
+	rd_kafka_resp_err_t err;
+	rd_kafka_event_t *ev;
+
+	if (!late_room(a->late, ALL)) {
+		snprintf(why, WHY_MAX, "Kafka cannot be reached");
+		return KP_EUNAVAIL;
+	}
+	o = admin_options(a, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS);
+	q = rd_kafka_queue_new(a->rk);
+	rd_kafka_ListConsumerGroups(a->rk, o, q);
+	ev = admin_await(a, ALL, q, timeout_ms, &err);
+	if (ev) {
+		take_names(ev, out, &err);
+		rd_kafka_event_destroy(ev);
+	}
+	rd_kafka_AdminOptions_destroy(o);
+	return err ? admin_fail(a, why, err) : KP_OK;
+}
+
+/* ---- */
+
+static int
+compare_members(const void *va, const void *vb)
+{
+	const struct group_member *a = va, *b = vb;
+	int d = strcmp(a->group, b->group);
+
+	return d ? d : strcmp(a->member, b->member);
+}
+
+static enum kp_err
+members_once(struct kafka_admin *a, struct members *m, const char *group, int64_t until,
+    char *why)
+{
+	struct names names = { 0 };
+	bool known = group == NULL;
+	enum kp_err err = KP_OK;
+
+	if (group == NULL) {
+		err = list_groups(a, &names, (int)(until - sock_now_ms()) + 1, why);
+	} else if ((names.v = calloc(1, sizeof(*names.v))) != NULL &&
+	    (names.v[0] = strdup(group)) != NULL) {
+		names.n = 1;
+	} else {
+		err = KP_ENOMEM;
+	}
+	if (err == KP_OK && names.n > 0)
+		err = describe(a, m, group ? group : ALL, &names,
+		    (int)(until - sock_now_ms()) + 1, &known, why);
+	if (err == KP_OK && !known) {
+		snprintf(why, WHY_MAX, NOT_KNOWN);
+		err = KP_ENOTFOUND;
+	}
+	names_free(&names);
+	return err;
+}
+
+enum kp_err
+kafka_admin_members(struct kafka_admin *a, const char *topic, const char *group, int timeout_ms,
+    struct group_member **v, size_t *n, char *why)
+{
+	int64_t until = sock_now_ms() + timeout_ms;
+	struct members m;
+	enum kp_err err;
+	int32_t partitions;
+
+	*v = NULL;
+	*n = 0;
+	err = kafka_admin_partitions(a, topic, false, timeout_ms, &partitions, why);
+	if (err == KP_ENOTFOUND)
+		snprintf(why, WHY_MAX, NOT_KNOWN);
+	if (err)
+		return err;
+	for (;;) {
+		m = (struct members){ .topic = topic };
+		err = members_once(a, &m, group, until, why);
+		if (err == KP_OK)
+			break;
+		group_members_free(m.v, m.n);
+		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
+			return err;
+		admin_pause();
+	}
+	if (m.n > 0)
+		qsort(m.v, m.n, sizeof(*m.v), compare_members);
+	*v = m.v;
+	*n = m.n;
+	return KP_OK;
+}

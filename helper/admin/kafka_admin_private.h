@@ -1,0 +1,31 @@
+/*
+ * What the questions to Kafka have in common, shared by kafka_admin.c and
+ * kafka_admin_groups.c. Nobody else includes it.
+ */
+#ifndef KP_KAFKA_ADMIN_PRIVATE_H
+#define KP_KAFKA_ADMIN_PRIVATE_H
+
+#include "helper/admin/kafka_admin.h"
+#include "helper/admin/kafka_admin_late.h"
+
+#define PAUSE_MS 50
+#define NO_COORDINATOR "the coordinator of the group cannot be reached"
+
+struct kafka_admin {
+	struct kafka *kafka;
+	rd_kafka_t *rk;
+	rd_kafka_t *creator;
+	struct late *late;
+};
+
+/* Writes what the error means to a user, and gives its code. */
+enum kp_err admin_fail(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err);
+/* Before it is tried again. */
+void admin_pause(void);
+/* For requests to coordinators: see kafka_admin_late.h. */
+rd_kafka_AdminOptions_t *admin_options(struct kafka_admin *a, rd_kafka_admin_op_t op);
+/* The answer to a request about the group, or NULL and why there is none. Takes q. */
+rd_kafka_event_t *admin_await(struct kafka_admin *a, const char *group, rd_kafka_queue_t *q,
+    int timeout_ms, rd_kafka_resp_err_t *err);
+
+#endif

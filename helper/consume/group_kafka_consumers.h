@@ -1,0 +1,12 @@
+/* Who owns what of a topic in groups that the brokers manage: they are asked. */
+#ifndef KP_GROUP_KAFKA_CONSUMERS_H
+#define KP_GROUP_KAFKA_CONSUMERS_H
+
+#include "helper/consume/consumer.h"
+#include "helper/consume/coordination.h"
+
+/* See struct coordination_ops. */
+void kafka_consumers(const struct coordination_env *env, const char *topic, const char *group,
+    int64_t deadline_ms, coordination_consumers_fn *answer, void *arg);
+
+#endif

@@ -1,0 +1,238 @@
+/*
+ * While somebody waits for a topic and nothing comes, Kafka is asked now and then whether
+ * that is because there is nothing: a partition without a leader and a group that brokers
+ * manage are not told to a consumer of the old kind; nor are new partitions.
+ *
+ * Few looks are under way at a time, those that have waited longest first, so that a
+ * Kafka that hangs does not hold up all workers.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/sock.h"
+#include "helper/consume/group_state.h"
+
+#define LOOK_MS 2000
+#define LOOK_AGAIN_MS 500		/* while a partition has no leader */
+#define LOOK_IDLY_MS 30000		/* while nobody waits */
+#define LOOK_TIMEOUT_MS 1500
+#define PROBE_MS 4000
+#define PROBE_QUICK_MS 500
+#define LOOKS_MAX 2
+
+struct group_look {
+	struct loop_job job;		/* first */
+	struct groups *gs;
+	struct gtopic *t;		/* NULL: has gone */
+	struct group *g;		/* of a probe; NULL: has gone, or there is none */
+	char group[GROUP_MAX + 1];
+	char topic[TOPIC_MAX + 1];
+	bool *led;			/* by partition */
+	int32_t n;
+	int32_t there;			/* partitions that the topic has by now */
+	int32_t probe;			/* a partition of ours, -1: none */
+	bool refused;			/* its commit was */
+	enum kp_err err;
+	char why[WHY_MAX];
+};
+
+static void
+look_free(struct group_look *k)
+{
+	free(k->led);
+	free(k);
+}
+
+/*
+ * What is committed already is committed once more: brokers refuse it while they manage
+ * the group. The group commits nothing else meanwhile. DescribeConsumerGroups would be the
+ * question to ask, but librdkafka 2.0 blocks a handle for ever on it when a broker does not
+ * know the request. A coordinator that is slow must not be left with a commit that comes
+ * late, so it is not asked then.
+ */
+static void
+probe(struct group_look *k)
+{
+	struct partition_offsets v = { .partition = k->probe };
+	int64_t begin = sock_now_ms();
+	char why[WHY_MAX];
+
+	if (kafka_admin_offsets(k->gs->env.admin, k->group, k->topic, &v, 1, LOOK_TIMEOUT_MS,
+	    why) == KP_OK && v.committed >= 0 && sock_now_ms() - begin < PROBE_QUICK_MS)
+		k->refused = kafka_admin_commit(k->gs->env.admin, k->group, k->topic, &v, 1,
+		    LOOK_TIMEOUT_MS, why) == KP_ECONFLICT;
+	free(v.metadata);
+}
+
+static void
+look_work(struct loop_job *job)
+{
+	struct group_look *k = (struct group_look *)job;
+
+	k->err = kafka_admin_leaders(k->gs->env.admin, k->topic, k->led, k->n, &k->there,
+	    LOOK_TIMEOUT_MS, k->why);
+	if (k->err == KP_OK && k->probe >= 0)
+		probe(k);
+}
+
+static void
+see_leaders(struct gtopic *t, const struct group_look *k)
+{
+	for (struct part *p = t->parts; p; p = p->next) {
+		bool no_leader = p->partition < k->n && !k->led[p->partition];
+
+		if (no_leader && !p->no_leader)
+			log_warn("partition has no leader group=%s topic=%s partition=%d",
+			    t->g->name, t->name, p->partition);
+		p->no_leader = no_leader;
+	}
+}
+
+void
+group_start_again(struct group *g)
+{
+	bool any = false;
+
+	for (struct gtopic *t = g->topics; t; t = t->next)
+		for (struct part *p = t->parts; p; p = p->next)
+			if (p->state == PART_ACTIVE) {
+				any = true;
+				part_restart(p);
+			}
+	if (any)
+		log_warn("group is managed by the broker protocol group=%s: nothing is offered "
+		    "until its members there have left", g->name);
+}
+
+static void
+look_done(struct loop_job *job)
+{
+	struct group_look *k = (struct group_look *)job;
+	struct gtopic *t = k->t;
+	struct group *g = k->g;
+
+	k->gs->looks--;
+	if (g) {
+		g->look = NULL;
+		g->committing = false;
+		g->fenced |= k->refused;
+	}
+	if (k->err == KP_OK || k->err == KP_EUNAVAIL)
+		k->gs->away = k->err == KP_EUNAVAIL;
+	if (t) {
+		t->look = NULL;
+		if (k->err == KP_OK) {
+			see_leaders(t, k);
+			topic_start_parts(t);
+			if (t->state == TOPIC_ACTIVE && k->there > t->n_partitions)
+				topic_join(t, k->there);
+		}
+	}
+	if (g) {
+		group_run_sets(g);
+		groups_tick_soon(g->gs);
+	}
+	look_free(k);
+}
+
+/* A partition to probe, while all goes well and nothing is committed or set. */
+static int32_t
+to_probe(struct gtopic *t, int64_t now)
+{
+	struct group *g = t->g;
+	uint32_t retry_s;
+
+	if (group_is_member(g) || now - g->probe_ms < PROBE_MS || t->first == NULL ||
+	    g->committing || g->sets || t->holds || topic_trouble(t, &retry_s))
+		return -1;
+	for (const struct part *p = t->parts; p; p = p->next)
+		if (p->state == PART_ACTIVE)
+			return p->partition;
+	return -1;
+}
+
+static void
+look(struct gtopic *t, int64_t now)
+{
+	struct group *g = t->g;
+	struct groups *gs = g->gs;
+	struct group_look *k = calloc(1, sizeof(*k));
+
+	if (k == NULL || (k->led = calloc((size_t)t->n_partitions + 1, sizeof(bool))) == NULL) {
+		free(k);
+		return;
+	}
+	k->job.work = look_work;
+	k->job.done = look_done;
+	k->gs = gs;
+	k->t = t;
+	memcpy(k->group, g->name, sizeof(k->group));
+	memcpy(k->topic, t->name, sizeof(k->topic));
+	k->n = t->n_partitions;
+	k->probe = to_probe(t, now);
+	if (!loop_work(gs->env.loop, &k->job)) {
+		look_free(k);
+		return;
+	}
+	if (k->probe >= 0) {
+		k->g = g;
+		g->look = k;
+		g->committing = true;
+		g->probe_ms = now;
+	}
+	t->looked_ms = now;
+	t->look = k;
+	gs->looks++;
+}
+
+static int64_t
+due_ms(const struct gtopic *t)
+{
+	if (t->first == NULL)
+		return t->looked_ms + LOOK_IDLY_MS;
+	for (const struct part *p = t->parts; p; p = p->next)
+		if (p->no_leader)
+			return t->looked_ms + LOOK_AGAIN_MS;
+	return t->looked_ms + LOOK_MS;
+}
+
+static struct gtopic *
+most_due(struct groups *gs, int64_t now)
+{
+	struct gtopic *due = NULL;
+
+	for (struct group *g = gs->list; g; g = g->next)
+		for (struct gtopic *t = g->topics; t; t = t->next)
+			if (t->state == TOPIC_ACTIVE && t->look == NULL &&
+			    now >= due_ms(t) && (due == NULL || t->looked_ms < due->looked_ms))
+				due = t;
+	return due;
+}
+
+void
+groups_look(struct groups *gs)
+{
+	int64_t now = loop_now_ms(gs->env.loop);
+	struct gtopic *t;
+
+	while (gs->looks < LOOKS_MAX && (t = most_due(gs, now)) != NULL) {
+		look(t, now);
+		if (t->look == NULL)
+			break;
+	}
+}
+
+void
+group_forget_look(struct group *g)
+{
+	if (g->look)
+		g->look->g = NULL;
+}
+
+void
+topic_forget_look(struct gtopic *t)
+{
+	if (t->look)
+		t->look->t = NULL;
+}

@@ -1,0 +1,241 @@
+/* Where the partitions that were given to us start. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "common/sock.h"
+#include "helper/consume/group_job.h"
+
+#define START_TIMEOUT_MS 3000
+#define RETRY_MANAGED_MS 2000
+#define LEADER_WAIT_MS 500
+#define LEADER_PAUSE_MS 50
+
+static bool
+all_led(const struct group_job *j)
+{
+	for (size_t i = 0; i < j->n; i++)
+		if (!j->led[j->v[i].partition])
+			return false;
+	return true;
+}
+
+/* A partition without a leader must not keep the others from starting; one that was just
+ * made gets its own in a moment. */
+static enum kp_err
+keep_led(struct group_job *j)
+{
+	int64_t until = sock_now_ms() + LEADER_WAIT_MS;
+	enum kp_err err;
+	int32_t there;
+	size_t n = 0;
+
+	for (;;) {
+		err = kafka_admin_leaders(j->gs->env.admin, j->topic, j->led, j->n_led, &there,
+		    j->timeout_ms, j->why);
+		if (err || all_led(j) || sock_now_ms() >= until)
+			break;
+		uv_sleep(LEADER_PAUSE_MS);
+	}
+	for (size_t i = 0; err == KP_OK && i < j->n; i++)
+		if (j->led[j->v[i].partition])
+			j->v[n++] = j->v[i];
+	if (err == KP_OK)
+		j->n = n;
+	return err;
+}
+
+/* The committed offset, or the nearest one that exists; for a new group the end or the
+ * beginning. */
+static void
+settle_start(const struct group_job *j, struct partition_offsets *o)
+{
+	bool from_begin = j->oldest || o->partition >= j->first_new;
+	int64_t start = o->committed >= 0 ? o->committed : from_begin ? o->begin : o->end;
+
+	if (start < o->begin)
+		start = o->begin;
+	if (start > o->end)
+		start = o->end;
+	if (start == o->committed)
+		return;
+	o->committed = start;
+	/* Acknowledged ranges above it come again: too rare to matter. */
+	free(o->metadata);
+	o->metadata = NULL;
+}
+
+/*
+ * Worker. Where partitions start is committed before anything is answered, so that nothing
+ * produced from now on can be skipped; and also when it was committed already, because
+ * brokers that manage the group refuse it. A member commits back on the loop: so it knows
+ * that it still is one.
+ */
+static void
+start_work(struct loop_job *job)
+{
+	struct group_job *j = (struct group_job *)job;
+	struct kafka_admin *admin = j->gs->env.admin;
+
+	j->err = keep_led(j);
+	if (j->err == KP_OK && j->n)
+		j->err = kafka_admin_offsets(admin, j->group, j->topic, j->v, j->n, j->timeout_ms,
+		    j->why);
+	if (j->err || j->n == 0)
+		return;
+	for (size_t i = 0; i < j->n; i++)
+		settle_start(j, &j->v[i]);
+	if (!j->member)
+		j->err = kafka_admin_commit(admin, j->group, j->topic, j->v, j->n, j->timeout_ms,
+		    j->why);
+}
+
+static void
+start_failed(struct gtopic *t, enum kp_err err, const char *why)
+{
+	if (err == KP_ECONFLICT)
+		why = KAFKA_ADMIN_MANAGED;
+	else if (why[0] == '\0')
+		why = kp_err_text(err);
+	if (t->why[0] == '\0')
+		log_warn("partitions cannot start group=%s topic=%s: %s", t->g->name, t->name, why);
+	t->err = err;
+	snprintf(t->why, sizeof(t->why), "%s", why);
+	t->retry_ms = loop_now_ms(t->g->gs->env.loop) +
+	    (err == KP_ECONFLICT ? RETRY_MANAGED_MS : RETRY_MS);
+}
+
+static void
+started(struct gtopic *t, const struct group_job *j)
+{
+	t->why[0] = '\0';
+	if (j->member)
+		t->g->why[0] = '\0';
+	for (struct part *p = t->parts; p; p = p->next)
+		if (p->state == PART_STARTING && p->partition < j->n_led)
+			p->no_leader = !j->led[p->partition];
+	for (size_t i = 0; i < j->n; i++) {
+		struct part *p = part_find(t, j->v[i].partition);
+
+		if (p && p->state == PART_STARTING)
+			part_start_at(p, &j->v[i]);
+	}
+}
+
+static void
+start_parts(struct group_job *j)
+{
+	struct gtopic *t = j->t;
+	struct group *g;
+
+	if (t == NULL) {
+		job_free(j);
+		return;
+	}
+	g = t->g;
+	t->start = NULL;
+	if (j->err && !j->stale)
+		start_failed(t, j->err, j->why);
+	else if (t->holds == 0 && !j->stale)
+		started(t, j);
+	job_free(j);
+	topic_start_parts(t);
+	topic_retry_acks(t);
+	topic_serve(t);
+	topic_step(t);
+	group_run_sets(g);
+}
+
+static void
+start_committed(void *arg, enum kp_err err)
+{
+	struct group_job *j = arg;
+
+	if (err)
+		job_fail_own(j, err);
+	start_parts(j);
+}
+
+static void
+start_done(struct loop_job *job)
+{
+	struct group_job *j = (struct group_job *)job;
+
+	if (j->err || j->n == 0 || j->t == NULL || !j->member || j->stale) {
+		start_parts(j);
+		return;
+	}
+	if (!group_usable(j->t->g))
+		job_fail_own(j, KP_ECONFLICT);
+	else if (job_commit_own(j->t->g, j, start_committed))
+		return;
+	else
+		job_fail_own(j, KP_ENOMEM);
+	start_parts(j);
+}
+
+void
+topic_start_is_stale(struct gtopic *t)
+{
+	if (t->start)
+		t->start->stale = true;
+}
+
+static bool
+can_start(const struct part *p)
+{
+	return p->state == PART_STARTING && !p->no_leader;
+}
+
+/* Those that can start, and a place for each partition up to the last of them: brokers may
+ * give one that we have not seen yet. */
+static struct group_job *
+start_new(struct gtopic *t)
+{
+	struct group_job *j = job_new(t->g->gs, t->g->name, t->name, start_work, start_done);
+	size_t n = 0;
+
+	if (j == NULL)
+		return NULL;
+	for (const struct part *p = t->parts; p; p = p->next)
+		if (can_start(p)) {
+			n++;
+			if (j->n_led <= p->partition)
+				j->n_led = p->partition + 1;
+		}
+	j->led = calloc((size_t)j->n_led, sizeof(*j->led));
+	j->v = calloc(n, sizeof(*j->v));
+	if (j->led == NULL || j->v == NULL) {
+		job_free(j);
+		return NULL;
+	}
+	for (const struct part *p = t->parts; p; p = p->next)
+		if (can_start(p))
+			j->v[j->n++].partition = p->partition;
+	return j;
+}
+
+void
+topic_start_parts(struct gtopic *t)
+{
+	struct groups *gs = t->g->gs;
+	const struct part *p = t->parts;
+	struct group_job *j;
+
+	while (p && !can_start(p))
+		p = p->next;
+	if (p == NULL || t->start || t->holds || loop_now_ms(gs->env.loop) < t->retry_ms)
+		return;
+	j = start_new(t);
+	if (j == NULL)
+		return;
+	j->t = t;
+	j->timeout_ms = START_TIMEOUT_MS;
+	j->oldest = gs->env.conf->initial_offset == INITIAL_OLDEST;
+	j->member = group_is_member(t->g);
+	j->first_new = t->first_new;
+	if (loop_work(gs->env.loop, &j->job))
+		t->start = j;
+	else
+		job_free(j);		/* the tick tries again */
+}

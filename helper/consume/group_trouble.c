@@ -1,0 +1,135 @@
+/*
+ * Empty or broken: why a topic gives nothing, in words for the user, since when, and
+ * after how many seconds another try is worth it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/json_out.h"
+#include "common/wall.h"
+#include "helper/consume/group_state.h"
+
+/* A group that is just being joined is no trouble yet. */
+#define SHOW_MS 3000
+
+struct cause {
+	const char *text;
+	uint32_t retry_s;
+	bool dated;			/* the text says since when */
+	char room[64];
+};
+
+#define RETRY_SOON_S 1			/* this host is at it */
+#define RETRY_OTHERS_S 5		/* somebody else must do something first */
+#define RETRY_PEOPLE_S 10		/* most likely a human */
+
+static uint32_t
+retry_of(enum kp_err err)
+{
+	return err == KP_ECONFLICT || err == KP_EDENIED ? RETRY_PEOPLE_S :
+	    err == KP_EUNAVAIL ? RETRY_OTHERS_S : RETRY_SOON_S;
+}
+
+static bool
+find_in_coordination(struct gtopic *t, struct cause *c)
+{
+	const struct coordination_ops *ops = t->g->gs->env.ops;
+
+	c->text = ops->trouble(t->g->coord, t->name);
+	c->dated = ops->dates_trouble;
+	c->retry_s = ops->retry_s ? ops->retry_s(t->g->coord, t->name) : RETRY_SOON_S;
+	return c->text != NULL;
+}
+
+static bool
+find_in_parts(struct gtopic *t, struct cause *c)
+{
+	c->dated = false;
+	for (const struct part *p = t->parts; p; p = p->next) {
+		if (p->no_leader) {
+			snprintf(c->room, sizeof(c->room), "partition %d has no leader",
+			    p->partition);
+			c->text = c->room;
+			c->retry_s = RETRY_OTHERS_S;
+			break;
+		}
+		if (p->state == PART_STARTING) {
+			c->text = "the offsets of the group are being read";
+			c->retry_s = RETRY_SOON_S;
+		}
+	}
+	return c->text != NULL;
+}
+
+static const char *
+unreachable(struct group *g)
+{
+	kafka_unreachable(g->gs->env.kafka, g->unreachable, sizeof(g->unreachable));
+	return g->unreachable;
+}
+
+/* False: the topic works. */
+static bool
+find_cause(struct gtopic *t, struct cause *c)
+{
+	struct group *g = t->g;
+
+	*c = (struct cause){ 0 };
+	if (t->why[0])
+		*c = (struct cause){ .text = t->why, .retry_s = retry_of(t->err) };
+	else if (t->state != TOPIC_ACTIVE)
+		*c = (struct cause){ .text = "the group is being joined",
+		    .retry_s = RETRY_SOON_S };
+	else if (g->down || g->gs->away)
+		*c = (struct cause){ .text = unreachable(g), .retry_s = RETRY_OTHERS_S };
+	else if (g->why[0])
+		*c = (struct cause){ .text = g->why, .retry_s = RETRY_OTHERS_S };
+	else
+		return find_in_coordination(t, c) || find_in_parts(t, c);
+	return true;
+}
+
+const char *
+topic_trouble(struct gtopic *t, uint32_t *retry_s)
+{
+	char since[JSON_TIME_MAX];
+	struct cause c;
+
+	if (!find_cause(t, &c)) {
+		t->wall_trouble_ms = 0;
+		return NULL;
+	}
+	if (t->wall_trouble_ms == 0)
+		t->wall_trouble_ms = wall_time_ms();
+	json_time_text(t->wall_trouble_ms, since);
+	snprintf(t->trouble, sizeof(t->trouble), "%s%s%s", c.text, c.dated ? "" : " since ",
+	    c.dated ? "" : since);
+	*retry_s = c.retry_s;
+	return t->trouble;
+}
+
+size_t
+groups_troubles(struct groups *gs, struct msg_group_trouble *v, size_t cap)
+{
+	int64_t now = wall_time_ms();
+	size_t n = 0;
+
+	for (struct group *g = gs->list; g; g = g->next)
+		for (struct gtopic *t = g->topics; t; t = t->next) {
+			uint32_t retry_s;
+			const char *text = t->state == TOPIC_LEAVING ? NULL :
+			    topic_trouble(t, &retry_s);
+
+			if (text == NULL || now - t->wall_trouble_ms < SHOW_MS)
+				continue;
+			if (n < cap)
+				v[n] = (struct msg_group_trouble){
+					.group = kp_slice_str(g->name),
+					.topic = kp_slice_str(t->name),
+					.since_ms = t->wall_trouble_ms,
+					.error = kp_slice_str(text),
+				};
+			n++;
+		}
+	return n;
+}
