@@ -80,6 +80,20 @@ next_row(struct members *m)
 	return &m->v[m->n];
 }
 
+/* Our client ids have dots where the names of members have colons, because old brokers
+ * fail each request of a client with one. */
+static char *
+name_of_client(const char *id)
+{
+	char *name = strdup(id);
+	size_t n = strlen(id), at = n - strlen("21.31.06Z");
+
+	if (name && n > 20 && strncmp(id, "pixy_", 5) == 0 && id[at + 2] == '.' &&
+	    id[at + 5] == '.' && id[at + 8] == 'Z')
+		name[at + 2] = name[at + 5] = ':';
+	return name;
+}
+
 static void
 add_member(struct members *m, const char *group, const char *name,
     const rd_kafka_topic_partition_list_t *list)
@@ -89,7 +103,7 @@ add_member(struct members *m, const char *group, const char *name,
 	if (r == NULL)
 		return;
 	*r = (struct group_member){
-		.group = strdup(group), .member = strdup(name),
+		.group = strdup(group), .member = name_of_client(name),
 		.partitions = calloc((size_t)list->cnt + 1, sizeof(*r->partitions)),
 	};
 	if (r->group == NULL || r->member == NULL || r->partitions == NULL)

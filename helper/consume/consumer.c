@@ -95,7 +95,7 @@ consumer_serve(void *arg)
 
 /* The list of properties ends at the first without a name. */
 static rd_kafka_t *
-make_handle(struct kafka *k, const char *group, const char *member)
+make_handle(struct kafka *k, const char *group, bool member)
 {
 	const struct kafka_property props[] = {
 		{ "group.id", group },
@@ -111,8 +111,7 @@ make_handle(struct kafka *k, const char *group, const char *member)
 		{ "check.crcs", "true" },
 		{ "allow.auto.create.topics", "false" },
 		/* From here on for members only. */
-		{ member ? "!client.id" : NULL, member },
-		{ "!partition.assignment.strategy", "range" },
+		{ member ? "!partition.assignment.strategy" : NULL, "range" },
 		{ "session.timeout.ms", "15000" },
 		/* How long a rebalance waits for one that hangs. We poll all the time. */
 		{ "max.poll.interval.ms", "60000" },
@@ -130,7 +129,7 @@ make_handle(struct kafka *k, const char *group, const char *member)
 }
 
 struct consumer *
-consumer_new(struct loop *l, struct kafka *k, const char *group, const char *member,
+consumer_new(struct loop *l, struct kafka *k, const char *group, bool member,
     const struct consumer_events *events, void *arg)
 {
 	struct consumer *c = calloc(1, sizeof(*c));

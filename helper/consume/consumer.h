@@ -23,10 +23,9 @@ struct consumer_events {
 	void (*down)(void *arg);
 };
 
-/* `member` is the name of one that may become a member; NULL: it never will. NULL on
- * error; a line has been logged. */
+/* `member`: it may become one. NULL on error; a line has been logged. */
 struct consumer *consumer_new(struct loop *l, struct kafka *k, const char *group,
-    const char *member, const struct consumer_events *events, void *arg);
+    bool member, const struct consumer_events *events, void *arg);
 /* After all parts have been removed; not from inside a callback of this consumer.
  * Ends in a worker; nothing is called any more, not for commits either. */
 void consumer_free(struct consumer *c);

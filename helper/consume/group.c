@@ -82,8 +82,7 @@ group_open(struct group *g)
 
 	if (g->consumer == NULL)
 		g->consumer = consumer_new(gs->env.loop, gs->env.kafka, g->name,
-		    group_is_member(g) ? gs->env.coordination.member : NULL,
-		    &consumer_events, g);
+		    group_is_member(g), &consumer_events, g);
 	if (g->consumer == NULL)
 		return KP_ENOMEM;
 	err = gs->env.ops->open(&gs->env.coordination, g->name, &coordination_events, g,

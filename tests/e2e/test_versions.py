@@ -15,7 +15,10 @@ from web import offsets
 MATRIX = {
     "0.8.2.2 zookeeper": "kafka_082",
     "0.9.0.1 zookeeper": "kafka_090",
+    "0.9.0.1 kafka": "kafka_090",
     "3.9.1 zookeeper": "kafka_zk",
+    "3.9.1 kafka": "kafka_zk",
+    "4.1.0 kafka": "kafka_kraft",
     "4.1.0 local": "kafka_kraft",
 }
 
