@@ -21,7 +21,7 @@
 #include "common/secret.h"
 #include "helper/admin/health.h"
 #include "helper/consume/group.h"
-#include "helper/consume/zk.h"
+#include "helper/zookeeper/zk.h"
 #include "helper/dispatch.h"
 #include "helper/helper.h"
 #include "helper/ipc.h"

@@ -57,6 +57,8 @@ check "deploy/admin includes deploy/launcher" only deploy/admin deploy/launcher 
 check "deploy/launcher includes deploy/admin" only deploy/launcher deploy/admin '"deploy/admin/admin.h"'
 side helper/produce helper/consume
 side helper/consume helper/produce
+side helper/coordination 'helper/produce|helper/consume/group'
+side helper/zookeeper 'helper/produce|helper/consume|helper/coordination|helper/admin'
 
 # Inside helper/ a file includes only equals and what stands below. Connections (ipc) stand low: they hand a
 # request up through a callback and know none of those above.
@@ -104,11 +106,11 @@ outside() {
 }
 home() { check "$1 outside its home" outside "$2" "$3"; }
 home libfcgi 'fcgi(app|_stdio|os|misc|_config)?\.h' 'fcgi/http\.[ch]|fcgi/main\.c'
-home jansson 'jansson.*\.h' 'fcgi/json\.c|helper/consume/registration\.c'
+home jansson 'jansson.*\.h' 'fcgi/json\.c|helper/zookeeper/registration\.c'
 home SQLite 'sqlite3.*\.h' 'helper/produce/store[a-z_]*\.[ch]'
 home librdkafka 'librdkafka/.*\.h' \
 	'helper/kafka[a-z_]*\.[ch]|helper/produce/producer\.c|helper/consume/consumer[a-z_]*\.c|helper/admin/kafka_admin[a-z_]*\.[ch]'
-home ZooKeeper 'zookeeper/.*\.h' 'helper/consume/zk[a-z_]*\.[ch]'
+home ZooKeeper 'zookeeper/.*\.h' 'helper/zookeeper/zk[a-z_]*\.[ch]'
 home libuv 'uv\.h' 'helper/loop\.[ch]|helper/ipc\.c'
 
 # ---- calls that are not used ----

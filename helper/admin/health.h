@@ -9,7 +9,7 @@
 
 #include "common/msg_store.h"
 #include "helper/admin/kafka_admin.h"
-#include "helper/consume/zk.h"
+#include "helper/zookeeper/zk.h"
 #include "helper/produce/sender.h"
 
 struct health;

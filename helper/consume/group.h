@@ -16,7 +16,7 @@
 #define KP_GROUP_H
 
 #include "common/conf.h"
-#include "helper/consume/coordination.h"
+#include "helper/coordination/coordination.h"
 #include "helper/kafka.h"
 #include "helper/op.h"
 #include "helper/topics.h"

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "helper/consume/coordination.h"
-#include "helper/consume/zk.h"
+#include "helper/coordination/coordination.h"
+#include "helper/zookeeper/zk.h"
 
 #define HELD_BACK_MAX 1024
 #define DEADLINE_MS 3000

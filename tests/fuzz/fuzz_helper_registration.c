@@ -2,7 +2,7 @@
  * What anybody may write as a member's registration in ZooKeeper: refused, or a list of
  * topics with believable counts, which ours prints and reads back.
  */
-#include "helper/consume/registration.h"
+#include "helper/zookeeper/registration.h"
 #include "tests/fuzz/fuzz.h"
 
 static void

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "helper/consume/assign.h"
+#include "helper/coordination/assign.h"
 
 #define MEMBERS_MAX 12
 #define THREADS_MAX 4

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "helper/consume/group_kafka_consumers.h"
+#include "helper/coordination/group_kafka_consumers.h"
 #include "tests/unit/unit.h"
 
 /* The module under test, with this file's consumer and clock below it. */
@@ -27,7 +27,7 @@ static bool fake_lost(const struct consumer *);
 static int64_t fake_session_ms(const struct consumer *);
 static void fake_leave(struct consumer *);
 static int fake_clock_gettime(int, struct timespec *);
-#include "helper/consume/group_kafka.c"
+#include "helper/coordination/group_kafka.c"
 #undef clock_gettime
 
 static const struct coordination_ops *const ops = &coordination_kafka_under_test;

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "helper/consume/coordination.h"
+#include "helper/coordination/coordination.h"
 
 static const struct coordination_ops *const ops = &coordination_local;
 

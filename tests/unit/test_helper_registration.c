@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "helper/consume/registration.h"
+#include "helper/zookeeper/registration.h"
 
 static enum kp_err
 parse(const char *text, struct registration *r)

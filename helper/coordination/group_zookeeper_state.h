@@ -12,9 +12,9 @@
 #ifndef KP_GROUP_ZOOKEEPER_STATE_H
 #define KP_GROUP_ZOOKEEPER_STATE_H
 
-#include "helper/consume/coordination.h"
-#include "helper/consume/registration.h"
-#include "helper/consume/zk.h"
+#include "helper/coordination/coordination.h"
+#include "helper/zookeeper/registration.h"
+#include "helper/zookeeper/zk.h"
 
 #define PATH_CAP (3 * GROUP_MAX)	/* the longest: /consumers/<g>/owners/<t>/<partition> */
 #define ID_CAP 512

@@ -14,7 +14,7 @@
 #include "common/json_out.h"
 #include "common/log.h"
 #include "common/wall.h"
-#include "helper/consume/group_zookeeper_state.h"
+#include "helper/coordination/group_zookeeper_state.h"
 
 #define LIMIT_MS 5000			/* for close() */
 #define RETRY_OTHERS_S 5		/* ZooKeeper, or another member, must do something first */

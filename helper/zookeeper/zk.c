@@ -4,7 +4,7 @@
  *
  *	open -> up <-> down -> expired -> closed -> open ...
  */
-#include "helper/consume/zk.h"
+#include "helper/zookeeper/zk.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "common/json_out.h"
 #include "common/log.h"
 #include "common/wall.h"
-#include "helper/consume/zk_private.h"
+#include "helper/zookeeper/zk_private.h"
 
 #define REOPEN_MS 1000		/* pause after an open that failed */
 #define CHROOT_MS 1000		/* pause after a chroot that could not be made */

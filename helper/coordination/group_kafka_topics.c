@@ -1,5 +1,5 @@
 /* A list: there are few. */
-#include "helper/consume/group_kafka_topics.h"
+#include "helper/coordination/group_kafka_topics.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "common/log.h"
-#include "helper/consume/group_zookeeper_state.h"
+#include "helper/coordination/group_zookeeper_state.h"
 
 #define REGISTRATION_LIMIT (512u * 1024)	/* ZooKeeper takes no node over 1 MiB */
 

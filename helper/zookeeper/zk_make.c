@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "helper/consume/zk_private.h"
+#include "helper/zookeeper/zk_private.h"
 
 #define MAKE_STEPS 64		/* for parents that vanish as fast as we make them */
 

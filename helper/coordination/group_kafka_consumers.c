@@ -1,5 +1,5 @@
 /* One blocking question, on a worker; its rows are sorted already. */
-#include "helper/consume/group_kafka_consumers.h"
+#include "helper/coordination/group_kafka_consumers.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -12,7 +12,7 @@
  */
 #include "common/fault.h"
 #include "common/log.h"
-#include "helper/consume/group_zookeeper_state.h"
+#include "helper/coordination/group_zookeeper_state.h"
 
 static void claim_create(struct claim *k);
 

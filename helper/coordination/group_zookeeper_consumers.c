@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "helper/consume/group_zookeeper_state.h"
+#include "helper/coordination/group_zookeeper_state.h"
 
 struct asking;
 

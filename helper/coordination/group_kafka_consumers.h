@@ -3,7 +3,7 @@
 #define KP_GROUP_KAFKA_CONSUMERS_H
 
 #include "helper/consume/consumer.h"
-#include "helper/consume/coordination.h"
+#include "helper/coordination/coordination.h"
 
 /* See struct coordination_ops. */
 void kafka_consumers(const struct coordination_env *env, const char *topic, const char *group,

@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "helper/consume/assign.h"
-#include "helper/consume/group_zookeeper_state.h"
+#include "helper/coordination/assign.h"
+#include "helper/coordination/group_zookeeper_state.h"
 
 #define REREADS_MAX 10	/* a member that never rests must not stop the rest */
 

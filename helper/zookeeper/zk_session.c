@@ -2,7 +2,7 @@
  * The library's handle. Opening it resolves names and closing it waits for a server, so
  * both run on a worker. An expired handle is dead: it is closed and another one opened.
  */
-#include "helper/consume/zk_private.h"
+#include "helper/zookeeper/zk_private.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* The helper's only JSON: {"pattern":"static","subscription":{"foo":1},...} */
-#include "helper/consume/registration.h"
+#include "helper/zookeeper/registration.h"
 
 #include <jansson.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "helper/consume/group_zookeeper_state.h"
+#include "helper/coordination/group_zookeeper_state.h"
 
 static void
 retry_fired(void *arg)

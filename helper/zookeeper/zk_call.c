@@ -8,7 +8,7 @@
 #include <string.h>
 #include <zookeeper/zookeeper.h>
 
-#include "helper/consume/zk_private.h"
+#include "helper/zookeeper/zk_private.h"
 
 enum watch_kind { WATCH_DATA, WATCH_EXISTS, WATCH_CHILDREN };
 

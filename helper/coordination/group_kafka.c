@@ -19,8 +19,8 @@
 #include <time.h>
 
 #include "common/log.h"
-#include "helper/consume/group_kafka_consumers.h"
-#include "helper/consume/group_kafka_topics.h"
+#include "helper/coordination/group_kafka_consumers.h"
+#include "helper/coordination/group_kafka_topics.h"
 
 #define BEAT_MS 250
 #define RETRY_MS 500

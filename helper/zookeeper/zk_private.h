@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-#include "helper/consume/zk.h"
+#include "helper/zookeeper/zk.h"
 
 struct _zhandle;		/* the library's */
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "helper/consume/coordination.h"
+#include "helper/coordination/coordination.h"
 
 enum local_state {
 	LOCAL_FREE,

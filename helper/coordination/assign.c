@@ -1,5 +1,5 @@
 /* A taker's place is the number of takers before it, so nothing is sorted. */
-#include "helper/consume/assign.h"
+#include "helper/coordination/assign.h"
 
 #include <stdio.h>
 #include <string.h>
