@@ -163,7 +163,7 @@ check:
 
 # The same random tests with large numbers, and those that take long: 2 h at most. The
 # last one measures a speed, so it runs alone.
-LONG_E2E := $(filter-out test_long.py,$(notdir $(shell grep -l 'import.*rounds' tests/e2e/test_*.py)))
+LONG_E2E := $(filter-out test_long.py,$(notdir $(shell grep -lE 'import.*rounds|mark\.long' tests/e2e/test_*.py)))
 .PHONY: check-long check-long-steps
 check-long: export KP_LONG = 1
 check-long: export KP_TEST_TIMEOUT = 3600
@@ -182,7 +182,7 @@ check-long-steps:
 # The sanitizers' own builds, beside the plain one. Tests that kill at random are about
 # promises, not about memory: they are not repeated.
 ASAN_E2E := test_contract.py test_bad_input.py test_longpoll.py test_operator.py test_launcher.py \
-            test_groups.py test_coordination.py
+            test_groups.py test_coordination.py test_acks.py test_kafka_groups.py
 ASAN := B=$(B)/asan SAN=address,undefined CFLAGS='-O1 -g'
 TSAN := B=$(B)/tsan SAN=thread CFLAGS='-O1 -g'
 asan:

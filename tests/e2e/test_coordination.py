@@ -535,6 +535,7 @@ def test_quit_without_a_server(zookeeper, zk, join):
     wait_for(lambda: not zk.get_children(f"/consumers/{a.group}/ids"), SESSION_TIMEOUT + RECONNECT, "the session has ended")
 
 
+@pytest.mark.long
 def test_server_that_hangs(zookeeper, zk, join):
     a, b = join(), join()
     expect(zk, [a, b], [5, 5], 5)

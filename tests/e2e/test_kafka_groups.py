@@ -245,6 +245,7 @@ def rss(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
 
 
+@pytest.mark.long
 def test_nobody_asks_for_a_while(host, kraft, name, note):
     """The group stays joined, and reads no more than its share ahead; after 20 s it is left."""
     topic = kraft.create_topic(name, 4)
@@ -265,6 +266,7 @@ def test_nobody_asks_for_a_while(host, kraft, name, note):
     assert shares(a, topic, name)
 
 
+@pytest.mark.long
 def test_without_a_broker(host, gateway, name, note):
     """What is answered while nothing works says why; afterwards it works again by itself."""
     from kafka import KafkaKraft

@@ -40,7 +40,7 @@ check_names(struct kp_slice topic, struct kp_slice group, bool group_may_be_empt
 static uint8_t
 answer_offsets(const struct wire_frame *f, struct kp_buf *out)
 {
-	struct msg_offset v = { 1, 2, 3, 4, LIT("meta\r\n\"") };
+	struct msg_offset v = { 1, 2, 3, 4, LIT("meta\r\n\""), false };
 	const struct msg_offsets reply = { .v = &v, .n = 1 };
 	struct msg_topic_group m;
 
