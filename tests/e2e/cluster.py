@@ -109,9 +109,10 @@ class ZookeeperCluster(Cluster):
     def __init__(self):
         super().__init__()
         self.zookeeper = Zookeeper()
+        self.zk_peers = f"127.0.0.1:{self.zookeeper.port}"
         self.configure(lambda n: (
             f"broker.id={n.number}\nlisteners=PLAINTEXT://{n.address}\n"
-            f"zookeeper.connect=127.0.0.1:{self.zookeeper.port}\nzookeeper.session.timeout.ms=4000\n"
+            f"zookeeper.connect={self.zk_peers}\nzookeeper.session.timeout.ms=4000\n"
             "auto.create.topics.enable=false\n"))
 
     def start(self):
