@@ -17,8 +17,9 @@ PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 # Ports from below the range that the kernel gives to outgoing connections, so that one which is reserved
-# now and bound a minute later is still free.
-PORTS = range(15000, 32000)
+# now and bound a minute later is still free; each worker has its share.
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+PORTS = range(15000 + 4000 * _worker, 15000 + 4000 * (_worker + 1))
 _ports_given = set()
 
 _folders = 0
