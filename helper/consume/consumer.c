@@ -107,9 +107,14 @@ make_handle(struct kafka *k, const char *group, bool member)
 		{ "queued.min.messages", "1000" },
 		{ "queued.max.messages.kbytes", "1024" },
 		{ "fetch.wait.max.ms", "250" },
+		/* An answer that a slow line can carry before it counts as lost. */
+		{ "fetch.max.bytes", "4194304" },
 		{ "fetch.error.backoff.ms", "50" },
 		{ "check.crcs", "true" },
 		{ "allow.auto.create.topics", "false" },
+		/* A leader that stands still breaks no connection: who leads now must be asked. It
+		 * is also how soon a member sees new partitions. */
+		{ "topic.metadata.refresh.interval.ms", "5000" },
 		/* From here on for members only. */
 		{ member ? "!partition.assignment.strategy" : NULL, "range" },
 		{ "session.timeout.ms", "15000" },
@@ -119,8 +124,6 @@ make_handle(struct kafka *k, const char *group, bool member)
 		{ "socket.timeout.ms", "10000" },
 		/* How soon the others hear of one that comes or goes. */
 		{ "heartbeat.interval.ms", "400" },
-		/* As often it is looked for new partitions. */
-		{ "topic.metadata.refresh.interval.ms", "60000" },
 		{ NULL, NULL },
 	};
 

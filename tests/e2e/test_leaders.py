@@ -25,7 +25,8 @@ class Numbered:
 
     def __init__(self, cluster, topic):
         self.topic, self.sent = topic, 0
-        self.producer = Producer({"bootstrap.servers": cluster.peers, "enable.idempotence": True, "log_level": 0})
+        self.producer = Producer({"bootstrap.servers": cluster.peers, "enable.idempotence": True, "log_level": 0,
+                                  "topic.metadata.refresh.interval.ms": 500, "socket.timeout.ms": 3000})
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
