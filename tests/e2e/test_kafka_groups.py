@@ -301,9 +301,10 @@ def cost(pid):
     return (len(list(Path(f"/proc/{pid}/task").iterdir())), len(list(Path(f"/proc/{pid}/fd").iterdir())), rss(pid))
 
 
-def test_what_an_idle_group_costs(host, kraft, name, note):
-    topic, count = kraft.create_topic(name), rounds(10, 200)
-    a = host(kraft)
+@pytest.mark.parametrize("coordination", ["kafka", pytest.param("zookeeper", marks=pytest.mark.long)])
+def test_what_an_idle_group_costs(gateway, kafka_zk, name, note, coordination):
+    topic, count = kafka_zk.create_topic(name), rounds(10, 200)
+    a = gateway(kafka_zk, coordination=coordination)
     a.tcp.join(topic, f"{name}-first")
     before = cost(a.helper())
     threads = [threading.Thread(target=a.tcp.session().call, args=("GET", messages(topic), {"group": f"{name}-{n}"}))
@@ -318,7 +319,7 @@ def test_what_an_idle_group_costs(host, kraft, name, note):
     time.sleep(5)  # what is measured is a group that does nothing
     cpu = (sum(map(int, stat().split()[13:15])) - ticks) / elapsed() / count
     each = [(b - a) / count for a, b in zip(before, after)]
-    note(f"an idle group of {count}: {each[0]:.1f} threads, {each[1]:.1f} descriptors, {each[2]:.0f} KiB, "
+    note(f"an idle group of {count}, {coordination}: {each[0]:.1f} threads, {each[1]:.1f} descriptors, {each[2]:.0f} KiB, "
          f"{cpu:.2f} % of a core")
     assert each[2] < 4096
 
