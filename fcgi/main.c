@@ -32,7 +32,8 @@ usage(FILE *out)
 	    "It serves FastCGI on the listening socket that it is given as standard input,\n"
 	    "or one request of CGI. To try it by hand, behind a web server's fastcgi_pass:\n"
 	    "\n"
-	    "  spawn-fcgi -s /run/kafka-pixy/responder.sock -- /usr/libexec/kafka-pixy/kafka-pixy.fcgi\n"
+	    "  spawn-fcgi -s /run/kafka-pixy/responder.sock -- \\\n"
+	    "      /usr/libexec/kafka-pixy/kafka-pixy.fcgi\n"
 	    "\n"
 	    "Options, also from the environment (--logLevel is KAFKA_PIXY_LOG_LEVEL):\n"
 	    "\n");

@@ -86,11 +86,12 @@ static char *
 name_of_client(const char *id)
 {
 	char *name = strdup(id);
-	size_t n = strlen(id), at = n - strlen("21.31.06Z");
 
-	if (name && n > 20 && strncmp(id, "pixy_", 5) == 0 && id[at + 2] == '.' &&
-	    id[at + 5] == '.' && id[at + 8] == 'Z')
-		name[at + 2] = name[at + 5] = ':';
+	/* As in T21.31.06Z, and maybe what the broker puts behind it. */
+	for (char *t = name && strncmp(name, "pixy_", 5) == 0 ? name : NULL;
+	    t && (t = strchr(t, 'T')) != NULL; t++)
+		if (strlen(t) >= 10 && t[3] == '.' && t[6] == '.' && t[9] == 'Z')
+			t[3] = t[6] = ':';
 	return name;
 }
 

@@ -21,7 +21,8 @@ struct consumer_commit {
 	struct consumer_commit *prev, *next;
 	struct consumer *c;
 	rd_kafka_topic_partition_list_t *list;
-	void (*done)(void *arg, enum kp_err err);
+	const rd_kafka_topic_partition_list_t *result;	/* inside done(): each has its error */
+	consumer_committed_fn *done;
 	void *arg;
 };
 
@@ -57,10 +58,24 @@ static void
 committed(struct consumer_commit *x, rd_kafka_resp_err_t err,
     const rd_kafka_topic_partition_list_t *list)
 {
-	for (int i = 0; list && err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
-		err = list->elems[i].err;
-	x->done(x->arg, commit_err(err));
+	for (int i = 0; list && i < list->cnt; i++)
+		if (list->elems[i].err) {
+			x->result = list;
+			if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+				err = list->elems[i].err;
+		}
+	x->done(x->arg, commit_err(err), x);
 	commit_free(x);
+}
+
+enum kp_err
+consumer_commit_err(const struct consumer_commit *x, enum kp_err err, const char *topic,
+    int32_t partition)
+{
+	const rd_kafka_topic_partition_t *p = err && x->result ?
+	    rd_kafka_topic_partition_list_find(x->result, topic, partition) : NULL;
+
+	return p ? commit_err(p->err) : err;
 }
 
 void
@@ -374,7 +389,7 @@ consumer_message_free(struct consumer_message *message)
 /* ---- commits ---- */
 
 struct consumer_commit *
-consumer_commit_begin(struct consumer *c, void (*done)(void *arg, enum kp_err err), void *arg)
+consumer_commit_begin(struct consumer *c, consumer_committed_fn *done, void *arg)
 {
 	struct consumer_commit *x = calloc(1, sizeof(*x));
 

@@ -50,15 +50,19 @@ void consumer_message_free(struct consumer_message *message);
 
 /*
  * One commit of many partitions: begin, add (offset = next to read), send.
- * done(arg, err) once; KP_ECONFLICT: the group is managed by the brokers; KP_ETOOBIG:
+ * done(arg, err, x) once; KP_ECONFLICT: the group is managed by the brokers; KP_ETOOBIG:
  * they do not take metadata of that length.
  */
 struct consumer_commit;
-struct consumer_commit *consumer_commit_begin(struct consumer *c,
-    void (*done)(void *arg, enum kp_err err), void *arg);
+typedef void consumer_committed_fn(void *arg, enum kp_err err, const struct consumer_commit *x);
+struct consumer_commit *consumer_commit_begin(struct consumer *c, consumer_committed_fn *done,
+    void *arg);
 void consumer_commit_add(struct consumer_commit *x, const char *topic, int32_t partition,
     int64_t offset, struct kp_slice metadata);
 void consumer_commit_send(struct consumer_commit *x);
+/* Inside done(): what became of one of its partitions, when not all went well. */
+enum kp_err consumer_commit_err(const struct consumer_commit *x, enum kp_err err,
+    const char *topic, int32_t partition);
 
 /*
  * A member of a group that the brokers manage. What it commits carries its member

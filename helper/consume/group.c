@@ -116,6 +116,19 @@ group_free(struct group *g)
 }
 
 /* The coordination has left. Requests may have come meanwhile. */
+/* Who waits hears of a failure at the deadline; the tick tries again. */
+static void
+reopen(struct group *g)
+{
+	g->reopen_ms = now_ms(g->gs) + RETRY_MS;
+	if (group_open(g) != KP_OK)
+		return;
+	for (struct gtopic *t = g->topics, *next; t; t = next) {
+		next = t->next;
+		topic_ask(t);
+	}
+}
+
 static void
 group_left(void *arg)
 {
@@ -133,12 +146,7 @@ group_left(void *arg)
 		g->consumer = NULL;
 		g->committing = false;
 	}
-	if (group_open(g) != KP_OK)
-		return;			/* who waits hears of it at the deadline */
-	for (struct gtopic *t = g->topics, *next; t; t = next) {
-		next = t->next;
-		topic_ask(t);
-	}
+	reopen(g);
 }
 
 void
@@ -309,6 +317,12 @@ tick(void *arg)
 
 	for (struct group *g = gs->list, *next_g; g; g = next_g) {
 		next_g = g->next;
+		if (g->coord == NULL && g->topics == NULL) {
+			group_free(g);
+			continue;
+		}
+		if (g->coord == NULL && now >= g->reopen_ms)
+			reopen(g);
 		if (now - g->commit_ms >= COMMIT_MS)
 			group_commit(g);
 		group_run_sets(g);

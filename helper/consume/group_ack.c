@@ -54,7 +54,7 @@ try(struct gtopic *t, struct op *op)
 	struct part *p = part_find(t, m.partition);
 	uint32_t retry_s;
 
-	if (p && p->reader) {
+	if (p && p->reader && group_usable(t->g) && !t->g->fenced) {
 		decided(t, op, &m, part_ack(p, m.offset));
 		return true;
 	}

@@ -39,7 +39,7 @@ topic_forget_jobs(struct gtopic *t)
 }
 
 bool
-job_commit_own(struct group *g, struct group_job *j, void (*done)(void *arg, enum kp_err err))
+job_commit_own(struct group *g, struct group_job *j, consumer_committed_fn *done)
 {
 	struct consumer_commit *x = consumer_commit_begin(g->consumer, done, j);
 

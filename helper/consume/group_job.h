@@ -35,9 +35,9 @@ struct group_job {
 struct group_job *job_new(struct groups *gs, const char *group, const char *topic,
     void (*work)(struct loop_job *), void (*done)(struct loop_job *));
 void job_free(struct group_job *j);
-/* A member's own consumer commits `v` as they are; done(j, err) comes later. False without
+/* A member's own consumer commits `v` as they are; done(j, err, …) comes later. False without
  * memory. */
-bool job_commit_own(struct group *g, struct group_job *j, void (*done)(void *arg, enum kp_err err));
+bool job_commit_own(struct group *g, struct group_job *j, consumer_committed_fn *done);
 /* What a member's failed commit means. */
 void job_fail_own(struct group_job *j, enum kp_err err);
 

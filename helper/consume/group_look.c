@@ -189,7 +189,7 @@ look(struct gtopic *t, int64_t now)
 static int64_t
 due_ms(const struct gtopic *t)
 {
-	if (t->first == NULL)
+	if (t->first == NULL && t->first_ack == NULL)
 		return t->looked_ms + LOOK_IDLY_MS;
 	for (const struct part *p = t->parts; p; p = p->next)
 		if (p->no_leader)

@@ -21,8 +21,8 @@ drop_message(void *message)
 	consumer_message_free(message);
 }
 
-static int64_t
-now_ms(const struct part *p)
+int64_t
+part_now_ms(const struct part *p)
 {
 	return loop_now_ms(p->t->g->gs->env.loop);
 }
@@ -56,7 +56,7 @@ offering_end(struct offering *o, bool delivered)
 
 	offering_unlink(o);
 	if (delivered && pend) {
-		offers_pend(&p->offers, f, now_ms(p) +
+		offers_pend(&p->offers, f, part_now_ms(p) +
 		    (int64_t)p->t->g->gs->env.conf->ack_timeout_s * 1000);
 	} else if (delivered) {
 		consumer_message_free(offers_confirm(&p->offers, f));
@@ -89,7 +89,7 @@ offering_new(struct part *p, struct offer *f, struct conn *c)
 		return NULL;
 	o->part = p;
 	o->offer = f;
-	o->made_ms = now_ms(p);
+	o->made_ms = part_now_ms(p);
 	o->hook.id = ++p->t->g->gs->last_offer;
 	o->hook.gone = offering_gone;
 	conn_hook_add(c, &o->hook);
@@ -152,8 +152,10 @@ read_next(struct part *p)
 		consumer_message_free(message);
 	} while (true);
 	f = offers_add(&p->offers, m.offset, message, m.key.n + m.value.n);
-	if (f == NULL)
+	if (f == NULL) {
 		consumer_message_free(message);
+		part_restart(p);	/* it was read, and must be read again */
+	}
 	return f;
 }
 
@@ -229,8 +231,8 @@ restore(struct part *p, const char *metadata)
 	    p->t->g->name, p->t->name, p->partition);
 }
 
-static void
-forget_metadata(struct part *p)
+void
+part_forget_metadata(struct part *p)
 {
 	free(p->metadata);
 	p->metadata = NULL;
@@ -247,11 +249,11 @@ part_start_at(struct part *p, const struct partition_offsets *from)
 		return;			/* stays STARTING, is tried again */
 	offers_init(&p->offers, offset, from->end);
 	p->committed = offset;
-	forget_metadata(p);
+	part_forget_metadata(p);
 	if (from->metadata)
 		restore(p, from->metadata);
 	p->changes = p->offers.changes;
-	p->committed_ms = now_ms(p);
+	p->committed_ms = part_now_ms(p);
 	p->state = PART_ACTIVE;
 	log_info("partition started group=%s topic=%s partition=%d offset=%lld", t->g->name,
 	    t->name, p->partition, (long long)offset);
@@ -282,18 +284,18 @@ part_end(struct part *p, bool release)
 	*at = p->next;
 	if (t->turn == p)
 		t->turn = NULL;
-	if (t->parts == NULL && t->state == TOPIC_ACTIVE)
+	if (t->state == TOPIC_ACTIVE && !topic_any_starting(t))
 		t->why[0] = '\0';	/* of parts that could not start */
 	log_info("partition %s group=%s topic=%s partition=%d offset=%lld",
 	    release ? "released" : "lost", g->name, t->name, partition, (long long)p->committed);
-	forget_metadata(p);
+	part_forget_metadata(p);
 	free(p);
 	if (release)
 		g->gs->env.ops->released(g->coord, t->name, partition);
 	topic_step(t);
 }
 
-static bool
+bool
 part_changed(const struct part *p)
 {
 	return p->offers.changes != p->changes || offers_commit(&p->offers) != p->committed;
@@ -303,13 +305,16 @@ void
 part_step(struct part *p)
 {
 	struct group *g = p->t->g;
-	int64_t waited = now_ms(p) - p->stop_ms;
+	int64_t waited = part_now_ms(p) - p->stop_ms;
 
 	if (p->offers.out > 0 && waited < STOP_CONFIRM_MS)
 		return;
-	/* An initial offset that is being stored must not land after the next
-	 * owner's. */
-	if (p->reader == NULL && p->t->start)
+	/* An initial offset that is being stored, or one that is set, must not land after
+	 * the next owner's. */
+	if (p->reader == NULL && (p->t->start || p->t->holds))
+		return;
+	/* Nor a commit that is on its way, of what is committed already. */
+	if ((p->committing >= 0 || g->look) && waited < STOP_CONFIRM_MS + STOP_COMMIT_MS)
 		return;
 	if (p->reader && part_changed(p) &&
 	    waited < STOP_CONFIRM_MS + STOP_COMMIT_MS) {
@@ -334,7 +339,7 @@ part_revoke(void *arg, const char *topic, int32_t partition)
 	if (p->state == PART_STOPPING)
 		return;
 	p->state = PART_STOPPING;
-	p->stop_ms = now_ms(p);
+	p->stop_ms = part_now_ms(p);
 	part_step(p);
 }
 
@@ -349,104 +354,4 @@ part_lost(void *arg, const char *topic, int32_t partition)
 		return;
 	topic_start_is_stale(t);
 	part_end(p, false);
-}
-
-/* ---- commits ---- */
-
-static bool
-part_wants_commit(const struct part *p)
-{
-	return p->reader && (part_changed(p) ||
-	    now_ms(p) - p->committed_ms > fault_number("KP_RECOMMIT_MS", RECOMMIT_MS));
-}
-
-static void
-part_committed(struct part *p, enum kp_err err)
-{
-	if (p->committing >= 0 && err == KP_OK) {
-		if (part_changed(p))
-			forget_metadata(p);
-		p->committed = p->committing;
-		p->changes = p->committing_changes;
-		p->committed_ms = now_ms(p);
-	}
-	/* The group went on without us: no commit can succeed any more. */
-	if (p->committing >= 0 && err == KP_ECONFLICT && p->state == PART_STOPPING &&
-	    group_is_member(p->t->g))
-		p->stop_ms = now_ms(p) - STOP_CONFIRM_MS - STOP_COMMIT_MS;
-	p->committing = -1;
-}
-
-static void
-commit_done(void *arg, enum kp_err err)
-{
-	struct group *g = arg;
-
-	g->committing = false;
-	if (err == KP_ETOOBIG && !g->plain) {
-		log_warn("commit group=%s: the brokers' offset.metadata.max.bytes is below %d; "
-		    "what is acknowledged out of order may come twice after a restart",
-		    g->name, METADATA_MAX);
-		g->plain = true;
-	} else if (err) {
-		if (err == KP_ECONFLICT && !group_is_member(g))
-			g->fenced = true;
-		else
-			snprintf(g->why, sizeof(g->why), "%s", err == KP_ECONFLICT ?
-			    "the group has gone on without this host" :
-			    "offsets cannot be committed");
-		log_warn("commit failed group=%s err=%s", g->name, kp_err_name(err));
-	} else {
-		g->why[0] = '\0';
-	}
-	for (struct gtopic *t = g->topics; t; t = t->next)
-		for (struct part *p = t->parts; p; p = p->next)
-			part_committed(p, err);
-	group_run_sets(g);
-	/* Parts that are stopping go on from there: here the list must not change. */
-	groups_tick_soon(g->gs);
-}
-
-/* What stands beside the offset: what is acknowledged above it, or what a user has put
- * there, as long as the offset does not move. */
-static struct kp_slice
-part_metadata(const struct part *p, struct sparse_text *ranges)
-{
-	if (p->metadata && !part_changed(p))
-		return kp_slice_str(p->metadata);
-	ranges->n = 0;
-	if (!p->t->g->plain)
-		offers_ranges(&p->offers, ranges);
-	return (struct kp_slice){ (const uint8_t *)ranges->p, ranges->n };
-}
-
-void
-group_commit(struct group *g)
-{
-	struct consumer_commit *x = NULL;
-	struct sparse_text ranges;
-
-	if (g->committing || !group_usable(g))
-		return;
-	for (struct gtopic *t = g->topics; t; t = t->next)
-		for (struct part *p = t->parts; p; p = p->next) {
-			if (!part_wants_commit(p))
-				continue;
-			if (x == NULL)
-				x = consumer_commit_begin(g->consumer, commit_done, g);
-			if (x == NULL)
-				return;
-			p->committing = offers_commit(&p->offers);
-			p->committing_changes = p->offers.changes;
-			consumer_commit_add(x, t->name, p->partition, p->committing,
-			    part_metadata(p, &ranges));
-		}
-	g->commit_ms = loop_now_ms(g->gs->env.loop);
-	if (x == NULL) {
-		g->why[0] = '\0';	/* what could not be committed is no longer ours */
-		return;
-	}
-	g->committing = true;
-	consumer_commit_send(x);
-	fault_point("C4");
 }

@@ -18,7 +18,12 @@ set_done(struct loop_job *job)
 {
 	struct group_job *j = (struct group_job *)job;
 	struct gtopic *t = j->t;
+	struct group_job **at = &j->gs->sets;
 
+	while (*at && *at != j)
+		at = &(*at)->next;
+	if (*at)
+		*at = j->next;
 	if (t)
 		t->holds--;
 	j->done(j->arg, j->err, j->why);
@@ -30,11 +35,12 @@ set_done(struct loop_job *job)
 }
 
 static void
-set_committed(void *arg, enum kp_err err)
+set_committed(void *arg, enum kp_err err, const struct consumer_commit *x)
 {
 	struct group_job *j = arg;
 	struct group *g = j->g;
 
+	(void)x;
 	if (err)
 		job_fail_own(j, err);
 	g->own_sets--;
@@ -132,6 +138,19 @@ groups_set_offsets(struct groups *gs, const char *group, const char *topic,
 		g->sets = j;
 		group_run_sets(g);
 	} else {
+		j->next = gs->sets;
+		gs->sets = j;
 		set_start(j);
 	}
+}
+
+void
+topic_adopt_sets(struct gtopic *t)
+{
+	for (struct group_job *j = t->g->gs->sets; j; j = j->next)
+		if (j->t == NULL && strcmp(j->group, t->g->name) == 0 &&
+		    strcmp(j->topic, t->name) == 0) {
+			j->t = t;
+			t->holds++;
+		}
 }

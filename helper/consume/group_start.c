@@ -109,8 +109,7 @@ static void
 started(struct gtopic *t, const struct group_job *j)
 {
 	t->why[0] = '\0';
-	if (j->member)
-		t->g->why[0] = '\0';
+	t->commit_why = NULL;
 	for (struct part *p = t->parts; p; p = p->next)
 		if (p->state == PART_STARTING && p->partition < j->n_led)
 			p->no_leader = !j->led[p->partition];
@@ -134,7 +133,7 @@ start_parts(struct group_job *j)
 	}
 	g = t->g;
 	t->start = NULL;
-	if (j->err && !j->stale)
+	if (j->err && !j->stale && topic_any_starting(t))
 		start_failed(t, j->err, j->why);
 	else if (t->holds == 0 && !j->stale)
 		started(t, j);
@@ -147,10 +146,11 @@ start_parts(struct group_job *j)
 }
 
 static void
-start_committed(void *arg, enum kp_err err)
+start_committed(void *arg, enum kp_err err, const struct consumer_commit *x)
 {
 	struct group_job *j = arg;
 
+	(void)x;
 	if (err)
 		job_fail_own(j, err);
 	start_parts(j);
@@ -179,6 +179,16 @@ topic_start_is_stale(struct gtopic *t)
 {
 	if (t->start)
 		t->start->stale = true;
+}
+
+bool
+topic_any_starting(const struct gtopic *t)
+{
+	const struct part *p = t->parts;
+
+	while (p && p->state != PART_STARTING)
+		p = p->next;
+	return p != NULL;
 }
 
 static bool

@@ -1,7 +1,7 @@
 /*
  * The state of groups, shared by group.c (life of groups), group_topic.c (their
  * topics and who waits), group_ack.c (acknowledgements), group_part.c (life of a
- * partition: start, offer, commit, stop), group_start.c and group_set.c (what has to be
+ * partition: start, offer, stop), group_commit.c, group_start.c and group_set.c (what has to be
  * asked of Kafka), group_look.c (what is looked at now and then) and group_trouble.c (why
  * a topic gives nothing). Nobody else includes it.
  *
@@ -93,6 +93,7 @@ struct gtopic {
 	unsigned holds;			/* offsets are being set: do not start parts */
 	enum kp_err err;		/* of the last failure */
 	char why[WHY_MAX];		/* likewise; empty: none */
+	const char *commit_why;		/* of the last commit that failed, static; NULL: none */
 	struct group_look *look;	/* on its way, or NULL */
 	int64_t looked_ms;		/* when the last one began */
 	int64_t wall_trouble_ms;	/* since when it gives nothing; 0: it works */
@@ -110,6 +111,7 @@ struct group {
 	struct gtopic *topics;
 	size_t n_topics;
 	bool closing;			/* the coordination is leaving */
+	int64_t reopen_ms;		/* not before, when it has none */
 	bool committing;
 	int64_t commit_ms;		/* the last commit */
 	bool down;			/* no broker answers */
@@ -120,7 +122,6 @@ struct group {
 	int64_t probe_ms;		/* when the last one began */
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
 	unsigned own_sets;		/* being committed by our consumer, which must stay */
-	char why[WHY_MAX];		/* of the last failed commit; empty: none */
 };
 
 struct groups {
@@ -128,6 +129,7 @@ struct groups {
 	struct group *list;
 	size_t n;
 	uint64_t last_offer;
+	struct group_job *sets;		/* on their way, of topics that were not there */
 	unsigned looks;			/* on their way */
 	bool away;			/* the last one found no broker */
 	struct loop_timer tick;
@@ -206,16 +208,26 @@ enum offers_ack part_ack(struct part *p, int64_t offset);
 /* Binds an offer to the connection that it goes out on. */
 struct offering *offering_new(struct part *p, struct offer *f, struct conn *c);
 void offering_end(struct offering *o, bool delivered);
+int64_t part_now_ms(const struct part *p);
+/* It has what Kafka has not been told of. */
+bool part_changed(const struct part *p);
+void part_forget_metadata(struct part *p);
+
+/* group_commit.c: commits what has changed, of the whole group; one commit at a time. */
 void group_commit(struct group *g);
 
 /* group_start.c */
 /* Asks where the STARTING parts start, unless that is being done. */
 void topic_start_parts(struct gtopic *t);
+bool topic_any_starting(const struct gtopic *t);
 /* Partitions were lost: what is being asked for them is of no use any more. */
 void topic_start_is_stale(struct gtopic *t);
 
-/* group_set.c: runs the sets that nothing stands in the way of any more. */
+/* group_set.c */
+/* Runs the sets that nothing stands in the way of any more. */
 void group_run_sets(struct group *g);
+/* A new topic starts after what is being set for it. */
+void topic_adopt_sets(struct gtopic *t);
 
 /* group_job.c: before it is freed, the answers of its jobs must not find it. */
 void topic_forget_jobs(struct gtopic *t);

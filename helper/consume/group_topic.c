@@ -205,6 +205,7 @@ topic_new(struct group *g, struct kp_slice name)
 	t->next = g->topics;
 	g->topics = t;
 	g->n_topics++;
+	topic_adopt_sets(t);
 	return t;
 }
 

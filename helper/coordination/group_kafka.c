@@ -47,6 +47,7 @@ struct coordination {
 	bool telling;			/* inside a loop over claims */
 	int64_t session_ms;
 	int64_t beat_ms;		/* the last sign that we ran, also across a suspend */
+	bool again;			/* tell what is held once more */
 	bool doubt;			/* we stood still: what is held has to be proved */
 	struct loop_timer beat;
 	struct loop_timer pump;		/* what must not be done inside the interface */
@@ -254,6 +255,9 @@ pump(void *arg)
 
 	if (c->doubt)
 		prove(c);
+	if (c->again && c->state == KAFKA_HOLDING)
+		tell_claimed(c);
+	c->again = false;
 	if (!c->closing && (c->state == KAFKA_OUT || c->state == KAFKA_HOLDING) &&
 	    ktopics_changed(&c->topics))
 		tell_topics(c);
@@ -350,6 +354,8 @@ static enum kp_err
 kafka_subscribe(struct coordination *c, const char *topic, int32_t n)
 {
 	(void)n;
+	/* It may have been given while nobody wanted it. */
+	c->again |= ktopics_given_up(&c->topics, topic);
 	pump_after(c, 0);
 	return ktopics_want(&c->topics, topic);
 }

@@ -51,6 +51,14 @@ ktopics_unwant(struct ktopics *ts, const char *name)
 }
 
 bool
+ktopics_given_up(const struct ktopics *ts, const char *name)
+{
+	const struct ktopic *t = find(ts, name);
+
+	return t && t->told && !t->wanted;
+}
+
+bool
 ktopics_changed(const struct ktopics *ts)
 {
 	for (const struct ktopic *t = ts->first; t; t = t->next)

@@ -17,6 +17,8 @@ struct ktopics {
 
 enum kp_err ktopics_want(struct ktopics *ts, const char *name);
 void ktopics_unwant(struct ktopics *ts, const char *name);
+/* Kafka was told of it, and not yet that nobody wants it any more. */
+bool ktopics_given_up(const struct ktopics *ts, const char *name);
 /* The brokers have to be told. */
 bool ktopics_changed(const struct ktopics *ts);
 /* Those wanted, in a vector for the caller to free; the names are borrowed. NULL without

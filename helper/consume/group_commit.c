@@ -1,0 +1,141 @@
+/* What is confirmed and acknowledged becomes a commit of the whole group, and what became of it. */
+#include "common/fault.h"
+#include "common/log.h"
+#include "helper/consume/group_state.h"
+
+static bool
+part_wants_commit(const struct part *p)
+{
+	return p->reader && (part_changed(p) ||
+	    part_now_ms(p) - p->committed_ms > fault_number("KP_RECOMMIT_MS", RECOMMIT_MS));
+}
+
+static void
+part_committed(struct part *p, enum kp_err err)
+{
+	if (p->committing >= 0 && err == KP_OK) {
+		if (part_changed(p))
+			part_forget_metadata(p);
+		p->committed = p->committing;
+		p->changes = p->committing_changes;
+		p->committed_ms = part_now_ms(p);
+	}
+	/* The group went on without us: no commit can succeed any more. */
+	if (p->committing >= 0 && err == KP_ECONFLICT && p->state == PART_STOPPING &&
+	    group_is_member(p->t->g))
+		p->stop_ms = part_now_ms(p) - STOP_CONFIRM_MS - STOP_COMMIT_MS;
+	p->committing = -1;
+}
+
+/* Why the offset of a part cannot be committed, in words for the user; NULL: it can. */
+static const char *
+commit_trouble(struct group *g, enum kp_err err)
+{
+	if (err == KP_OK || (err == KP_ETOOBIG && g->plain))
+		return NULL;
+	if (err != KP_ECONFLICT)
+		return "offsets cannot be committed";
+	if (group_is_member(g))
+		return "the group has gone on without this host";
+	g->fenced = true;
+	return NULL;
+}
+
+/* A topic that takes no commits must not hold up the others. */
+static void
+topic_committed(struct gtopic *t, enum kp_err err, const struct consumer_commit *x)
+{
+	const char *why = NULL;
+	bool any = false;
+
+	for (struct part *p = t->parts; p; p = p->next) {
+		enum kp_err its;
+		const char *trouble;
+
+		if (p->committing < 0)
+			continue;
+		its = consumer_commit_err(x, err, t->name, p->partition);
+		trouble = commit_trouble(t->g, its);
+		part_committed(p, its);
+		any = true;
+		why = trouble ? trouble : why;
+	}
+	if (any)
+		t->commit_why = why;
+}
+
+static void
+commit_done(void *arg, enum kp_err err, const struct consumer_commit *x)
+{
+	struct group *g = arg;
+
+	g->committing = false;
+	if (err == KP_ETOOBIG && !g->plain) {
+		log_warn("commit group=%s: the brokers' offset.metadata.max.bytes is below %d; "
+		    "what is acknowledged out of order may come twice after a restart",
+		    g->name, METADATA_MAX);
+		g->plain = true;
+	} else if (err) {
+		log_warn("commit failed group=%s err=%s", g->name, kp_err_name(err));
+	}
+	for (struct gtopic *t = g->topics; t; t = t->next)
+		topic_committed(t, err, x);
+	group_run_sets(g);
+	/* Parts that are stopping go on from there: here the list must not change. */
+	groups_tick_soon(g->gs);
+}
+
+/* What stands beside the offset: what is acknowledged above it, or what a user has put
+ * there, as long as the offset does not move. */
+static struct kp_slice
+part_metadata(const struct part *p, struct sparse_text *ranges)
+{
+	if (p->metadata && !part_changed(p))
+		return kp_slice_str(p->metadata);
+	ranges->n = 0;
+	if (!p->t->g->plain)
+		offers_ranges(&p->offers, ranges);
+	return (struct kp_slice){ (const uint8_t *)ranges->p, ranges->n };
+}
+
+/* Adds what there is of the topic to the commit, which is begun when there is any. */
+static void
+topic_commit(struct gtopic *t, struct consumer_commit **x)
+{
+	struct group *g = t->g;
+	struct sparse_text ranges;
+	bool any = false;
+
+	for (struct part *p = t->parts; p; p = p->next) {
+		if (!part_wants_commit(p))
+			continue;
+		any = true;
+		if (*x == NULL)
+			*x = consumer_commit_begin(g->consumer, commit_done, g);
+		if (*x == NULL)
+			return;
+		p->committing = offers_commit(&p->offers);
+		p->committing_changes = p->offers.changes;
+		consumer_commit_add(*x, t->name, p->partition, p->committing,
+		    part_metadata(p, &ranges));
+	}
+	if (!any)
+		t->commit_why = NULL;	/* what could not be committed is no longer ours */
+}
+
+void
+group_commit(struct group *g)
+{
+	struct consumer_commit *x = NULL;
+
+	if (g->committing || !group_usable(g))
+		return;
+	for (struct gtopic *t = g->topics; t; t = t->next)
+		topic_commit(t, &x);
+	g->commit_ms = loop_now_ms(g->gs->env.loop);
+	if (x == NULL)
+		return;
+	g->committing = true;
+	consumer_commit_send(x);
+	fault_point("C4");
+}
