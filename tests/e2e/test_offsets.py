@@ -1,6 +1,7 @@
 """Offsets set by time, on real Kafka: 3.9.1 with ZooKeeper, 4.1.0 with local coordination."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -75,6 +76,19 @@ def test_takes_effect_at_once_on_a_live_group(site, aged, name):
         assert site.consume(aged, name).message == (1, n, None, b"%d" % n)
     assert set_rows(site, aged, name, {"partition": 1, "time": ms(START + COUNT * STEP)}).status == 200
     assert site.consume(aged, name).status == 408
+
+
+def test_what_is_set_while_the_first_request_comes(site, aged, name):
+    """The start of a group that is being joined must not undo it."""
+    for n in range(10):
+        group = f"{name}-{n}"
+        assert set_rows(site, aged, group, *({"partition": p, "offset": -1} for p in range(4))).status == 200
+        with ThreadPoolExecutor(1) as thread:
+            asked = thread.submit(site.consume, aged, group)
+            assert set_rows(site, aged, group, {"partition": 1, "offset": 2}).status == 200
+            reply = asked.result()
+        found = reply if reply.status == 200 else site.consume(aged, group)
+        assert found.message[:2] == (1, 2), f"round {n}"
 
 
 NO_TIMES = [
