@@ -25,6 +25,7 @@ job_free(struct group_job *j)
 {
 	partition_offsets_free(j->v, j->n);
 	free(j->led);
+	free(j->unled_ms);
 	free(j);
 }
 

@@ -20,7 +20,9 @@ struct group_job {
 	size_t n;
 	int timeout_ms;
 	bool *led;			/* start: by partition, n_led of them */
+	int64_t *unled_ms;		/* likewise: since when it had none, Unix time; 0: it had */
 	int32_t n_led;
+	int64_t begun_ms;		/* Unix time */
 	bool oldest;
 	bool member;			/* the group's own consumer commits */
 	bool stale;			/* others may have had the partitions meanwhile */

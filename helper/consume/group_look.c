@@ -11,6 +11,7 @@
 
 #include "common/log.h"
 #include "common/sock.h"
+#include "common/wall.h"
 #include "helper/consume/group_state.h"
 
 #define LOOK_MS 2000
@@ -33,6 +34,7 @@ struct group_look {
 	int32_t there;			/* partitions that the topic has by now */
 	int32_t probe;			/* a partition of ours, -1: none */
 	bool refused;			/* its commit was */
+	int64_t begun_ms;		/* Unix time */
 	enum kp_err err;
 	char why[WHY_MAX];
 };
@@ -80,12 +82,12 @@ static void
 see_leaders(struct gtopic *t, const struct group_look *k)
 {
 	for (struct part *p = t->parts; p; p = p->next) {
-		bool no_leader = p->partition < k->n && !k->led[p->partition];
+		bool led = p->partition >= k->n || k->led[p->partition];
 
-		if (no_leader && !p->no_leader)
+		if (!led && !p->no_leader)
 			log_warn("partition has no leader group=%s topic=%s partition=%d",
 			    t->g->name, t->name, p->partition);
-		p->no_leader = no_leader;
+		part_see_leader(p, led, k->begun_ms);
 	}
 }
 
@@ -170,6 +172,7 @@ look(struct gtopic *t, int64_t now)
 	memcpy(k->group, g->name, sizeof(k->group));
 	memcpy(k->topic, t->name, sizeof(k->topic));
 	k->n = t->n_partitions;
+	k->begun_ms = wall_time_ms();
 	k->probe = to_probe(t, now);
 	if (!loop_work(gs->env.loop, &k->job)) {
 		look_free(k);

@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "common/sock.h"
+#include "common/wall.h"
 #include "helper/consume/group_job.h"
 
 #define START_TIMEOUT_MS 3000
@@ -45,13 +46,30 @@ keep_led(struct group_job *j)
 	return err;
 }
 
+/* The end of the partition when the group came. Where there was no leader to tell it, that
+ * is where the messages since then begin. */
+static int64_t
+newest(struct group_job *j, const struct partition_offsets *o)
+{
+	struct partition_offsets v = { .partition = o->partition,
+		.committed = j->unled_ms[o->partition] };
+	enum kp_err err;
+
+	if (v.committed == 0)
+		return o->end;
+	err = kafka_admin_times(j->gs->env.admin, j->topic, &v, 1, j->timeout_ms, j->why);
+	if (err && err != KP_ENOTSUP)
+		j->err = err;
+	return err || v.committed < 0 ? o->end : v.committed;
+}
+
 /* The committed offset, or the nearest one that exists; for a new group the end or the
  * beginning. */
 static void
-settle_start(const struct group_job *j, struct partition_offsets *o)
+settle_start(struct group_job *j, struct partition_offsets *o)
 {
 	bool from_begin = j->oldest || o->partition >= j->first_new;
-	int64_t start = o->committed >= 0 ? o->committed : from_begin ? o->begin : o->end;
+	int64_t start = o->committed >= 0 ? o->committed : from_begin ? o->begin : newest(j, o);
 
 	if (start < o->begin)
 		start = o->begin;
@@ -83,9 +101,9 @@ start_work(struct loop_job *job)
 		    j->why);
 	if (j->err || j->n == 0)
 		return;
-	for (size_t i = 0; i < j->n; i++)
+	for (size_t i = 0; i < j->n && j->err == KP_OK; i++)
 		settle_start(j, &j->v[i]);
-	if (!j->member)
+	if (j->err == KP_OK && !j->member)
 		j->err = kafka_admin_commit(admin, j->group, j->topic, j->v, j->n, j->timeout_ms,
 		    j->why);
 }
@@ -112,7 +130,7 @@ started(struct gtopic *t, const struct group_job *j)
 	t->commit_why = NULL;
 	for (struct part *p = t->parts; p; p = p->next)
 		if (p->state == PART_STARTING && p->partition < j->n_led)
-			p->no_leader = !j->led[p->partition];
+			part_see_leader(p, j->led[p->partition], j->begun_ms);
 	for (size_t i = 0; i < j->n; i++) {
 		struct part *p = part_find(t, j->v[i].partition);
 
@@ -213,15 +231,19 @@ start_new(struct gtopic *t)
 			if (j->n_led <= p->partition)
 				j->n_led = p->partition + 1;
 		}
+	j->begun_ms = wall_time_ms();
 	j->led = calloc((size_t)j->n_led, sizeof(*j->led));
+	j->unled_ms = calloc((size_t)j->n_led, sizeof(*j->unled_ms));
 	j->v = calloc(n, sizeof(*j->v));
-	if (j->led == NULL || j->v == NULL) {
+	if (j->led == NULL || j->unled_ms == NULL || j->v == NULL) {
 		job_free(j);
 		return NULL;
 	}
 	for (const struct part *p = t->parts; p; p = p->next)
-		if (can_start(p))
+		if (can_start(p)) {
 			j->v[j->n++].partition = p->partition;
+			j->unled_ms[p->partition] = p->unled_ms;
+		}
 	return j;
 }
 

@@ -80,7 +80,7 @@ def test_takes_effect_at_once_on_a_live_group(site, aged, name):
 
 def test_what_is_set_while_the_first_request_comes(site, aged, name):
     """The start of a group that is being joined must not undo it."""
-    for n in range(10):
+    for n in range(3):
         group = f"{name}-{n}"
         assert set_rows(site, aged, group, *({"partition": p, "offset": -1} for p in range(4))).status == 200
         with ThreadPoolExecutor(1) as thread:
