@@ -2,7 +2,6 @@
 #include "common/status_json.h"
 
 #include <inttypes.h>
-#include <time.h>
 
 #include "common/json_out.h"
 
@@ -22,15 +21,6 @@ status_parts(const struct msg_status *m, struct status_part out[STATUS_PARTS])
 	out[0] = (struct status_part){ "kafka", "Kafka", &m->kafka };
 	out[1] = (struct status_part){ "zookeeper", "ZooKeeper", &m->zookeeper };
 	out[2] = (struct status_part){ "store", "The store", &m->store };
-}
-
-int64_t
-status_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 int64_t

@@ -15,9 +15,6 @@ bool status_all_serve(const struct msg_status *m, struct kp_buf *why);
  * an "error". `now_ms` is Unix time. */
 void json_status(struct kp_buf *out, const struct msg_status *m, int64_t now_ms);
 
-/* Unix time. */
-int64_t status_now_ms(void);
-
 /* Seconds from `then_ms` to `now_ms`, never below 0: clocks are set. */
 int64_t status_age_s(int64_t now_ms, int64_t then_ms);
 

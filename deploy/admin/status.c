@@ -3,6 +3,7 @@
 
 #include "common/json_out.h"
 #include "common/status_json.h"
+#include "common/wall.h"
 #include "deploy/admin/commands.h"
 #include "deploy/admin/print.h"
 
@@ -148,10 +149,10 @@ command_status(struct admin *a)
 		return admin_nonsense(a);
 	kp_buf_init(&out, 64 * 1024);
 	if (a->json) {
-		json_status(&out, &m, status_now_ms());
+		json_status(&out, &m, wall_time_ms());
 		kp_buf_putc(&out, '\n');
 	} else {
-		put_table(&out, &m, status_now_ms());
+		put_table(&out, &m, wall_time_ms());
 	}
 	status = print_out(&out) && status_all_serve(&m, NULL) ? ADMIN_OK : ADMIN_BAD;
 	kp_buf_free(&out);

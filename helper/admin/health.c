@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/log.h"
+#include "common/wall.h"
 
 #define LOOK_MS 1000
 /* A delivery or an answer within this time shows that Kafka is there. */
@@ -41,15 +41,6 @@ struct health {
 	char why[WHY_MAX];
 };
 
-static int64_t
-wall_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 /* It has been told before that Kafka is down, but not why, or another reason. */
 static bool
 is_news(const struct part *p, const char *trouble, int64_t now)
@@ -66,7 +57,7 @@ static void
 part_enter(struct part *p, const char *trouble)
 {
 	bool up = trouble == NULL, news = p->up != up;
-	int64_t now = wall_now_ms();
+	int64_t now = wall_time_ms();
 
 	if (!up) {
 		news |= is_news(p, trouble, now);
@@ -143,7 +134,7 @@ struct health *
 health_new(struct loop *l, struct kafka_admin *admin, struct zk *zk, struct sender *sender)
 {
 	struct health *h = calloc(1, sizeof(*h));
-	int64_t now = wall_now_ms();
+	int64_t now = wall_time_ms();
 
 	if (h == NULL)
 		return NULL;

@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/fault.h"
 #include "common/log.h"
+#include "common/wall.h"
 #include "helper/produce/sender_state.h"
 
 /* An async answer does not wait for Kafka, so its producer may gather. */
@@ -25,17 +25,15 @@ static enum kp_err
 accept_entry(struct lane *lane, struct op *op, const struct msg_produce *m, struct entry **out)
 {
 	struct sender *s = lane->sender;
-	struct timespec now;
 	struct entry *e;
 
 	*out = e = entry_new(lane);
 	if (e == NULL)
 		return KP_ENOMEM;
-	clock_gettime(CLOCK_REALTIME, &now);
 	e->op = op;
 	e->row = (struct store_row){
 		.id = s->store ? store_next_id(s->store) : s->next_id++,
-		.accepted_ms = now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000,
+		.accepted_ms = wall_time_ms(),
 		.topic = kp_slice_str(lane->name), .key = m->key, .value = m->value,
 	};
 	e->body = op_take_body(op);

@@ -2,22 +2,13 @@
 #include "helper/produce/store_db.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "common/log.h"
+#include "common/wall.h"
 #include "helper/produce/store_state.h"
 
 /* A longer log is moved into the file after the commit: 4 MiB. */
 #define WAL_PAGES 1000
-
-static int64_t
-wall_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 enum kp_err
 db_step(struct store_db *db, enum statement q)
@@ -226,7 +217,7 @@ run_bury(struct store_db *db, const struct store_cmd *cmd)
 
 	sqlite3_bind_int64(st, 1, cmd->row.id);
 	sqlite3_bind_int64(st, 2, cmd->row.attempts);
-	sqlite3_bind_int64(st, 3, wall_now_ms());
+	sqlite3_bind_int64(st, 3, wall_time_ms());
 	sqlite3_bind_text(st, 4, cmd->reason, -1, SQLITE_STATIC);
 	err = db_step(db, Q_BURY);
 	return err ? err : delete_pending(db, cmd, 1);

@@ -30,7 +30,6 @@
 #define AT_ONCE 40
 #define KEPT_MAX 20000
 
-static struct mock mock;
 static struct helper helper;
 static struct peer peer;
 static bool mounts;

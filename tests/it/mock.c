@@ -10,6 +10,24 @@
 #define READ_MS 30000
 #define PARTITIONS 64		/* most of a topic in these tests */
 
+struct mock mock;
+
+int
+mock_group_setup(void **state)
+{
+	(void)state;
+	mock_open(&mock);
+	return 0;
+}
+
+int
+mock_group_teardown(void **state)
+{
+	(void)state;
+	mock_close(&mock);
+	return 0;
+}
+
 static rd_kafka_t *
 new_client(rd_kafka_type_t type, const char *const props[][2])
 {

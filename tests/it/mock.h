@@ -25,6 +25,11 @@ struct mock {
 	const char *brokers;		/* for --kafkaPeers */
 };
 
+/* That of the program: for cmocka_run_group_tests(). */
+extern struct mock mock;
+int mock_group_setup(void **state);
+int mock_group_teardown(void **state);
+
 /* One broker. */
 void mock_open(struct mock *m);
 /* Brokers 1 to n. */

@@ -14,7 +14,6 @@
 #define G "group"
 #define POLL_MS 6000			/* a long poll that is expected to be served */
 
-static struct mock mock;
 static struct helper helper;
 static struct peer peer;
 
@@ -280,22 +279,6 @@ test_brokers_that_refuse_metadata(void **state)
 	wait_metadata("plain", 2, "");
 }
 
-static int
-group_setup(void **state)
-{
-	(void)state;
-	mock_open(&mock);
-	return 0;
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	mock_close(&mock);
-	return 0;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -313,5 +296,5 @@ main(void)
 	};
 
 	unit_filter();
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, mock_group_setup, mock_group_teardown);
 }

@@ -23,7 +23,6 @@
 #define STOP_MS 15000
 #define WARM_UP "s1000000.c0.m0"		/* of no sequence */
 
-static struct mock mock;
 static struct helper helper;
 static struct load load;
 static struct reader reader;	/* of the first topic */

@@ -14,7 +14,6 @@
 #define DEADLINE_MS 20000
 #define STOP_MS 15000
 
-static struct mock mock;
 static struct helper helper;
 
 static int
@@ -125,22 +124,6 @@ test_topics_of_a_group(void **state)
 	check_still_served("t7", "group");
 }
 
-static int
-group_setup(void **state)
-{
-	(void)state;
-	mock_open(&mock);
-	return 0;
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	mock_close(&mock);
-	return 0;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -152,5 +135,5 @@ main(void)
 	};
 
 	unit_filter();
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, mock_group_setup, mock_group_teardown);
 }

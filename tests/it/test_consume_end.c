@@ -14,7 +14,6 @@
 #define SLOW_MS 700
 #define OFFER_MS 60000			/* group_state.h: an offer's longest life */
 
-static struct mock mock;
 static struct helper helper;
 static struct peer peer;
 
@@ -172,22 +171,6 @@ test_offer_expires_while_its_partition_stops(void **state)
 	helper_stop(&helper, STOP_MS);
 }
 
-static int
-group_setup(void **state)
-{
-	(void)state;
-	mock_open(&mock);
-	return 0;
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	mock_close(&mock);
-	return 0;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -201,5 +184,5 @@ main(void)
 	};
 
 	unit_filter();
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, mock_group_setup, mock_group_teardown);
 }

@@ -20,7 +20,6 @@
 #define MEMORY_KIB (96L * 1024)
 #endif
 
-static struct mock mock;
 static struct helper helper;
 
 static int
@@ -472,22 +471,6 @@ test_hang_ups_in_flight(void **state)
 	assert_true(helper_rss_kib(&helper) < rss + MEMORY_KIB / 4);
 }
 
-static int
-group_setup(void **state)
-{
-	(void)state;
-	mock_open(&mock);
-	return 0;
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	mock_close(&mock);
-	return 0;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -512,5 +495,5 @@ main(void)
 	};
 
 	unit_filter();
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, mock_group_setup, mock_group_teardown);
 }

@@ -15,7 +15,6 @@
 #define STOP_MS 15000
 #define NOWHERE "127.0.0.1:1"		/* nobody listens there */
 
-static struct mock mock;
 static struct helper helper;
 static struct peer peer;
 
@@ -361,22 +360,6 @@ test_durability_modes(void **state)
 	}
 }
 
-static int
-group_setup(void **state)
-{
-	(void)state;
-	mock_open(&mock);
-	return 0;
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	mock_close(&mock);
-	return 0;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -400,5 +383,5 @@ main(void)
 	};
 
 	unit_filter();
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, mock_group_setup, mock_group_teardown);
 }

@@ -22,7 +22,6 @@
 static const char *const options[] = { "--coordination", "kafka", "-X",
 	"consumer.session.timeout.ms=3000", NULL };
 
-static struct mock mock;
 static struct helper helper;
 static struct peer peer;
 

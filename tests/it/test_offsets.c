@@ -13,7 +13,6 @@
 #define POLL_MS 6000
 #define AT(partition, offset, metadata) { partition, 0, 0, offset, LIT(metadata), false }
 
-static struct mock mock;
 static struct helper helper;
 static struct peer peer;
 
@@ -374,22 +373,6 @@ test_consumers(void **state)
 	}
 }
 
-static int
-group_setup(void **state)
-{
-	(void)state;
-	mock_open(&mock);
-	return 0;
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	mock_close(&mock);
-	return 0;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -413,5 +396,5 @@ main(void)
 	};
 
 	unit_filter();
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, mock_group_setup, mock_group_teardown);
 }

@@ -16,7 +16,6 @@
 #define LARGE 900000
 #define NOBODY 65534
 
-static struct mock mock;
 static struct helper helper;
 static struct peer peer;
 static const char *const *options;
@@ -702,22 +701,6 @@ test_durability_memory(void **state)
 	expect_counts(1, 0, 0, 0);
 }
 
-static int
-group_setup(void **state)
-{
-	(void)state;
-	mock_open(&mock);
-	return 0;
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	mock_close(&mock);
-	return 0;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -742,5 +725,5 @@ main(void)
 	};
 
 	unit_filter();
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, mock_group_setup, mock_group_teardown);
 }

@@ -12,7 +12,6 @@
 #define CONNECTIONS 16
 #define STOP_MS 15000
 
-static struct mock mock;
 static struct helper helper;
 static struct peer peer;
 
@@ -483,22 +482,6 @@ test_bad_names_are_refused(void **state)
 		}
 }
 
-static int
-group_setup(void **state)
-{
-	(void)state;
-	mock_open(&mock);
-	return 0;
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	mock_close(&mock);
-	return 0;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -526,5 +509,5 @@ main(void)
 	};
 
 	unit_filter();
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, mock_group_setup, mock_group_teardown);
 }

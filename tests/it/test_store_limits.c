@@ -14,7 +14,6 @@
 #define PIECE 20000
 #define NO_LEADER -1
 
-static struct mock mock;
 static struct helper helper;
 static struct peer peer;
 
@@ -280,22 +279,6 @@ test_stop_says_what_is_left(void **state)
 	mock_expect(&mock, "left", "m", 12, MOCK_ONCE);
 }
 
-static int
-group_setup(void **state)
-{
-	(void)state;
-	mock_open(&mock);
-	return 0;
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	mock_close(&mock);
-	return 0;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -311,5 +294,5 @@ main(void)
 	};
 
 	unit_filter();
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, mock_group_setup, mock_group_teardown);
 }
