@@ -22,7 +22,7 @@
 
 #define SCHEMA_VERSION 2
 /* No version of ours will have such a number: the file is damaged. */
-#define SCHEMA_VERSION_MAX 999
+#define SCHEMA_VERSION_MAX 15
 /* "KPxy": marks the file as ours. */
 #define APPLICATION_ID 0x4b507879
 /* Ids of one process: 2^36 messages, and BOOTS_MAX processes. */

@@ -334,8 +334,7 @@ open_until_served(void)
 		struct wire_frame f;
 
 		peer_open(&peer, &helper);
-		peer_ask(&peer, MSG_PING, PEER_WAIT_MS, (struct kp_slice){ 0 });
-		if (peer_recv(&peer, &f, 1000))
+		if (peer_try_ask(&peer, MSG_PING, PEER_WAIT_MS) && peer_recv(&peer, &f, 1000))
 			return;
 		peer_close(&peer);
 		assert_true(sock_now_ms() < until);

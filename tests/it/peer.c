@@ -65,6 +65,13 @@ peer_ask(struct peer *p, uint8_t type, uint32_t deadline_ms, struct kp_slice bod
 	return send_frame(p, begin);
 }
 
+bool
+peer_try_ask(struct peer *p, uint8_t type, uint32_t deadline_ms)
+{
+	assert_err(wire_end(&p->out, begin_frame(p, type, deadline_ms)), KP_OK);
+	return peer_send_raw(p, p->out.p, p->out.len);
+}
+
 uint32_t
 peer_ask_produce(struct peer *p, const struct msg_produce *m, uint32_t deadline_ms)
 {

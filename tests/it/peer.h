@@ -60,6 +60,8 @@ void peer_close(struct peer *p);
 
 /* Each sends one request and gives its id. */
 uint32_t peer_ask(struct peer *p, uint8_t type, uint32_t deadline_ms, struct kp_slice body);
+/* Without a body, where the helper may have hung up already: false then. */
+bool peer_try_ask(struct peer *p, uint8_t type, uint32_t deadline_ms);
 uint32_t peer_ask_produce(struct peer *p, const struct msg_produce *m, uint32_t deadline_ms);
 uint32_t peer_ask_consume(struct peer *p, const char *topic, const char *group,
     uint32_t deadline_ms);

@@ -264,7 +264,7 @@ test_a_newer_version_is_refused(void **state)
 	(void)state;
 	open_store();
 	close_store();
-	sql("PRAGMA user_version = 99;");
+	sql("PRAGMA user_version = 9;");
 	assert_err(store_open(fx.loop, fx.path, DURABLE_FSYNC, &fx.s), KP_EIO);
 	assert_null(fx.s);
 }
