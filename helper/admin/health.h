@@ -9,8 +9,8 @@
 
 #include "common/msg_store.h"
 #include "helper/admin/kafka_admin.h"
-#include "helper/zookeeper/zk.h"
 #include "helper/produce/sender.h"
+#include "helper/zookeeper/zk.h"
 
 struct health;
 

@@ -149,18 +149,12 @@ def await_row_at(gw, topic, group, offset):
     time.sleep(1.2)  # nothing tells when the ranges are the last ones
 
 
-def owners(gw, topic, group):
-    """{member: partitions}"""
-    reply = gw.tcp.consumers(topic, group)
-    return reply.json.get(group, {}) if reply.status == 200 else {}
-
-
 @pytest.mark.only("zookeeper", "kafka")
 def test_partition_of_another_host(make, broker, name):
     topic = broker.create_topic(name, 2)
     a, b = make(), make()
     wait_for(lambda: [x.tcp.consume(topic, name).status for x in (a, b)] == [408, 408] and
-             len(owners(a, topic, name)) == 2, 30, "both own a partition")
+             len(a.tcp.owners(topic, name)) == 2, 30, "both own a partition")
     for partition in (0, 1):
         broker.produce_lines(topic, range(3), partition=partition)
     replies = {x: x.tcp.get(messages(topic), {"group": name, "noAck": ""}).message for x in (a, b)}
@@ -172,6 +166,6 @@ def test_partition_of_another_host(make, broker, name):
     # The one that stays gets what is pending, and takes acknowledgements of it from the other's clients.
     b.stop()
     partition, offset = replies[b][:2]
-    wait_for(lambda: list(owners(a, topic, name).values()) == [[0, 1]], 30, "one owns both")
+    wait_for(lambda: list(a.tcp.owners(topic, name).values()) == [[0, 1]], 30, "one owns both")
     assert ack(a, topic, name, offset, partition).status == 200
     wait_for(lambda: broker.committed(name, topic, 2)[partition] == offset + 1, 10, "committed by the new owner")

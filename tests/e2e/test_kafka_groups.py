@@ -78,15 +78,9 @@ def client():
         c.workers.join()
 
 
-def shares(gateway, topic, group):
-    """{member: partitions}, as the brokers say; {} while they know of none."""
-    reply = gateway.tcp.consumers(topic, group)
-    return reply.json.get(group, {}) if reply.status == 200 else {}
-
-
 def await_shares(gateway, topic, group, wanted, timeout):
-    wait_for(lambda: sorted(shares(gateway, topic, group).values()) == wanted, timeout,
-             f"partitions {wanted}, last seen {shares(gateway, topic, group)}", every=0.1)
+    wait_for(lambda: sorted(gateway.tcp.owners(topic, group).values()) == wanted, timeout,
+             f"partitions {wanted}, last seen {gateway.tcp.owners(topic, group)}", every=0.1)
 
 
 def set_offset(gateway, topic, group, partition, offset, **more):
@@ -104,14 +98,14 @@ def test_two_share_and_one_that_leaves_hands_over(host, client, broker, name, no
     leaving = client(b, topic, name)
     await_shares(a, topic, name, [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]], 10)
     assert a.tcp.consumers(topic).json == b.tcp.consumers(topic, name).json
-    assert set(shares(a, topic, name)) == set(shares(b, topic, name)), "both say the same"
-    members = set(shares(a, topic, name))
+    assert set(a.tcp.owners(topic, name)) == set(b.tcp.owners(topic, name)), "both say the same"
+    members = set(a.tcp.owners(topic, name))
     leaving.stop()
     elapsed = stopwatch()
     b.stop()
     stopped = elapsed()
     await_shares(a, topic, name, [list(range(10))], 10)
-    assert set(shares(a, topic, name)) < members
+    assert set(a.tcp.owners(topic, name)) < members
     note(f"two hosts on {broker.version}: one that left was gone after {stopped:.1f} s, its partitions were given "
          f"to the other {elapsed() - stopped:.1f} s later at most")
 
@@ -136,9 +130,9 @@ def test_members_with_the_same_name_are_told_apart(host, broker, name):
         def settled():
             for c in others:
                 c.poll(0.1)
-            return sorted(shares(a, topic, name).values()) == [[0, 1], [2, 3]]
+            return sorted(a.tcp.owners(topic, name).values()) == [[0, 1], [2, 3]]
         wait_for(settled, 15, "two members")
-        assert all(member.startswith("rdkafka-") for member in shares(a, topic, name))
+        assert all(member.startswith("rdkafka-") for member in a.tcp.owners(topic, name))
         reply = set_offset(a, topic, name, 0, 0)
         assert reply.status == 409 and "rdkafka-" in reply.error
     finally:
@@ -152,7 +146,7 @@ def test_offsets_set_here_and_elsewhere(host, client, broker, topic, name):
     a, b = host(broker), host(broker)
     assert set_offset(a, topic, name, 1, 4, metadata="kept").status == 200  # nobody is in the group
     assert a.tcp.consume(topic, name).message[:2] == (1, 4)
-    (member,) = shares(a, topic, name)
+    (member,) = a.tcp.owners(topic, name)
     reply = set_offset(b, topic, name, 1, 0)
     assert reply.status == 409 and member in reply.error
     for offset in (1, 5, 0):
@@ -255,7 +249,7 @@ def test_nobody_asks_for_a_while(host, kraft, name, note):
     for p in range(4):
         kraft.produce_lines(topic, ["x" * 500] * 25_000, partition=p)
     wait_for(lambda: elapsed() > SESSION + 4, 30, "longer than the longest pause between two polls")
-    assert shares(a, topic, name), "still a member"
+    assert a.tcp.owners(topic, name), "still a member"
     assert "membership revoked" not in a.proc.output()
     grown = rss(a.helper()) - before
     note(f"50 MB that nobody asks for: {grown / 1024:.1f} MiB more memory")
@@ -263,7 +257,7 @@ def test_nobody_asks_for_a_while(host, kraft, name, note):
     wait_for(lambda: "topic left" in a.proc.output(), QUIET + SLACK, "the topic is left", every=0.01)
     assert QUIET - 3 < elapsed() < QUIET + SLACK + 3
     assert a.tcp.consume(topic, name).message[1] == 0, "also while the group is being left"
-    assert shares(a, topic, name)
+    assert a.tcp.owners(topic, name)
 
 
 @pytest.mark.long

@@ -151,6 +151,11 @@ class Site:
     def consumers(self, topic, group=None):
         return self.get(consumers(topic), {"group": group} if group is not None else None)
 
+    def owners(self, topic, group):
+        """{member: partitions}; {} while nobody is known to have any."""
+        reply = self.consumers(topic, group)
+        return reply.json.get(group, {}) if reply.status == 200 else {}
+
     # Below curl.
 
     def connect(self, timeout=30):
