@@ -173,10 +173,10 @@ kafka_check(struct kafka *k)
 	return true;
 }
 
-rd_kafka_t *
-kafka_new(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props, int events)
+/* Takes the conf, which may be NULL. */
+static rd_kafka_t *
+new_handle(rd_kafka_type_t type, rd_kafka_conf_t *rc, int events)
 {
-	rd_kafka_conf_t *rc = make_conf(k, type, props);
 	char why[512];
 	rd_kafka_t *rk;
 
@@ -189,6 +189,27 @@ kafka_new(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 		rd_kafka_conf_destroy(rc);
 	}
 	return rk;
+}
+
+rd_kafka_t *
+kafka_new(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props, int events)
+{
+	return new_handle(type, make_conf(k, type, props), events);
+}
+
+rd_kafka_t *
+kafka_new_producer(struct kafka *k, const struct kafka_property *props, int events,
+    kafka_partitioner *choose, void *opaque)
+{
+	rd_kafka_conf_t *rc = make_conf(k, RD_KAFKA_PRODUCER, props);
+	/* There is one as soon as a property of topics has been set. */
+	rd_kafka_topic_conf_t *tc = rc ? rd_kafka_conf_get_default_topic_conf(rc) : NULL;
+
+	if (tc) {
+		rd_kafka_topic_conf_set_partitioner_cb(tc, choose);
+		rd_kafka_topic_conf_set_opaque(tc, opaque);
+	}
+	return new_handle(RD_KAFKA_PRODUCER, rc, events);
 }
 
 /* The broker lives in a handle of its own, which talks to nobody. */

@@ -34,6 +34,14 @@ struct kafka_property {
 rd_kafka_t *kafka_new(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props,
     int events);
 
+/* As kafka_new(), a producer whose partitions choose() tells, with `opaque` as the
+ * topic's; see rd_kafka_topic_conf_set_partitioner_cb(). It is called by whoever sends,
+ * or by a thread of librdkafka. */
+typedef int32_t kafka_partitioner(const rd_kafka_topic_t *rkt, const void *key, size_t key_bytes,
+    int32_t partitions, void *opaque, void *msg_opaque);
+rd_kafka_t *kafka_new_producer(struct kafka *k, const struct kafka_property *props, int events,
+    kafka_partitioner *choose, void *opaque);
+
 /* True when all -X properties are known to librdkafka; else a line was logged. */
 bool kafka_check(struct kafka *k);
 

@@ -126,8 +126,8 @@ open_kafka(struct boot *b)
 	err = kafka_open(&h->conf, client_id, &h->kafka);
 	if (err)
 		return err;
-	h->sync = producer_new(h->loop, h->kafka, sync_timeout_ms(&h->conf), 0,
-	    op_produce_delivered, NULL);
+	h->sync = producer_new(h->loop, h->kafka, &(struct producer_conf){
+	    .timeout_ms = sync_timeout_ms(&h->conf), .delivered = op_produce_delivered });
 	if (h->sync)
 		h->admin = kafka_admin_new(h->kafka, producer_handle(h->sync));
 	if (h->admin)

@@ -5,9 +5,6 @@
 #include "common/log.h"
 #include "helper/produce/sender_state.h"
 
-#define AGAIN_MS 500
-#define SETTLE_MS 5000
-
 size_t
 entry_bytes(const struct entry *e)
 {
@@ -40,23 +37,16 @@ entry_new(struct lane *lane)
 	return e;
 }
 
-/* Its row, if it has one, is not to be read from the disk again. */
-static void
-note_leaving(struct entry *e)
+static bool
+in_hands(const struct entry *e)
 {
-	bool leaving = e->sent == SEND_SENT || e->appended == APPEND_REMOVING ||
-	    (e->appended == APPEND_QUEUED && (e->sent == SEND_DELIVERED || e->failed));
-
-	if (leaving != e->leaving)
-		e->lane->leaving += leaving ? 1 : (size_t)-1;
-	e->leaving = leaving;
+	return e->sent == SEND_WAITING || e->sent == SEND_SENT;
 }
 
 void
 entry_free_if_done(struct entry *e)
 {
-	note_leaving(e);
-	if (e->sent == SEND_SENT || e->op ||
+	if (in_hands(e) || e->op ||
 	    e->appended == APPEND_QUEUED || e->appended == APPEND_REMOVING)
 		return;
 	e->lane->entries--;
@@ -96,8 +86,7 @@ removed(struct store_cmd *cmd, enum kp_err err)
 	unsigned dropped = 0;
 
 	if ((err == KP_EFULL || err == KP_ENOMEM) && !e->sender->closing) {
-		e->next = e->sender->again;
-		e->sender->again = e;
+		TAILQ_INSERT_TAIL(&e->sender->again, e, link);
 		return;
 	}
 	if (err == KP_OK || err == KP_ENOTFOUND)
@@ -107,8 +96,6 @@ removed(struct store_cmd *cmd, enum kp_err err)
 		    "after a restart", (long long)e->row.id, kp_err_name(err), dropped);
 	e->appended = APPEND_NONE;
 	entry_free_if_done(e);
-	if (lane->settling)
-		lane_load(lane);
 }
 
 void
@@ -124,7 +111,7 @@ entry_settle(struct entry *e, enum store_verb verb)
 		    e->lane->name, e->reason);
 	}
 	/* The disk has it; only its size is still asked for. */
-	if (e->sent != SEND_SENT) {
+	if (!in_hands(e)) {
 		free(e->body);
 		e->body = NULL;
 	}
@@ -134,14 +121,11 @@ entry_settle(struct entry *e, enum store_verb verb)
 void
 entries_settle_again(struct sender *s)
 {
-	struct entry *e = s->again;
+	struct entry *e;
 
-	s->again = NULL;
-	while (e) {
-		struct entry *next = e->next;
-
+	while ((e = TAILQ_FIRST(&s->again)) != NULL) {
+		TAILQ_REMOVE(&s->again, e, link);
 		store_submit(s->store, &e->remove);
-		e = next;
 	}
 }
 
@@ -165,11 +149,11 @@ entry_appended(struct store_cmd *cmd, enum kp_err err)
 			entry_settle(e, STORE_REFUSE);
 	} else if (err == KP_OK) {
 		entry_answer(e);
-		if (e->sent == SEND_DELIVERED || (e->sent && fault_break("early-delete")))
+		if (e->sent == SEND_DELIVERED || (in_hands(e) && fault_break("early-delete")))
 			entry_settle(e, STORE_REMOVE);
 	} else if (e->sent == SEND_DELIVERED) {
 		store_count_direct(e->sender->store);
-	} else if (e->sent != SEND_SENT) {
+	} else if (!in_hands(e)) {
 		entry_refuse(e, KP_EFULL, err == KP_EFULL ? "the disk of the store is full" :
 		    "the store has failed: sync produce still works, and a restart of the helper "
 		    "checks the store");
@@ -182,25 +166,16 @@ entry_appended(struct store_cmd *cmd, enum kp_err err)
 enum kp_err
 entry_send(struct entry *e, const char **why)
 {
-	struct lane *lane = e->lane;
 	enum kp_err err;
 
 	fault_point("P6");
-	err = producer_send(e->sender->producer, lane->name, e->row.key, e->row.value, e->alone, e,
+	err = producer_send(e->sender->producer, e->lane->name, e->row.key, e->row.value, false, e,
 	    why);
 	if (err)
 		return err;
 	fault_point("P7");
 	e->sent = SEND_SENT;
 	e->tries++;
-	note_leaving(e);
-	lane->alone_sent += e->alone;
-	lane->in_window++;
-	lane->in_window_bytes += entry_bytes(e);
-	e->sender->in_window++;
-	e->sender->in_window_bytes += entry_bytes(e);
-	if (e->row.id > lane->loaded_id)
-		lane->loaded_id = e->row.id;
 	return KP_OK;
 }
 
@@ -215,7 +190,7 @@ take_back(struct entry *e)
 }
 
 /* Kafka has it: the only way for a row to leave the store for good. */
-static void
+void
 entry_done(struct entry *e, const struct delivery *d)
 {
 	struct sender *s = e->sender;
@@ -251,120 +226,43 @@ entry_lost(struct entry *e, const char *why)
 }
 
 /* Kafka will never take it: its sender hears so, if nobody told him 200 yet. */
-static void
-entry_hopeless(struct entry *e, const struct delivery *d)
+void
+entry_hopeless(struct entry *e, enum kp_err err, const char *text)
 {
-	e->sent = SEND_IDLE;
-	e->failed = d->err;
-	e->reason = d->text;
+	e->sent = SEND_REFUSED;
+	e->failed = err;
+	e->reason = text;
 	take_back(e);
-	if (e->appended == APPEND_QUEUED)
-		e->lane->appending++;
 	if (e->appended == APPEND_KEPT)
 		entry_settle(e, STORE_BURY);
 	else if (e->appended == APPEND_NONE && e->op)
-		entry_refuse(e, d->err, d->text);
+		entry_refuse(e, err, text);
 	else if (e->appended == APPEND_NONE)
-		entry_lost(e, d->text);
-}
-
-/* No row of it is on the disk: it must go from here, or its sender hears why not. */
-static void
-entry_again_at_once(struct entry *e, const char *text)
-{
-	const char *why;
-
-	if (!e->sender->closing && entry_send(e, &why) == KP_OK)
-		return;
-	if (e->op == NULL)
 		entry_lost(e, text);
-	entry_refuse(e, KP_EUNAVAIL, "Kafka did not take the message");
-}
-
-/* It is read from the disk again, with all that came after it, once what is on its
- * way has been settled. */
-static void
-entry_again_from_disk(struct entry *e)
-{
-	struct lane *lane = e->lane;
-
-	lane->settling = true;
-	lane->settle_until_ms = loop_now_ms(e->sender->loop) + SETTLE_MS;
-	lane->backlog = true;
-	lane->load_covers = false;
-	lane->appending += e->appended == APPEND_QUEUED;
-	if (lane->loaded_id >= e->row.id)
-		lane->loaded_id = e->row.id - 1;
 }
 
 /* Nothing is wrong with it, and kept messages have no time-out. librdkafka has
  * retried what is usual; what comes here is sent again after a pause. */
-static void
-entry_again(struct entry *e, const struct delivery *d)
+void
+entry_again(struct entry *e, const char *text)
 {
-	struct sender *s = e->sender;
 	unsigned dropped;
 
-	e->sent = SEND_IDLE;
-	if (e->appended == APPEND_NONE) {
-		entry_again_at_once(e, d->text);
-		return;
-	}
-	entry_again_from_disk(e);
-	/* One that is given up at the end stays on the disk. */
-	if (d->purged || s->closing)
-		return;
-	e->lane->pause_until_ms = loop_now_ms(s->loop) + AGAIN_MS;
-	if (log_rate_ok(&s->again_rate, &dropped))
+	e->sent = SEND_WAITING;
+	if (log_rate_ok(&e->sender->again_rate, &dropped))
 		log_warn("sender again id=%lld topic=%s dropped_lines=%u: %s",
-		    (long long)entry_message(e), e->lane->name, dropped, d->text);
-}
-
-/* One of its batch will never be taken, maybe another one: each is sent alone, and
- * what has not been on the wire waits. A batch that librdkafka had ready goes before
- * them: their order against that one is lost. */
-static void
-entry_alone(struct entry *e, const struct delivery *d)
-{
-	struct lane *lane = e->lane;
-
-	e->sent = SEND_IDLE;
-	if (e->appended == APPEND_NONE) {
-		e->alone = true;
-		entry_again_at_once(e, d->text);
-		return;
-	}
-	if (lane->alone_until < e->row.id)
-		lane->alone_until = e->row.id;
-	if (!lane->settling) {
-		log_info("sender batch refused topic=%s: %s; its messages are sent one by one",
-		    lane->name, d->text);
-		producer_purge(e->sender->producer);
-	}
-	entry_again_from_disk(e);
+		    (long long)entry_message(e), e->lane->name, dropped, text);
 }
 
 void
-entry_delivered(void *arg, void *opaque, const struct delivery *d)
+entry_given_up(struct entry *e)
 {
-	struct sender *s = arg;
-	struct entry *e = opaque;
-	struct lane *lane = e->lane;
-
-	lane->in_window--;
-	lane->in_window_bytes -= entry_bytes(e);
-	lane->alone_sent -= e->alone;
-	s->in_window--;
-	s->in_window_bytes -= entry_bytes(e);
-	if (d->err == KP_OK)
-		entry_done(e, d);
-	else if (d->shared)
-		entry_alone(e, d);
-	else if (d->permanent)
-		entry_hopeless(e, d);
+	e->sent = SEND_IDLE;
+	e->lane->appending += e->appended == APPEND_QUEUED;
+	if (e->appended != APPEND_NONE)
+		return;
+	if (e->op)
+		entry_refuse(e, KP_EUNAVAIL, "Kafka did not take the message");
 	else
-		entry_again(e, d);
-	entry_free_if_done(e);
-	if (lane->backlog)
-		lane_load(lane);
+		entry_lost(e, "the helper ends");
 }

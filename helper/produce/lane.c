@@ -58,6 +58,7 @@ free_lanes(struct sender *s, bool all)
 				continue;
 			}
 			*at = lane->next;
+			free(lane->parts);
 			free(lane);
 			s->n_lanes--;
 		}
@@ -87,6 +88,10 @@ lane_find(struct sender *s, struct kp_slice topic)
 	if (lane == NULL)
 		return NULL;
 	lane->sender = s;
+	if (!parts_init(lane)) {
+		free(lane);
+		return NULL;
+	}
 	memcpy(lane->name, topic.p, topic.n);
 	lane->next = *bucket;
 	*bucket = lane;
@@ -109,55 +114,45 @@ entry_from_disk(struct lane *lane, struct store_loaded *row)
 	return e;
 }
 
-/* False: no further row may be sent now, because this one was not. */
+/* False: not now, for want of memory. */
 static bool
-send_loaded(struct lane *lane, struct store_loaded *row)
+take_loaded(struct lane *lane, struct store_loaded *row)
 {
 	struct entry *e = entry_from_disk(lane, row);
-	const char *why = "damaged on the disk: this is not what was accepted";
-	enum kp_err err = KP_EIO;
 
 	if (e == NULL) {
 		free(row);
 		return false;
 	}
 	fault_point("P12");
-	e->alone = e->row.id <= lane->alone_until;
-	/* What is sent in batches again must not overtake. */
-	if (!e->alone && lane->alone_sent)
-		err = KP_EBUSY;
-	else if (!row->damaged)
-		err = entry_send(e, &why);
-	if (err && err != KP_EBUSY) {
+	if (row->damaged) {
 		/* It can never be sent, and does not hold up what is behind it. */
 		lane->loaded_id = e->row.id;
-		e->reason = why;
+		e->reason = "damaged on the disk: this is not what was accepted";
 		entry_settle(e, STORE_BURY);
+	} else {
+		parts_take(lane, e);
 	}
-	entry_free_if_done(e);
-	return err != KP_EBUSY;
+	return true;
 }
 
 static void
 loaded(void *arg, enum kp_err err, struct store_loaded *rows)
 {
 	struct lane *lane = arg;
-	/* What failed meanwhile comes before what was read. */
-	bool stale = lane->loaded_id < lane->load_after;
-	bool any = rows != NULL, sending = !lane->sender->closing && !stale;
+	bool any = rows != NULL, taking = !lane->sender->closing;
 
 	lane->loading = false;
 	while (rows) {
 		struct store_loaded *next = rows->next;
 
-		if (sending)
-			sending = send_loaded(lane, rows);
+		if (taking)
+			taking = take_loaded(lane, rows);
 		else
 			free(rows);
 		rows = next;
 	}
-	if (stale)
-		return;			/* the retry timer begins anew */
+	parts_send(lane);
 	if (err == KP_EIO && !lane->unreadable) {
 		lane->unreadable = true;
 		log_error("sender backlog topic=%s: it cannot be read on; restart the helper to "
@@ -166,7 +161,7 @@ loaded(void *arg, enum kp_err err, struct store_loaded *rows)
 	if (err == KP_OK && !any && lane->load_covers) {
 		lane->backlog = false;
 		log_info("sender caught up topic=%s", lane->name);
-	} else if (err == KP_OK && sending && (any || lane->appending == 0)) {
+	} else if (err == KP_OK && taking && (any || lane->appending == 0)) {
 		lane_load(lane);
 	}	/* else the next commit, report or retry comes back to it */
 }
@@ -174,16 +169,9 @@ loaded(void *arg, enum kp_err err, struct store_loaded *rows)
 void
 lane_load(struct lane *lane)
 {
-	int64_t now = loop_now_ms(lane->sender->loop);
-
-	if (lane->loading || lane->unreadable || lane->sender->closing || !lane_has_room(lane) ||
-	    now < lane->pause_until_ms)
+	if (lane->loading || lane->unreadable || lane->sender->closing || !lane_has_room(lane))
 		return;
-	if (lane->settling && lane->leaving && now < lane->settle_until_ms)
-		return;
-	lane->settling = false;
 	lane->loading = true;
-	lane->load_after = lane->loaded_id;
 	lane->load_covers = lane->appending == 0;
 	store_load(lane->sender->store, lane->name, lane->loaded_id, LOAD_ROWS, LOAD_BYTES,
 	    loaded, lane);

@@ -2,19 +2,41 @@
  * A librdkafka producer whose delivery reports are read on the loop.
  *
  * One request to a broker at a time: what waits meanwhile becomes one batch, so
- * that a single message travels at once and a thousand travel together, and a
- * retry can never overtake.
+ * that a single message travels at once and a thousand travel together. That does not
+ * keep their order: librdkafka has the next request ready, and when the one on its way
+ * fails and is to be repeated, the ready one goes first. Who needs order sends no
+ * second request's worth to a partition before the reports of the first.
  */
 #include "helper/produce/producer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/log.h"
 
 #define PURGE_TRIES 100		/* of 10 ms, for brokers' threads to let go */
 
+/* Of a request that is not its messages, and more. */
+#define REQUEST_OVERHEAD 1024
+
 enum { BATCHES, ALONE, N_HANDLES };
+
+/* librdkafka's partitioners, and the keys that they look at. */
+static const struct partitioner {
+	const char *name;
+	kafka_partitioner *choose;
+	enum { NO_KEY, NON_EMPTY, NON_NULL, ANY_KEY } keys;
+} partitioners[] = {
+	{ "random", rd_kafka_msg_partitioner_random, NO_KEY },
+	{ "consistent", rd_kafka_msg_partitioner_consistent, ANY_KEY },
+	{ "consistent_random", rd_kafka_msg_partitioner_consistent_random, NON_EMPTY },
+	{ "murmur2", rd_kafka_msg_partitioner_murmur2, ANY_KEY },
+	{ "murmur2_random", rd_kafka_msg_partitioner_murmur2_random, NON_NULL },
+	{ "fnv1a", rd_kafka_msg_partitioner_fnv1a, ANY_KEY },
+	{ "fnv1a_random", rd_kafka_msg_partitioner_fnv1a_random, NON_NULL },
+};
+#define N_PARTITIONERS (sizeof(partitioners) / sizeof(partitioners[0]))
 
 struct handle {
 	struct producer *p;
@@ -27,10 +49,9 @@ struct handle {
 struct producer {
 	struct loop *loop;
 	struct kafka *kafka;
-	unsigned timeout_ms, linger_ms;
+	struct producer_conf conf;
+	const struct partitioner *partitioner;
 	struct handle handles[N_HANDLES];
-	void (*delivered)(void *arg, void *opaque, const struct delivery *d);
-	void *arg;
 };
 
 static void
@@ -40,7 +61,6 @@ report(const struct handle *h, const rd_kafka_message_t *m)
 		.err = kafka_err(m->err),
 		.permanent = kafka_err_permanent(m->err),
 		.shared = !h->alone && kafka_err_of_batch(m->err),
-		.purged = m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE,
 		.partition = m->partition,
 		.offset = m->offset,
 		.text = rd_kafka_err2str(m->err),
@@ -51,7 +71,7 @@ report(const struct handle *h, const rd_kafka_message_t *m)
 		    RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
 	if (m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || m->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
 		d.err = KP_EUNAVAIL;
-	h->p->delivered(h->p->arg, m->_private, &d);
+	h->p->conf.delivered(h->p->conf.arg, m->_private, &d);
 }
 
 static void
@@ -77,6 +97,39 @@ serve(void *arg)
 	serve_events(arg, 0);
 }
 
+static int32_t
+choose(const rd_kafka_topic_t *rkt, const void *key, size_t key_bytes, int32_t partitions,
+    void *opaque, void *msg_opaque)
+{
+	const struct producer *p = opaque;
+	int32_t proposed;
+
+	proposed = p->partitioner->choose(rkt, key, key_bytes, partitions, NULL, NULL);
+	return p->conf.place ? p->conf.place(msg_opaque, partitions, proposed) : proposed;
+}
+
+/* As the handle was configured in the end. */
+static const char *
+property(const struct producer *p, const char *name, char *out, size_t cap)
+{
+	if (rd_kafka_conf_get(rd_kafka_conf(p->handles[BATCHES].rk), name, out, &cap) !=
+	    RD_KAFKA_CONF_OK)
+		out[0] = '\0';
+	return out;
+}
+
+static const struct partitioner *
+find_partitioner(const struct producer *p)
+{
+	const struct partitioner *f = partitioners;
+	char name[32];
+
+	property(p, "partitioner", name, sizeof(name));
+	while (f < &partitioners[N_PARTITIONERS - 1] && strcmp(f->name, name) != 0)
+		f++;
+	return f;
+}
+
 static bool
 open_handle(struct producer *p, struct handle *h, bool alone)
 {
@@ -84,12 +137,12 @@ open_handle(struct producer *p, struct handle *h, bool alone)
 	const struct kafka_property props[] = {
 		{ "acks", "all" },
 		{ "message.timeout.ms", timeout },
-		{ "linger.ms", linger },
+		{ p->conf.place ? "!linger.ms" : "linger.ms", linger },
 		{ alone ? "!batch.num.messages" : "batch.num.messages", alone ? "1" : "10000" },
 		{ "max.in.flight.requests.per.connection", "1" },
 		/* Who waits wants to know soon; a kept message can wait for a cluster
 		 * that is starting and does not know its topics yet. */
-		{ "topic.metadata.propagation.max.ms", p->timeout_ms ? "2000" : "60000" },
+		{ "topic.metadata.propagation.max.ms", p->conf.timeout_ms ? "2000" : "60000" },
 		{ "partitioner", "fnv1a_random" },
 		{ "sticky.partitioning.linger.ms", "0" },
 		/* Our own bounds are lower; these must never be the ones that bind. */
@@ -99,12 +152,12 @@ open_handle(struct producer *p, struct handle *h, bool alone)
 		{ NULL, NULL },
 	};
 
-	snprintf(timeout, sizeof(timeout), "%u", p->timeout_ms);
-	snprintf(linger, sizeof(linger), "%u", alone ? 0 : p->linger_ms);
+	snprintf(timeout, sizeof(timeout), "%u", p->conf.timeout_ms);
+	snprintf(linger, sizeof(linger), "%u", alone ? 0 : p->conf.linger_ms);
 	h->p = p;
 	h->alone = alone;
-	h->rk = kafka_new(p->kafka, RD_KAFKA_PRODUCER, props,
-	    RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
+	h->rk = kafka_new_producer(p->kafka, props, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR,
+	    choose, p);
 	if (h->rk)
 		h->q = rd_kafka_queue_get_main(h->rk);
 	h->wake = kafka_wake_new(p->loop, serve, h);
@@ -133,17 +186,17 @@ close_handle(struct handle *h)
 }
 
 struct producer *
-producer_new(struct loop *l, struct kafka *k, unsigned timeout_ms, unsigned linger_ms,
-    void (*delivered)(void *arg, void *opaque, const struct delivery *d), void *arg)
+producer_new(struct loop *l, struct kafka *k, const struct producer_conf *conf)
 {
 	struct producer *p = calloc(1, sizeof(*p));
 
 	if (p == NULL)
 		return NULL;
-	*p = (struct producer){ .loop = l, .kafka = k, .timeout_ms = timeout_ms,
-	    .linger_ms = linger_ms, .delivered = delivered, .arg = arg };
-	if (open_handle(p, &p->handles[BATCHES], false))
+	*p = (struct producer){ .loop = l, .kafka = k, .conf = *conf };
+	if (open_handle(p, &p->handles[BATCHES], false)) {
+		p->partitioner = find_partitioner(p);
 		return p;
+	}
 	producer_free(p);
 	return NULL;
 }
@@ -169,11 +222,32 @@ producer_send(struct producer *p, const char *topic, struct kp_slice key, struct
 	return kafka_err(err);
 }
 
-void
-producer_purge(struct producer *p)
+int32_t
+producer_partition(const struct producer *p, struct kp_slice key, int32_t partitions)
 {
-	rd_kafka_purge(p->handles[BATCHES].rk,
-	    RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+	unsigned kind = key.p == NULL ? ANY_KEY : key.n == 0 ? NON_NULL : NON_EMPTY;
+
+	if (kind > p->partitioner->keys)
+		return -1;
+	return p->partitioner->choose(NULL, key.p, key.n, partitions, NULL, NULL);
+}
+
+static size_t
+number(const struct producer *p, const char *name)
+{
+	char value[32];
+
+	return strtoul(property(p, name, value, sizeof(value)), NULL, 10);
+}
+
+void
+producer_request(const struct producer *p, size_t *messages, size_t *bytes)
+{
+	size_t batch = number(p, "batch.size"), message = number(p, "message.max.bytes");
+
+	*messages = number(p, "batch.num.messages");
+	*bytes = batch < message ? batch : message;
+	*bytes -= *bytes > REQUEST_OVERHEAD ? REQUEST_OVERHEAD : *bytes;
 }
 
 rd_kafka_t *

@@ -21,19 +21,24 @@ struct delivery {
 	enum kp_err err;
 	bool permanent;		/* sending it again can never help */
 	bool shared;		/* permanent, but maybe for another message of its batch */
-	bool purged;		/* taken back by producer_purge() */
 	bool maybe_kept;	/* failed, but a copy was on the wire: Kafka may have it */
 	int32_t partition;
 	int64_t offset;
 	const char *text;	/* Kafka's own words, static */
 };
 
-/* `timeout_ms` is how long a message may wait for its delivery, 0: for ever.
- * delivered() is called once a message, with what producer_send() was given.
- * NULL on error; a line has been logged. */
-struct producer *producer_new(struct loop *l, struct kafka *k, unsigned timeout_ms,
-    unsigned linger_ms, void (*delivered)(void *arg, void *opaque, const struct delivery *d),
-    void *arg);
+struct producer_conf {
+	unsigned timeout_ms;	/* a message may wait so long for its delivery, 0: for ever */
+	unsigned linger_ms;	/* what is sent within this goes in one request, see below */
+	/* Once a message, with what producer_send() was given. */
+	void (*delivered)(void *arg, void *opaque, const struct delivery *d);
+	void *arg;
+	/* NULL, or: the partition of a message, of `partitions`, where the partitioner
+	 * proposes one. Also called by a thread of librdkafka. */
+	int32_t (*place)(void *opaque, int32_t partitions, int32_t proposed);
+};
+/* NULL on error; a line has been logged. */
+struct producer *producer_new(struct loop *l, struct kafka *k, const struct producer_conf *conf);
 
 /* The value is borrowed until its delivery report; topic and key are copied.
  * An absent key (p == NULL) goes to a random partition, an empty one is a key.
@@ -42,9 +47,14 @@ struct producer *producer_new(struct loop *l, struct kafka *k, unsigned timeout_
 enum kp_err producer_send(struct producer *p, const char *topic, struct kp_slice key,
     struct kp_slice value, bool alone, void *opaque, const char **why);
 
-/* Takes back what waits in batches and was never on the wire; their reports come
- * later, in order. */
-void producer_purge(struct producer *p);
+/* The partition of the key among so many; -1 when it is nobody's in particular. */
+int32_t producer_partition(const struct producer *p, struct kp_slice key, int32_t partitions);
+
+/* What one request takes of one partition, when it is sent within less than linger_ms
+ * and nothing else is waiting: the number of messages, and their bytes, with
+ * PRODUCER_OVERHEAD for each. */
+#define PRODUCER_OVERHEAD 64
+void producer_request(const struct producer *p, size_t *messages, size_t *bytes);
 
 /* For topic metadata, which lets brokers create the topic. Any thread. */
 rd_kafka_t *producer_handle(struct producer *p);

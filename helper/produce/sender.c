@@ -9,7 +9,7 @@
 #include "common/wall.h"
 #include "helper/produce/sender_state.h"
 
-/* An async answer does not wait for Kafka, so its producer may gather. */
+/* An async answer does not wait for Kafka, so its producer may gather. See part.c. */
 #define LINGER_MS 5
 #define RETRY_MS 500
 /* Whoever is refused comes back when a hundredth of the store may be free again, as
@@ -41,34 +41,35 @@ accept_entry(struct lane *lane, struct op *op, const struct msg_produce *m, stru
 	return KP_OK;
 }
 
-/* Hands the entry to Kafka if it is its turn, and to the store in any case. */
+/* Durability memory: the window is all there is. */
+static void
+start_in_memory(struct entry *e)
+{
+	struct sender *s = e->sender;
+
+	if (!lane_has_room(e->lane)) {
+		entry_refuse(e, KP_EFULL, "too many messages wait for Kafka, and durability is "
+		    "\"memory\"");
+		entry_free_if_done(e);
+		return;
+	}
+	s->counts.accepted++;
+	s->counts.pending++;
+	entry_answer(e);
+	parts_take(e->lane, e);
+	parts_send(e->lane);
+}
+
+/* Hands the entry to its partition if it is its turn, and to the store in any case. */
 static void
 entry_start(struct entry *e)
 {
 	struct sender *s = e->sender;
 	struct lane *lane = e->lane;
-	const char *why = "";
-	enum kp_err err = KP_EBUSY;
 
-	if (!lane->backlog && lane_has_room(lane) && lane->alone_sent == 0)
-		err = entry_send(e, &why);
-	if (err && err != KP_EBUSY) {
-		entry_refuse(e, err, why);
-		entry_free_if_done(e);
-		return;
-	}
-	if (s->store == NULL) {
-		s->counts.accepted += err == KP_OK;
-		s->counts.pending += err == KP_OK;
-		if (err)
-			entry_refuse(e, KP_EFULL, "too many messages wait for Kafka, and "
-			    "durability is \"memory\"");
-		else
-			entry_answer(e);
-		entry_free_if_done(e);
-		return;
-	}
-	if (err) {
+	if (!lane->backlog && lane_has_room(lane)) {
+		parts_take(lane, e);
+	} else {
 		if (!lane->backlog)
 			log_info("sender backlog topic=%s: Kafka takes less than comes in",
 			    lane->name);
@@ -83,6 +84,7 @@ entry_start(struct entry *e)
 	store_submit(s->store, &e->append);
 	if (fault_break("early-answer"))
 		entry_answer(e);
+	parts_send(lane);
 }
 
 /* ---- room ---- */
@@ -132,8 +134,10 @@ sender_accept(struct sender *s, struct op *op, const struct msg_produce *m)
 	if (why || err)
 		op_fail(op, why ? KP_EFULL : err, sender_retry_after(s), "%s",
 		    why ? why : kp_err_text(err));
-	else
+	else if (s->store)
 		entry_start(e);
+	else
+		start_in_memory(e);
 }
 
 /* ---- dead letters ---- */
@@ -218,8 +222,9 @@ sender_stats(struct sender *s, struct sender_stats *out)
 /* ---- opening and ending ---- */
 
 static void
-load_backlog(struct lane *lane)
+go_on(struct lane *lane)
 {
+	parts_send(lane);
 	if (lane->backlog)
 		lane_load(lane);
 }
@@ -230,7 +235,7 @@ retry(void *arg)
 	struct sender *s = arg;
 
 	entries_settle_again(s);
-	lanes_each(s, load_backlog);
+	lanes_each(s, go_on);
 }
 
 static void
@@ -259,6 +264,7 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 		return KP_ENOMEM;
 	s->loop = l;
 	s->next_id = 1;
+	TAILQ_INIT(&s->again);
 	s->max_bytes = conf->store_max_bytes;
 	if (conf->durability != DURABLE_MEMORY)
 		err = store_open(l, conf->store, (enum conf_durability)conf->durability, &s->store);
@@ -268,7 +274,8 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 	if (err == KP_OK && s->receipts == NULL)
 		err = KP_ENOMEM;
 	if (err == KP_OK) {
-		s->producer = producer_new(l, k, 0, LINGER_MS, entry_delivered, s);
+		s->producer = producer_new(l, k, &(struct producer_conf){ .linger_ms = LINGER_MS,
+		    .delivered = parts_delivered, .place = parts_place, .arg = s });
 		err = s->producer ? KP_OK : KP_EIO;
 	}
 	if (err) {
@@ -277,6 +284,7 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 		free(s);
 		return err;
 	}
+	producer_request(s->producer, &s->request_messages, &s->request_bytes);
 	if (s->store)
 		store_each_topic(s->store, lane_with_rows, s);
 	loop_timer_set(l, &s->retry, 0, RETRY_MS, retry, s);
@@ -319,6 +327,7 @@ sender_close(struct sender *s)
 	entries_settle_again(s);
 	loop_timer_end(&s->retry);
 	producer_free(s->producer);
+	lanes_each(s, parts_end);
 	if (s->store)
 		left = store_finish(s->store);
 	log_info("sender stopped in_store=%lld%s", (long long)left,

@@ -1,19 +1,22 @@
 /*
  * The state of the sender, shared by sender.c (accepting, life), entry.c (one
- * message on its way) and lane.c (one topic: window and backlog). Nobody else
- * includes it.
+ * message on its way), lane.c (one topic: window and backlog) and part.c (one
+ * partition: what waits and what librdkafka has). Nobody else includes it.
  *
  * Every async message that is in memory is an entry. It may be in the store's
- * hands, in librdkafka's hands, or both, and is freed when it is in neither:
+ * hands, in a partition's, or both, and is freed when it is in neither:
  *
  *	append: NONE -> QUEUED -> KEPT -> REMOVING -> (gone)
- *	send:   IDLE -> SENT -> DELIVERED, or back to IDLE
+ *	send:   IDLE -> WAITING -> SENT -> DELIVERED or REFUSED, or back to WAITING
  *
- * An entry whose topic has a backlog is not sent; it is freed once it is kept,
+ * An entry whose topic has a backlog stays IDLE; it is freed once it is kept,
  * and comes back from the disk in its turn.
  */
 #ifndef KP_SENDER_STATE_H
 #define KP_SENDER_STATE_H
+
+#include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "common/log.h"
 #include "helper/produce/producer.h"
@@ -25,29 +28,45 @@
 #define LANE_BUCKETS 256
 
 enum append_state { APPEND_NONE, APPEND_QUEUED, APPEND_KEPT, APPEND_REMOVING };
-enum send_state { SEND_IDLE, SEND_SENT, SEND_DELIVERED };
+enum send_state { SEND_IDLE, SEND_WAITING, SEND_SENT, SEND_DELIVERED, SEND_REFUSED };
+
+TAILQ_HEAD(entries, entry);
+
+/*
+ * One partition of a topic. A wave is what librdkafka has of it: no more than goes into
+ * one request, and nothing follows before all reports of it are in. So nothing can
+ * overtake what has to be sent again.
+ */
+struct part {
+	struct entries wave;		/* as sent; those that failed wait here for the others */
+	struct entries queue;		/* what comes after it */
+	size_t load;			/* in both */
+	size_t wave_size;		/* when it was sent */
+	size_t unreported;
+	size_t limit;			/* of the next wave */
+	bool refused;			/* the wave was, maybe for one message in it */
+	int64_t pause_until_ms;		/* after a strange failure */
+};
 
 struct lane {				/* one topic */
 	struct lane *next;		/* of its bucket */
 	struct sender *sender;
 	char name[TOPIC_MAX + 1];
-	size_t in_window;
+	struct part *parts;
+	int32_t n_parts;
+	int32_t partitions;		/* by which the entries were divided; 0: not known */
+	_Atomic int32_t partitions_seen;	/* by librdkafka, latest; 0: never */
+	int64_t taken_ms;		/* when Kafka last took a message; 0: or failed since */
+	size_t in_window;		/* in the parts' hands */
 	size_t in_window_bytes;
-	size_t alone_sent;		/* of these, each in a batch of its own */
-	size_t leaving;			/* on their way to Kafka, or out of the store */
 	size_t appending;		/* not sent, and not on disk yet */
 	bool backlog;			/* the disk holds what was not sent */
 	bool loading;
 	bool load_covers;		/* the load sees all that was accepted */
-	int64_t load_after;		/* where the load began */
 	bool unreadable;		/* its rows are, until a restart */
-	int64_t alone_until;		/* up to this id: one of them spoiled a batch */
-	bool settling;			/* nothing is loaded while something is leaving, */
-	int64_t settle_until_ms;	/* for so long at most: it would be sent twice */
-	int64_t pause_until_ms;		/* after a strange failure */
 	int64_t pending_bytes;		/* of its rows, with those that are being written */
 	size_t entries;
-	int64_t loaded_id;		/* everything up to here was sent */
+	int64_t loaded_id;		/* everything up to here is in the parts' hands, or was */
 };
 
 struct entry {
@@ -61,9 +80,11 @@ struct entry {
 	enum append_state appended;
 	enum send_state sent;
 	uint32_t tries;
-	bool alone;			/* in a batch of its own */
-	bool leaving;			/* counted so by its lane */
-	struct entry *next;		/* of the sender's `again` */
+	struct part *part;		/* in whose hands it is */
+	TAILQ_ENTRY(entry) link;	/* there, or in the sender's `again` */
+	/* Read by librdkafka's thread, too, while it is SENT: without a key it goes to this
+	 * one of so many partitions. */
+	int32_t partition, partitions;
 	enum kp_err failed;		/* permanently, by Kafka */
 	const char *reason;
 };
@@ -79,11 +100,12 @@ struct sender {
 	struct receipts *receipts;
 	struct rate rate;		/* of deliveries */
 	struct store_counts counts;	/* without a store */
-	struct log_rate stays, again_rate;
+	struct log_rate stays, again_rate, refused_rate;
 	size_t in_window;
 	size_t in_window_bytes;
+	size_t request_messages, request_bytes;
 	struct loop_timer retry;
-	struct entry *again;		/* their rows could not be removed: full disk */
+	struct entries again;		/* their rows could not be removed: full disk */
 	int64_t delivered_ms;		/* the last time Kafka took a message */
 	int64_t drain_until_ms;
 	struct loop_timer drain;
@@ -102,15 +124,32 @@ void entry_answer(struct entry *e);
 void entry_refuse(struct entry *e, enum kp_err err, const char *text);
 /* Hands it to librdkafka: KP_OK, or why not. */
 enum kp_err entry_send(struct entry *e, const char **why);
+/* What its report says; it is in nobody's hands any more, or WAITING again. */
+void entry_done(struct entry *e, const struct delivery *d);
+void entry_hopeless(struct entry *e, enum kp_err err, const char *text);
+void entry_again(struct entry *e, const char *text);
+/* The end has come: it stays on the disk, if it is there. */
+void entry_given_up(struct entry *e);
 /* Its row leaves the store, or moves to the dead letters. */
 void entry_settle(struct entry *e, enum store_verb verb);
 /* Tries once more what a full disk did not let leave. */
 void entries_settle_again(struct sender *s);
 /* Counted by its lane until entry_free_if_done(). NULL without memory. */
 struct entry *entry_new(struct lane *lane);
-/* Callbacks of the store and of the producer. */
+/* Callback of the store. */
 void entry_appended(struct store_cmd *cmd, enum kp_err err);
-void entry_delivered(void *arg, void *opaque, const struct delivery *d);
+
+/* part.c */
+/* One part, for a topic of which nothing is known yet. False: no memory. */
+bool parts_init(struct lane *lane);
+/* Takes the entry behind those of its partition. parts_send() sends what can be sent. */
+void parts_take(struct lane *lane, struct entry *e);
+void parts_send(struct lane *lane);
+/* Gives up what was not sent. */
+void parts_end(struct lane *lane);
+/* Callbacks of the producer, as in struct producer_conf. */
+void parts_delivered(void *arg, void *opaque, const struct delivery *d);
+int32_t parts_place(void *opaque, int32_t partitions, int32_t proposed);
 
 /* sender.c: how long it is worth waiting for room, in seconds. */
 uint32_t sender_retry_after(const struct sender *s);

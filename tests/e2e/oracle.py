@@ -204,10 +204,8 @@ class Oracle:
 
     def unordered(self):
         """A producer sends one after the other under one key: first copies lie in that order. Messages whose answer
-        is not known are left out: their bytes may be late, from the connection of a helper that was killed. What was on
-        its way to a leader when that died or stood still may come after what its successor was sent."""
-        last, wrong, self.overtaken = {}, [], 0
-        moves = [(f.begin - SHORTLY_S * 1000, f.end) for f in self.faults if f.kind.startswith("leader")]
+        is not known are left out: their bytes may be late, from the connection of a helper that was killed."""
+        last, wrong = {}, []
         for key in self.copies:  # in the order of each partition
             if key not in self.ok:
                 continue
@@ -215,9 +213,6 @@ class Oracle:
             before = last.setdefault(producer, seq)
             if seq < before:
                 first, other = self.copies[key][0], self.copies[producer, before][0]
-                if any(begin <= first.ms <= end for begin, end in moves):
-                    self.overtaken += 1
-                    continue
                 wrong.append(f"producer {producer}: {seq} at {first} after {before} at {other}")
             last[producer] = max(seq, before)
         return wrong
@@ -265,7 +260,7 @@ class Oracle:
         faults = Counter(f.kind for f in self.faults)
         return (f"faults {sum(faults.values())} ({', '.join(f'{n} {kind}' for kind, n in faults.items()) or 'none'}), "
                 f"acknowledged {len(self.ok)}, refused {len(self.refused)}, unknown {len(self.unknown)}, "
-                f"LOST 0, DUP {self.twice()}{f', overtaken {self.overtaken}' if self.overtaken else ''}, seed {self.seed}")
+                f"LOST 0, DUP {self.twice()}, seed {self.seed}")
 
     def settle(self, gw, timeout=60, counted=True):
         """After the load: Kafka gets all that was kept; the gateway is stopped, and everything must agree.

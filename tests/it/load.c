@@ -74,7 +74,6 @@ send_one(struct load *l, struct load_conn *c, bool sync)
 
 	snprintf(value, sizeof(value), "s%u.c%u.m%u", l->sequence, c->number, c->n);
 	m->sync = sync;
-	m->settled = c->answered;
 	c->n++;
 	c->waiting++;
 	l->sent++;
@@ -312,20 +311,16 @@ wait_for_all(struct load *l, struct mock *m, unsigned topic)
 }
 
 static void
-check_order(struct load *l, const struct load_conn *c, unsigned number, unsigned what)
+check_order(const struct load *l, const struct load_conn *c, unsigned number)
 {
 	const struct load_message *m = &c->v[number];
 
-	for (unsigned i = 0; i < m->settled; i++) {
+	for (unsigned i = 0; i < number; i++) {
 		const struct load_message *e = &c->v[i];
 
-		if (e->sync || e->fate != FATE_KEPT || !e->copies || e->first_copy < m->first_copy)
-			continue;
-		if (what & LOAD_ORDERED)
-			fail_msg("s%u.c%u.m%u comes before m%u, which was answered before",
+		if (!e->sync && e->fate == FATE_KEPT && e->copies && e->first_copy > m->first_copy)
+			fail_msg("s%u.c%u.m%u comes before m%u, which was sent before",
 			    l->sequence, c->number, number, i);
-		l->overtaken++;
-		return;
 	}
 }
 
@@ -353,7 +348,7 @@ check_one(struct load *l, const struct load_conn *c, unsigned number, unsigned w
 	if (mild && (m->dead || (!m->sync && m->fate == FATE_REFUSED)))
 		fail_msg("%s was refused, and nothing was wrong with it", name);
 	if (!m->sync && m->copies)
-		check_order(l, c, number, what);
+		check_order(l, c, number);
 }
 
 void

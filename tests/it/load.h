@@ -30,8 +30,6 @@ struct load_message {
 	int32_t partition;		/* sync, kept: where it was said to be */
 	int64_t offset;
 	int64_t id;			/* async, kept */
-	unsigned settled;		/* those before this number were answered when it
-					 * was sent: they come first */
 	unsigned copies;
 	size_t first_copy;		/* place among the records of its topic */
 	bool there;			/* sync: it is where it was said to be */
@@ -55,7 +53,7 @@ struct load {
 	char topics[LOAD_TOPICS][32];
 	struct load_conn conns[LOAD_CONNS];
 	/* what it was, at the end */
-	unsigned sent, kept, refused, unknown, dead, dup, overtaken;
+	unsigned sent, kept, refused, unknown, dead, dup;
 };
 
 /* What an error that answered a produce tells of the message. */
@@ -78,17 +76,14 @@ void load_take_all(struct load *l);
  * Waits until each message that was answered 200 is in Kafka or is a dead letter,
  * and checks: sync, 200: it is where the answer said; what was said not to be sent is
  * not there; nothing is there that nobody sent; no dead letter was answered with an
- * error, and each has a reason for good. And what else holds:
+ * error, and each has a reason for good; first copies of async messages are in order.
+ * And what else holds:
  *
  * CLEAN	no answer of Kafka was lost, so nothing is there twice, what was refused
  *		is not there, and no dead letter is there
  * MILD		no error was one for good, so nothing was refused and nothing is dead
- * ORDERED	no leader moved, so first copies of async messages are in order.
- *		(librdkafka sends on to the new leader while the old one still has a
- *		request that it will refuse.) Otherwise l->overtaken counts those that
- *		are not.
  */
-enum { LOAD_CLEAN = 1, LOAD_MILD = 2, LOAD_ORDERED = 4 };
+enum { LOAD_CLEAN = 1, LOAD_MILD = 2 };
 void load_check(struct load *l, struct mock *m, unsigned what);
 
 /* True when `text` is Kafka's word for an error that no repetition can help. */

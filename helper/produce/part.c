@@ -1,0 +1,344 @@
+/*
+ * The partitions of a topic: what waits for each, and the one wave that is on its way.
+ *
+ * librdkafka repeats a request that failed, but has the next one ready, which then goes
+ * first. So a partition gets no second request's worth before all reports of the first
+ * are in; what comes meanwhile is the next wave. Whatever brokers do, messages then
+ * arrive in order, and a leader that fails has nothing that its successor overtakes.
+ *
+ * A broker refuses a request as a whole for one message in it, and does not say which.
+ * The wave after it is half as long, down to a single message, which it is then about;
+ * waves double again while they are taken.
+ */
+#include <stdlib.h>
+
+#include "common/sock.h"
+#include "helper/produce/sender_state.h"
+
+/* Two partitions that share a part only wait for each other. */
+#define PARTS_MAX 256
+/* Less than the time that librdkafka waits for the company of a first message
+ * (LINGER_MS), so that the whole wave goes in one request. */
+#define GATHER_MS 2
+#define AGAIN_MS 500
+/* librdkafka forgets topics. While it does not know one, it divides the messages by
+ * itself, in several requests: then one has to go first. */
+#define FORGOTTEN_MS (60 * 1000)
+
+static bool
+alloc_parts(struct lane *lane, int32_t n)
+{
+	struct part *v = calloc((size_t)n, sizeof(*v));
+
+	if (v == NULL)
+		return false;
+	for (int32_t i = 0; i < n; i++) {
+		TAILQ_INIT(&v[i].wave);
+		TAILQ_INIT(&v[i].queue);
+		v[i].limit = lane->sender->request_messages;
+	}
+	lane->parts = v;
+	lane->n_parts = n;
+	return true;
+}
+
+bool
+parts_init(struct lane *lane)
+{
+	return alloc_parts(lane, 1);
+}
+
+/* ---- which partition ---- */
+
+/* Of two, the one that has less: so one that stands still is soon avoided. */
+static int32_t
+any_partition(const struct lane *lane)
+{
+	int32_t a = (int32_t)(random() % lane->partitions);
+	int32_t b = (int32_t)(random() % lane->partitions);
+
+	return lane->parts[b % PARTS_MAX].load < lane->parts[a % PARTS_MAX].load ? b : a;
+}
+
+/* One that librdkafka has keeps the place that it was given. */
+static struct part *
+part_of(struct lane *lane, struct entry *e)
+{
+	int32_t p = 0;
+
+	if (lane->partitions == 0)
+		return lane->parts;
+	p = producer_partition(lane->sender->producer, e->row.key, lane->partitions);
+	if (p < 0 && e->sent == SEND_SENT)
+		p = 0;
+	else if (p < 0)
+		p = any_partition(lane);
+	if (e->sent != SEND_SENT) {
+		e->partition = p;
+		e->partitions = lane->partitions;
+	}
+	return &lane->parts[p % PARTS_MAX];
+}
+
+int32_t
+parts_place(void *opaque, int32_t partitions, int32_t proposed)
+{
+	struct entry *e = opaque;
+
+	atomic_store(&e->lane->partitions_seen, partitions);
+	return e->partitions == partitions ? e->partition : proposed;
+}
+
+static void
+put(struct part *part, struct entry *e, bool on_its_way)
+{
+	e->part = part;
+	part->load++;
+	part->wave_size += on_its_way;
+	part->unreported += e->sent == SEND_SENT;
+	if (on_its_way)
+		TAILQ_INSERT_TAIL(&part->wave, e, link);
+	else
+		TAILQ_INSERT_TAIL(&part->queue, e, link);
+}
+
+/* What has failed comes before what waits. */
+static void
+join(struct part *part)
+{
+	TAILQ_CONCAT(&part->wave, &part->queue, link);
+	TAILQ_CONCAT(&part->queue, &part->wave, link);
+	part->wave_size = 0;
+	part->refused = false;
+}
+
+/* The oldest of all, taken out. NULL: there is none. */
+static struct entry *
+take_oldest(struct part *parts, int32_t n, bool *on_its_way)
+{
+	struct entry *oldest = NULL;
+	struct part *from = NULL;
+
+	for (int32_t i = 0; i < n; i++) {
+		struct entry *e = TAILQ_FIRST(&parts[i].wave);
+		bool wave = e != NULL;
+
+		if (e == NULL)
+			e = TAILQ_FIRST(&parts[i].queue);
+		if (e == NULL || (oldest && oldest->row.id < e->row.id))
+			continue;
+		oldest = e;
+		from = &parts[i];
+		*on_its_way = wave;
+	}
+	if (oldest && *on_its_way)
+		TAILQ_REMOVE(&from->wave, oldest, link);
+	else if (oldest)
+		TAILQ_REMOVE(&from->queue, oldest, link);
+	return oldest;
+}
+
+/* The number of partitions has become known, or has changed. */
+static void
+divide(struct lane *lane)
+{
+	int32_t seen = atomic_load(&lane->partitions_seen), n = lane->n_parts;
+	struct part *old = lane->parts;
+	struct entry *e;
+	bool on_its_way;
+
+	if (seen == lane->partitions ||
+	    !alloc_parts(lane, seen < PARTS_MAX ? seen : PARTS_MAX))
+		return;
+	lane->partitions = seen;
+	while ((e = take_oldest(old, n, &on_its_way)) != NULL)
+		put(part_of(lane, e), e, on_its_way);
+	for (int32_t i = 0; i < lane->n_parts; i++)
+		if (lane->parts[i].unreported == 0)
+			join(&lane->parts[i]);
+	free(old);
+}
+
+/* ---- waves ---- */
+
+static void
+count_window(struct entry *e, bool in)
+{
+	struct lane *lane = e->lane;
+	size_t n = in ? 1 : (size_t)-1, bytes = in ? entry_bytes(e) : -entry_bytes(e);
+
+	lane->in_window += n;
+	lane->in_window_bytes += bytes;
+	lane->sender->in_window += n;
+	lane->sender->in_window_bytes += bytes;
+}
+
+void
+parts_take(struct lane *lane, struct entry *e)
+{
+	e->sent = SEND_WAITING;
+	count_window(e, true);
+	if (e->row.id > lane->loaded_id)
+		lane->loaded_id = e->row.id;
+	put(part_of(lane, e), e, false);
+}
+
+static void
+leave(struct entry *e, struct entries *list)
+{
+	TAILQ_REMOVE(list, e, link);
+	e->part->load--;
+	e->part = NULL;
+	count_window(e, false);
+}
+
+static size_t
+request_bytes(const struct entry *e)
+{
+	return e->row.key.n + e->row.value.n + PRODUCER_OVERHEAD;
+}
+
+/* Hands over the first that waits. False: not now. */
+static bool
+send_first(struct part *part)
+{
+	struct entry *e = TAILQ_FIRST(&part->queue);
+	const char *why;
+	enum kp_err err = entry_send(e, &why);
+
+	if (err == KP_EBUSY)
+		return false;
+	if (err) {
+		leave(e, &part->queue);
+		entry_hopeless(e, err, why);
+		entry_free_if_done(e);
+		return true;
+	}
+	TAILQ_REMOVE(&part->queue, e, link);
+	TAILQ_INSERT_TAIL(&part->wave, e, link);
+	part->wave_size++;
+	part->unreported++;
+	return true;
+}
+
+static void
+send_wave(struct lane *lane, struct part *part, int64_t now)
+{
+	const struct sender *s = lane->sender;
+	bool known = lane->taken_ms && now - lane->taken_ms < FORGOTTEN_MS;
+	size_t limit = known ? part->limit : 1, room = s->request_bytes;
+	int64_t until = sock_now_ms() + GATHER_MS;
+	struct entry *e;
+
+	while ((e = TAILQ_FIRST(&part->queue)) != NULL && part->wave_size < limit) {
+		size_t bytes = request_bytes(e);
+
+		if (part->wave_size && (bytes > room || sock_now_ms() >= until))
+			return;
+		if (!send_first(part))
+			return;
+		room -= bytes < room ? bytes : room;
+	}
+}
+
+void
+parts_send(struct lane *lane)
+{
+	int64_t now = loop_now_ms(lane->sender->loop);
+
+	divide(lane);
+	for (int32_t i = 0; i < lane->n_parts && !lane->sender->closing; i++) {
+		struct part *part = &lane->parts[i];
+
+		if (part->unreported == 0 && now >= part->pause_until_ms &&
+		    !TAILQ_EMPTY(&part->queue))
+			send_wave(lane, part, now);
+	}
+}
+
+static void
+end_wave(struct lane *lane, struct part *part)
+{
+	size_t most = lane->sender->request_messages;
+
+	part->limit = part->refused ? part->wave_size / 2 : part->limit * 2;
+	if (part->limit > most)
+		part->limit = most;
+	join(part);
+}
+
+static void
+refused(struct entry *e, const struct delivery *d)
+{
+	unsigned dropped;
+
+	if (!e->part->refused && log_rate_ok(&e->sender->refused_rate, &dropped))
+		log_info("sender request refused topic=%s messages=%zu dropped_lines=%u: %s; half "
+		    "of them go next", e->lane->name, e->part->wave_size, dropped, d->text);
+	e->part->refused = true;
+	e->sent = SEND_WAITING;
+}
+
+/* False: it waits to be sent again. */
+static bool
+settle(struct entry *e, const struct delivery *d)
+{
+	struct part *part = e->part;
+	bool one_of_many = d->shared && part->wave_size > 1;
+	int64_t now = loop_now_ms(e->sender->loop);
+
+	if (d->err && e->sender->closing) {
+		leave(e, &part->wave);
+		entry_given_up(e);
+	} else if (d->err == KP_OK) {
+		e->lane->taken_ms = now;
+		leave(e, &part->wave);
+		entry_done(e, d);
+	} else if (one_of_many) {
+		refused(e, d);
+		return false;
+	} else if (d->permanent) {
+		leave(e, &part->wave);
+		entry_hopeless(e, d->err, d->text);
+	} else {
+		e->lane->taken_ms = 0;
+		part->pause_until_ms = now + AGAIN_MS;
+		entry_again(e, d->text);
+		return false;
+	}
+	return true;
+}
+
+void
+parts_delivered(void *arg, void *opaque, const struct delivery *d)
+{
+	struct entry *e = opaque;
+	struct lane *lane = e->lane;
+	struct part *part = e->part;
+
+	(void)arg;
+	part->unreported--;
+	if (settle(e, d))
+		entry_free_if_done(e);
+	if (part->unreported == 0) {
+		end_wave(lane, part);
+		parts_send(lane);
+	}
+	if (lane->backlog)
+		lane_load(lane);
+}
+
+void
+parts_end(struct lane *lane)
+{
+	for (int32_t i = 0; i < lane->n_parts; i++) {
+		struct entries *queue = &lane->parts[i].queue;
+		struct entry *e;
+
+		while ((e = TAILQ_FIRST(queue)) != NULL) {
+			leave(e, queue);
+			entry_given_up(e);
+			entry_free_if_done(e);
+		}
+	}
+}
