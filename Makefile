@@ -128,7 +128,7 @@ check-faults: $(B)/kafka-pixy-helper $(FAULT_BINS) faults
 .PHONY: check-unit check-it check-layers check-e2e
 check-unit: $(UNIT:%=$(B)/test_%)
 	@tests/run.sh unit $^
-check-it: $(B)/kafka-pixy-helper $(IT:%=$(B)/it_%)
+check-it: $(B)/kafka-pixy-helper $(IT:%=$(B)/it_%) faults
 	@KP_BUILD=$(B) tests/run.sh integration $(IT:%=$(B)/it_%)
 check-layers:
 	@tests/lint.sh

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 bool
 fault_due(const char *point)
@@ -42,6 +43,15 @@ fault_number(const char *variable, long usual)
 	const char *text = getenv(variable);
 
 	return text ? strtol(text, NULL, 10) : usual;
+}
+
+void
+fault_pause(const char *variable)
+{
+	static atomic_uint passed;
+
+	if (atomic_fetch_add(&passed, 1) % 8 == 7)
+		usleep((useconds_t)fault_number(variable, 0));
 }
 #else
 typedef int fault_nothing;	/* ISO C wants something in a file */

@@ -8,6 +8,7 @@
  *	KP_BREAK=early-answer	does wrong what the promise says, so that tests can be
  *				seen to notice it
  *	KP_RECOMMIT_MS=5000	a wait that is too long for a test is so long instead
+ *	KP_WAVE_PAUSE_US=8000	stands still within every eighth wave
  *
  * Any thread.
  */
@@ -39,12 +40,15 @@ void fault_die(void) __attribute__((noreturn));
 bool fault_break(const char *promise);
 /* The number in that variable, or the usual one. */
 long fault_number(const char *variable, long usual);
+/* Stands still for so many microseconds, every eighth time. */
+void fault_pause(const char *variable);
 #else
 #define fault_due(point) false
 #define fault_die() ((void)0)
 #define fault_point(point) ((void)0)
 #define fault_break(promise) false
 #define fault_number(variable, usual) (usual)
+#define fault_pause(variable) ((void)0)
 #endif
 
 #endif

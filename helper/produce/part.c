@@ -11,15 +11,14 @@
  * waves double again while they are taken.
  */
 #include <stdlib.h>
+#include <time.h>
 
-#include "common/sock.h"
+#include "common/fault.h"
 #include "helper/produce/sender_state.h"
 
 /* Two partitions that share a part only wait for each other. */
 #define PARTS_MAX 256
-/* Less than the time that librdkafka waits for the company of a first message
- * (LINGER_MS), so that the whole wave goes in one request. */
-#define GATHER_MS 2
+#define LINGER_US (SENDER_LINGER_MS * 1000)
 #define AGAIN_MS 500
 /* librdkafka forgets topics. While it does not know one, it divides the messages by
  * itself, in several requests: then one has to go first. */
@@ -221,30 +220,46 @@ send_first(struct part *part)
 	return true;
 }
 
-static void
-send_wave(struct lane *lane, struct part *part, int64_t now)
+static int64_t
+now_us(void)
 {
-	const struct sender *s = lane->sender;
-	bool known = lane->taken_ms && now - lane->taken_ms < FORGOTTEN_MS;
-	size_t limit = known ? part->limit : 1, room = s->request_bytes;
-	int64_t until = sock_now_ms() + GATHER_MS;
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* librdkafka waits LINGER_US for the company of the first message: a wave that is handed
+ * over in that time goes in one request. When it took longer, because this thread had to
+ * stand still, what is not on the wire yet is taken back and comes with the next wave. */
+static void
+send_wave(struct lane *lane, struct part *part, size_t limit)
+{
+	struct sender *s = lane->sender;
+	size_t room = s->request_bytes;
+	int64_t start = now_us();
 	struct entry *e;
 
 	while ((e = TAILQ_FIRST(&part->queue)) != NULL && part->wave_size < limit) {
 		size_t bytes = request_bytes(e);
 
-		if (part->wave_size && (bytes > room || sock_now_ms() >= until))
-			return;
+		if (part->wave_size && (bytes > room || now_us() - start >= LINGER_US / 2))
+			break;
+		if (part->wave_size == 1)
+			fault_pause("KP_WAVE_PAUSE_US");
 		if (!send_first(part))
-			return;
+			break;
 		room -= bytes < room ? bytes : room;
 	}
+	if (part->wave_size > 1 && now_us() - start >= LINGER_US)
+		producer_purge(s->producer);
 }
 
 void
 parts_send(struct lane *lane)
 {
 	int64_t now = loop_now_ms(lane->sender->loop);
+	bool known = lane->taken_ms && now - lane->taken_ms < FORGOTTEN_MS;
 
 	divide(lane);
 	for (int32_t i = 0; i < lane->n_parts && !lane->sender->closing; i++) {
@@ -252,7 +267,7 @@ parts_send(struct lane *lane)
 
 		if (part->unreported == 0 && now >= part->pause_until_ms &&
 		    !TAILQ_EMPTY(&part->queue))
-			send_wave(lane, part, now);
+			send_wave(lane, part, known ? part->limit : 1);
 	}
 }
 
@@ -294,6 +309,9 @@ settle(struct entry *e, const struct delivery *d)
 		e->lane->taken_ms = now;
 		leave(e, &part->wave);
 		entry_done(e, d);
+	} else if (d->purged) {
+		e->sent = SEND_WAITING;
+		return false;
 	} else if (one_of_many) {
 		refused(e, d);
 		return false;

@@ -61,6 +61,7 @@ report(const struct handle *h, const rd_kafka_message_t *m)
 		.err = kafka_err(m->err),
 		.permanent = kafka_err_permanent(m->err),
 		.shared = !h->alone && kafka_err_of_batch(m->err),
+		.purged = m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE,
 		.partition = m->partition,
 		.offset = m->offset,
 		.text = rd_kafka_err2str(m->err),
@@ -248,6 +249,13 @@ producer_request(const struct producer *p, size_t *messages, size_t *bytes)
 	*messages = number(p, "batch.num.messages");
 	*bytes = batch < message ? batch : message;
 	*bytes -= *bytes > REQUEST_OVERHEAD ? REQUEST_OVERHEAD : *bytes;
+}
+
+void
+producer_purge(struct producer *p)
+{
+	rd_kafka_purge(p->handles[BATCHES].rk,
+	    RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 
 rd_kafka_t *

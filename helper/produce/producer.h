@@ -21,6 +21,7 @@ struct delivery {
 	enum kp_err err;
 	bool permanent;		/* sending it again can never help */
 	bool shared;		/* permanent, but maybe for another message of its batch */
+	bool purged;		/* taken back by producer_purge() */
 	bool maybe_kept;	/* failed, but a copy was on the wire: Kafka may have it */
 	int32_t partition;
 	int64_t offset;
@@ -55,6 +56,9 @@ int32_t producer_partition(const struct producer *p, struct kp_slice key, int32_
  * PRODUCER_OVERHEAD for each. */
 #define PRODUCER_OVERHEAD 64
 void producer_request(const struct producer *p, size_t *messages, size_t *bytes);
+
+/* Takes back what has not been on the wire yet; the reports come later, in order. */
+void producer_purge(struct producer *p);
 
 /* For topic metadata, which lets brokers create the topic. Any thread. */
 rd_kafka_t *producer_handle(struct producer *p);

@@ -9,8 +9,6 @@
 #include "common/wall.h"
 #include "helper/produce/sender_state.h"
 
-/* An async answer does not wait for Kafka, so its producer may gather. See part.c. */
-#define LINGER_MS 5
 #define RETRY_MS 500
 /* Whoever is refused comes back when a hundredth of the store may be free again, as
  * fast as Kafka takes messages now. */
@@ -253,6 +251,18 @@ lane_with_rows(void *arg, const char *topic, int64_t pending_bytes)
 	}
 }
 
+static enum kp_err
+open_producer(struct sender *s, struct kafka *k)
+{
+	s->producer = producer_new(s->loop, k, &(struct producer_conf){
+	    .linger_ms = SENDER_LINGER_MS, .delivered = parts_delivered, .place = parts_place,
+	    .arg = s });
+	if (s->producer == NULL)
+		return KP_EIO;
+	producer_request(s->producer, &s->request_messages, &s->request_bytes);
+	return KP_OK;
+}
+
 enum kp_err
 sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sender **out)
 {
@@ -273,18 +283,14 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 	s->receipts = receipts_new();
 	if (err == KP_OK && s->receipts == NULL)
 		err = KP_ENOMEM;
-	if (err == KP_OK) {
-		s->producer = producer_new(l, k, &(struct producer_conf){ .linger_ms = LINGER_MS,
-		    .delivered = parts_delivered, .place = parts_place, .arg = s });
-		err = s->producer ? KP_OK : KP_EIO;
-	}
+	if (err == KP_OK)
+		err = open_producer(s, k);
 	if (err) {
 		store_close(s->store);
 		receipts_free(s->receipts);
 		free(s);
 		return err;
 	}
-	producer_request(s->producer, &s->request_messages, &s->request_bytes);
 	if (s->store)
 		store_each_topic(s->store, lane_with_rows, s);
 	loop_timer_set(l, &s->retry, 0, RETRY_MS, retry, s);

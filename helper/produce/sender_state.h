@@ -26,6 +26,9 @@
 #include "helper/produce/store.h"
 
 #define LANE_BUCKETS 256
+/* librdkafka sends a message so long after it got it, with those that came meanwhile:
+ * enough for a wave, see struct part, and little for one that waits for the wave before. */
+#define SENDER_LINGER_MS 2
 
 enum append_state { APPEND_NONE, APPEND_QUEUED, APPEND_KEPT, APPEND_REMOVING };
 enum send_state { SEND_IDLE, SEND_WAITING, SEND_SENT, SEND_DELIVERED, SEND_REFUSED };

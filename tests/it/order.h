@@ -47,6 +47,7 @@ struct order_plan {
 	void (*act)(struct order *o, unsigned turn);
 	bool once;			/* no answer is lost, so nothing is there twice */
 	bool fresh;			/* the load begins with the first message of the topic */
+	bool faulty;			/* the helper is one that stands still in each wave */
 };
 
 /* A new topic that nobody has used. */

@@ -4,8 +4,9 @@
  * and now and then the helper is killed. KP_SEED repeats a run.
  *
  * A sequence is `clean` when no answer of Kafka was lost in it, and `mild` when none of
- * its errors was one for good; load.h says what must hold then. Its errors of PRODUCE are put onto brokers one by one, so that it is known how many
- * were met; it ends when all of them were.
+ * its errors was one for good; load.h says what must hold then. Its errors of PRODUCE are
+ * put onto brokers one by one, so that it is known how many were met; it ends when all of
+ * them were.
  */
 #include "tests/it/load.h"
 #include "tests/it/reader.h"

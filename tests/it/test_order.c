@@ -19,12 +19,32 @@ static struct order order;
 static const char *const options[] = { "-X", "producer.retry.backoff.ms=20",
 	"-X", "topic.metadata.refresh.interval.ms=100", NULL };
 
+/* Longer than librdkafka waits for the company of a first message. */
+static void
+start_faulty(void)
+{
+	const char *build = getenv("KP_BUILD");
+	char usual[512], faulty[520];
+
+	snprintf(usual, sizeof(usual), "%s", build ? build : "build");
+	snprintf(faulty, sizeof(faulty), "%s/faults", usual);
+	setenv("KP_BUILD", faulty, 1);
+	setenv("KP_WAVE_PAUSE_US", "8000", 1);
+	helper_start(&helper, mock.brokers, options);
+	unsetenv("KP_WAVE_PAUSE_US");
+	setenv("KP_BUILD", usual, 1);
+}
+
 static int
 setup(void **state)
 {
-	(void)state;
+	const struct order_plan *plan = *state;
+
 	helper_init(&helper);
-	helper_start(&helper, mock.brokers, options);
+	if (plan && plan->faulty)
+		start_faulty();
+	else
+		helper_start(&helper, mock.brokers, options);
 	return 0;
 }
 
@@ -143,15 +163,18 @@ fail_and_kill(struct order *o, unsigned turn)
 
 /* ---- under load ---- */
 
-enum { ONCE = 1, FRESH = 2 };
+enum { ONCE = 1, FRESH = 2, FAULTY = 4 };
 #define PLAN(what, partitions, messages, every, act, flags) \
-	{ what, partitions, messages, every, act, (flags) & ONCE, (flags) & FRESH }
+	{ what, partitions, messages, every, act, (flags) & ONCE, (flags) & FRESH, \
+	    (flags) & FAULTY }
 
 static const struct order_plan plans[] = {
 	PLAN("retriable errors", 1, 1500, 100, fail_once, ONCE),
 	PLAN("retriable errors", 4, 1500, 100, fail_once, ONCE),
 	PLAN("first messages", 1, 1200, 100, fail_once, ONCE | FRESH),
 	PLAN("first messages", 4, 1200, 100, fail_once, ONCE | FRESH),
+	PLAN("helper stands still", 1, 1000, 100, fail_once, ONCE | FAULTY),
+	PLAN("helper stands still", 4, 1000, 100, fail_once, ONCE | FAULTY),
 	PLAN("too large", 1, 900, 150, too_large, ONCE),
 	PLAN("too large again", 1, 900, 150, too_large_again, ONCE),
 	PLAN("too large again", 4, 900, 150, too_large_again, ONCE),
