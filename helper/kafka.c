@@ -402,16 +402,22 @@ kafka_wake_new(struct loop *l, void (*fire)(void *arg), void *arg)
 	return w;
 }
 
+static const uint64_t one = 1;
+
+void
+kafka_wake_ring(struct kafka_wake *w)
+{
+	if (write(w->fd, &one, sizeof(one)) < 0)
+		log_warn("kafka wake: %s", strerror(errno));
+}
+
 void
 kafka_wake_add(struct kafka_wake *w, rd_kafka_queue_t *q)
 {
-	static const uint64_t one = 1;
-
 	rd_kafka_queue_io_event_enable(q, w->fd, &one, sizeof(one));
 	/* It tells when it is no longer empty. If it was not empty before it was told
 	 * to, it never would: so it is looked at once in any case. */
-	if (write(w->fd, &one, sizeof(one)) < 0)
-		log_warn("kafka wake: %s", strerror(errno));
+	kafka_wake_ring(w);
 }
 
 void

@@ -67,6 +67,8 @@ bool kafka_err_of_batch(rd_kafka_resp_err_t err);
 struct kafka_wake;
 struct kafka_wake *kafka_wake_new(struct loop *l, void (*fire)(void *arg), void *arg);
 void kafka_wake_add(struct kafka_wake *w, rd_kafka_queue_t *q);
+/* Wakes it. Any thread. */
+void kafka_wake_ring(struct kafka_wake *w);
 /* After the queues were destroyed, or told to wake nobody. */
 void kafka_wake_free(struct kafka_wake *w);
 

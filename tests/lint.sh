@@ -67,7 +67,7 @@ order='
 8 dispatch
 7 op_* ops helper
 6 sender* entry lane part group* coordination offers sparse topics assign health
-5 store* receipts rate producer consumer* kafka_admin* zk* registration
+5 store* receipts rate producer* consumer* kafka_admin* zk* registration
 4 kafka kafka_trouble kafka_version
 2 ipc* conn op
 1 loop*
@@ -109,7 +109,7 @@ home libfcgi 'fcgi(app|_stdio|os|misc|_config)?\.h' 'fcgi/http\.[ch]|fcgi/main\.
 home jansson 'jansson.*\.h' 'fcgi/json\.c|helper/zookeeper/registration\.c'
 home SQLite 'sqlite3.*\.h' 'helper/produce/store[a-z_]*\.[ch]'
 home librdkafka 'librdkafka/.*\.h' \
-	'helper/kafka[a-z_]*\.[ch]|helper/produce/producer\.c|helper/consume/consumer[a-z_]*\.c|helper/admin/kafka_admin[a-z_]*\.[ch]'
+	'helper/kafka[a-z_]*\.[ch]|helper/produce/producer[a-z_]*\.[ch]|helper/consume/consumer[a-z_]*\.c|helper/admin/kafka_admin[a-z_]*\.[ch]'
 home ZooKeeper 'zookeeper/.*\.h' 'helper/zookeeper/zk[a-z_]*\.[ch]'
 home libuv 'uv\.h' 'helper/loop\.[ch]|helper/ipc\.c'
 

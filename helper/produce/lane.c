@@ -53,7 +53,8 @@ free_lanes(struct sender *s, bool all)
 		while (*at) {
 			struct lane *lane = *at;
 
-			if (!all && (lane->entries || lane->backlog || lane->loading)) {
+			if (!all && (lane->entries || lane->backlog || lane->loading ||
+			    lane->ready)) {
 				at = &lane->next;
 				continue;
 			}

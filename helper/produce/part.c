@@ -5,6 +5,7 @@
  * first. So a partition gets no second request's worth before all reports of the first
  * are in; what comes meanwhile is the next wave. Whatever brokers do, messages then
  * arrive in order, and a leader that fails has nothing that its successor overtakes.
+ * Waves are handed over between flushes, so that each goes in one request.
  *
  * A broker refuses a request as a whole for one message in it, and does not say which.
  * The wave after it is half as long, down to a single message, which it is then about;
@@ -18,7 +19,7 @@
 
 /* Two partitions that share a part only wait for each other. */
 #define PARTS_MAX 256
-#define LINGER_US (SENDER_LINGER_MS * 1000)
+#define GATHER_US 2000
 #define AGAIN_MS 500
 /* librdkafka forgets topics. While it does not know one, it divides the messages by
  * itself, in several requests: then one has to go first. */
@@ -229,21 +230,16 @@ now_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* librdkafka waits LINGER_US for the company of the first message: a wave that is handed
- * over in that time goes in one request. When it took longer, because this thread had to
- * stand still, what is not on the wire yet is taken back and comes with the next wave. */
 static void
-send_wave(struct lane *lane, struct part *part, size_t limit)
+send_wave(struct part *part, size_t limit, size_t room)
 {
-	struct sender *s = lane->sender;
-	size_t room = s->request_bytes;
 	int64_t start = now_us();
 	struct entry *e;
 
 	while ((e = TAILQ_FIRST(&part->queue)) != NULL && part->wave_size < limit) {
 		size_t bytes = request_bytes(e);
 
-		if (part->wave_size && (bytes > room || now_us() - start >= LINGER_US / 2))
+		if (part->wave_size && (bytes > room || now_us() - start >= GATHER_US))
 			break;
 		if (part->wave_size == 1)
 			fault_pause("KP_WAVE_PAUSE_US");
@@ -251,24 +247,61 @@ send_wave(struct lane *lane, struct part *part, size_t limit)
 			break;
 		room -= bytes < room ? bytes : room;
 	}
-	if (part->wave_size > 1 && now_us() - start >= LINGER_US)
-		producer_purge(s->producer);
+}
+
+/* True when something was sent. */
+static bool
+send_waves(struct lane *lane)
+{
+	const struct sender *s = lane->sender;
+	int64_t now = loop_now_ms(s->loop);
+	bool any = false, known = lane->taken_ms && now - lane->taken_ms < FORGOTTEN_MS;
+
+	divide(lane);
+	for (int32_t i = 0; i < lane->n_parts && !s->closing; i++) {
+		struct part *part = &lane->parts[i];
+
+		if (part->unreported || now < part->pause_until_ms || TAILQ_EMPTY(&part->queue))
+			continue;
+		send_wave(part, known ? part->limit : 1, s->request_bytes);
+		any = any || part->unreported;
+	}
+	return any;
+}
+
+static void
+send_ready(struct sender *s)
+{
+	struct lane *lane;
+
+	while ((lane = STAILQ_FIRST(&s->ready)) != NULL) {
+		STAILQ_REMOVE_HEAD(&s->ready, ready_link);
+		lane->ready = false;
+		s->flushing |= send_waves(lane);
+	}
+	if (s->flushing)
+		producer_flush(s->producer);
 }
 
 void
 parts_send(struct lane *lane)
 {
-	int64_t now = loop_now_ms(lane->sender->loop);
-	bool known = lane->taken_ms && now - lane->taken_ms < FORGOTTEN_MS;
+	struct sender *s = lane->sender;
 
-	divide(lane);
-	for (int32_t i = 0; i < lane->n_parts && !lane->sender->closing; i++) {
-		struct part *part = &lane->parts[i];
+	if (!lane->ready)
+		STAILQ_INSERT_TAIL(&s->ready, lane, ready_link);
+	lane->ready = true;
+	if (!s->flushing)
+		send_ready(s);
+}
 
-		if (part->unreported == 0 && now >= part->pause_until_ms &&
-		    !TAILQ_EMPTY(&part->queue))
-			send_wave(lane, part, known ? part->limit : 1);
-	}
+void
+parts_flushed(void *arg)
+{
+	struct sender *s = arg;
+
+	s->flushing = false;
+	send_ready(s);
 }
 
 static void
@@ -309,9 +342,6 @@ settle(struct entry *e, const struct delivery *d)
 		e->lane->taken_ms = now;
 		leave(e, &part->wave);
 		entry_done(e, d);
-	} else if (d->purged) {
-		e->sent = SEND_WAITING;
-		return false;
 	} else if (one_of_many) {
 		refused(e, d);
 		return false;

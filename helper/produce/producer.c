@@ -4,8 +4,8 @@
  * One request to a broker at a time: what waits meanwhile becomes one batch, so
  * that a single message travels at once and a thousand travel together. That does not
  * keep their order: librdkafka has the next request ready, and when the one on its way
- * fails and is to be repeated, the ready one goes first. Who needs order sends no
- * second request's worth to a partition before the reports of the first.
+ * fails and is to be repeated, the ready one goes first. Who needs order hands over one
+ * request's worth for each partition, flushes, and waits for its reports.
  */
 #include "helper/produce/producer.h"
 
@@ -14,7 +14,14 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "helper/produce/producer_flush.h"
 
+/* With flushes: longer than the owner ever needs to hand over what is to go together,
+ * though its thread may have to stand still. It is waited for only by what is sent again,
+ * and when a broker's thread sleeps through a flush. */
+#define LINGER_MS 50
+/* With flushes a partition has one request, and does not wait for those of others. */
+#define IN_FLIGHT "16"
 #define PURGE_TRIES 100		/* of 10 ms, for brokers' threads to let go */
 
 /* Of a request that is not its messages, and more. */
@@ -51,6 +58,7 @@ struct producer {
 	struct kafka *kafka;
 	struct producer_conf conf;
 	const struct partitioner *partitioner;
+	struct producer_flush *flush;	/* NULL: not wanted */
 	struct handle handles[N_HANDLES];
 };
 
@@ -61,7 +69,6 @@ report(const struct handle *h, const rd_kafka_message_t *m)
 		.err = kafka_err(m->err),
 		.permanent = kafka_err_permanent(m->err),
 		.shared = !h->alone && kafka_err_of_batch(m->err),
-		.purged = m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE,
 		.partition = m->partition,
 		.offset = m->offset,
 		.text = rd_kafka_err2str(m->err),
@@ -134,13 +141,14 @@ find_partitioner(const struct producer *p)
 static bool
 open_handle(struct producer *p, struct handle *h, bool alone)
 {
+	bool flushes = p->conf.flushed && !alone;
 	char timeout[16], linger[16];
 	const struct kafka_property props[] = {
 		{ "acks", "all" },
 		{ "message.timeout.ms", timeout },
-		{ p->conf.place ? "!linger.ms" : "linger.ms", linger },
+		{ flushes ? "!linger.ms" : "linger.ms", linger },
 		{ alone ? "!batch.num.messages" : "batch.num.messages", alone ? "1" : "10000" },
-		{ "max.in.flight.requests.per.connection", "1" },
+		{ "max.in.flight.requests.per.connection", flushes ? IN_FLIGHT : "1" },
 		/* Who waits wants to know soon; a kept message can wait for a cluster
 		 * that is starting and does not know its topics yet. */
 		{ "topic.metadata.propagation.max.ms", p->conf.timeout_ms ? "2000" : "60000" },
@@ -154,7 +162,7 @@ open_handle(struct producer *p, struct handle *h, bool alone)
 	};
 
 	snprintf(timeout, sizeof(timeout), "%u", p->conf.timeout_ms);
-	snprintf(linger, sizeof(linger), "%u", alone ? 0 : p->conf.linger_ms);
+	snprintf(linger, sizeof(linger), "%u", flushes ? LINGER_MS : 0);
 	h->p = p;
 	h->alone = alone;
 	h->rk = kafka_new_producer(p->kafka, props, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR,
@@ -196,7 +204,11 @@ producer_new(struct loop *l, struct kafka *k, const struct producer_conf *conf)
 	*p = (struct producer){ .loop = l, .kafka = k, .conf = *conf };
 	if (open_handle(p, &p->handles[BATCHES], false)) {
 		p->partitioner = find_partitioner(p);
-		return p;
+		if (conf->flushed)
+			p->flush = producer_flush_new(l, p->handles[BATCHES].rk, conf->flushed,
+			    conf->arg);
+		if (p->flush || conf->flushed == NULL)
+			return p;
 	}
 	producer_free(p);
 	return NULL;
@@ -252,10 +264,9 @@ producer_request(const struct producer *p, size_t *messages, size_t *bytes)
 }
 
 void
-producer_purge(struct producer *p)
+producer_flush(struct producer *p)
 {
-	rd_kafka_purge(p->handles[BATCHES].rk,
-	    RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+	producer_flush_start(p->flush);
 }
 
 rd_kafka_t *
@@ -269,6 +280,7 @@ producer_free(struct producer *p)
 {
 	if (p == NULL)
 		return;
+	producer_flush_free(p->flush);
 	for (int i = 0; i < N_HANDLES; i++)
 		close_handle(&p->handles[i]);
 	free(p);

@@ -21,7 +21,6 @@ struct delivery {
 	enum kp_err err;
 	bool permanent;		/* sending it again can never help */
 	bool shared;		/* permanent, but maybe for another message of its batch */
-	bool purged;		/* taken back by producer_purge() */
 	bool maybe_kept;	/* failed, but a copy was on the wire: Kafka may have it */
 	int32_t partition;
 	int64_t offset;
@@ -30,7 +29,9 @@ struct delivery {
 
 struct producer_conf {
 	unsigned timeout_ms;	/* a message may wait so long for its delivery, 0: for ever */
-	unsigned linger_ms;	/* what is sent within this goes in one request, see below */
+	/* NULL, or: what is sent waits for producer_flush(), LINGER_MS at most, and goes
+	 * in one request; called on the loop when the flush is done. */
+	void (*flushed)(void *arg);
 	/* Once a message, with what producer_send() was given. */
 	void (*delivered)(void *arg, void *opaque, const struct delivery *d);
 	void *arg;
@@ -51,14 +52,14 @@ enum kp_err producer_send(struct producer *p, const char *topic, struct kp_slice
 /* The partition of the key among so many; -1 when it is nobody's in particular. */
 int32_t producer_partition(const struct producer *p, struct kp_slice key, int32_t partitions);
 
-/* What one request takes of one partition, when it is sent within less than linger_ms
- * and nothing else is waiting: the number of messages, and their bytes, with
+/* Sends what waits now; flushed() says when that is done, some ms later. Until then nothing
+ * may be sent: it would go in a request of its own. */
+void producer_flush(struct producer *p);
+
+/* What one request takes of one partition: the number of messages, and their bytes, with
  * PRODUCER_OVERHEAD for each. */
 #define PRODUCER_OVERHEAD 64
 void producer_request(const struct producer *p, size_t *messages, size_t *bytes);
-
-/* Takes back what has not been on the wire yet; the reports come later, in order. */
-void producer_purge(struct producer *p);
 
 /* For topic metadata, which lets brokers create the topic. Any thread. */
 rd_kafka_t *producer_handle(struct producer *p);

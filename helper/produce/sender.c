@@ -255,7 +255,7 @@ static enum kp_err
 open_producer(struct sender *s, struct kafka *k)
 {
 	s->producer = producer_new(s->loop, k, &(struct producer_conf){
-	    .linger_ms = SENDER_LINGER_MS, .delivered = parts_delivered, .place = parts_place,
+	    .delivered = parts_delivered, .place = parts_place, .flushed = parts_flushed,
 	    .arg = s });
 	if (s->producer == NULL)
 		return KP_EIO;
@@ -275,6 +275,7 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 	s->loop = l;
 	s->next_id = 1;
 	TAILQ_INIT(&s->again);
+	STAILQ_INIT(&s->ready);
 	s->max_bytes = conf->store_max_bytes;
 	if (conf->durability != DURABLE_MEMORY)
 		err = store_open(l, conf->store, (enum conf_durability)conf->durability, &s->store);

@@ -26,9 +26,6 @@
 #include "helper/produce/store.h"
 
 #define LANE_BUCKETS 256
-/* librdkafka sends a message so long after it got it, with those that came meanwhile:
- * enough for a wave, see struct part, and little for one that waits for the wave before. */
-#define SENDER_LINGER_MS 2
 
 enum append_state { APPEND_NONE, APPEND_QUEUED, APPEND_KEPT, APPEND_REMOVING };
 enum send_state { SEND_IDLE, SEND_WAITING, SEND_SENT, SEND_DELIVERED, SEND_REFUSED };
@@ -55,6 +52,8 @@ struct lane {				/* one topic */
 	struct lane *next;		/* of its bucket */
 	struct sender *sender;
 	char name[TOPIC_MAX + 1];
+	STAILQ_ENTRY(lane) ready_link;	/* of the sender's `ready` */
+	bool ready;
 	struct part *parts;
 	int32_t n_parts;
 	int32_t partitions;		/* by which the entries were divided; 0: not known */
@@ -107,6 +106,8 @@ struct sender {
 	size_t in_window;
 	size_t in_window_bytes;
 	size_t request_messages, request_bytes;
+	STAILQ_HEAD(, lane) ready;	/* something of them may be sent */
+	bool flushing;			/* not now: waves are being sent */
 	struct loop_timer retry;
 	struct entries again;		/* their rows could not be removed: full disk */
 	int64_t delivered_ms;		/* the last time Kafka took a message */
@@ -145,13 +146,15 @@ void entry_appended(struct store_cmd *cmd, enum kp_err err);
 /* part.c */
 /* One part, for a topic of which nothing is known yet. False: no memory. */
 bool parts_init(struct lane *lane);
-/* Takes the entry behind those of its partition. parts_send() sends what can be sent. */
+/* Takes the entry behind those of its partition. parts_send() sends what can be sent, as
+ * soon as the waves before are. */
 void parts_take(struct lane *lane, struct entry *e);
 void parts_send(struct lane *lane);
 /* Gives up what was not sent. */
 void parts_end(struct lane *lane);
 /* Callbacks of the producer, as in struct producer_conf. */
 void parts_delivered(void *arg, void *opaque, const struct delivery *d);
+void parts_flushed(void *arg);
 int32_t parts_place(void *opaque, int32_t partitions, int32_t proposed);
 
 /* sender.c: how long it is worth waiting for room, in seconds. */
