@@ -12,14 +12,12 @@
  * waves double again while they are taken.
  */
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/fault.h"
 #include "helper/produce/sender_state.h"
 
 /* Two partitions that share a part only wait for each other. */
 #define PARTS_MAX 256
-#define GATHER_US 2000
 #define AGAIN_MS 500
 /* librdkafka forgets topics. While it does not know one, it divides the messages by
  * itself, in several requests: then one has to go first. */
@@ -221,25 +219,16 @@ send_first(struct part *part)
 	return true;
 }
 
-static int64_t
-now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
+/* The window keeps it short: a few ms, where librdkafka would wait for 50. */
 static void
 send_wave(struct part *part, size_t limit, size_t room)
 {
-	int64_t start = now_us();
 	struct entry *e;
 
 	while ((e = TAILQ_FIRST(&part->queue)) != NULL && part->wave_size < limit) {
 		size_t bytes = request_bytes(e);
 
-		if (part->wave_size && (bytes > room || now_us() - start >= GATHER_US))
+		if (part->wave_size && bytes > room)
 			break;
 		if (part->wave_size == 1)
 			fault_pause("KP_WAVE_PAUSE_US");

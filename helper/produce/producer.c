@@ -149,6 +149,8 @@ open_handle(struct producer *p, struct handle *h, bool alone)
 		{ flushes ? "!linger.ms" : "linger.ms", linger },
 		{ alone ? "!batch.num.messages" : "batch.num.messages", alone ? "1" : "10000" },
 		{ "max.in.flight.requests.per.connection", flushes ? IN_FLIGHT : "1" },
+		/* A leader that hangs holds a wave so long; a broker may ponder one for 30 s. */
+		{ "socket.timeout.ms", "35000" },
 		/* Who waits wants to know soon; a kept message can wait for a cluster
 		 * that is starting and does not know its topics yet. */
 		{ "topic.metadata.propagation.max.ms", p->conf.timeout_ms ? "2000" : "60000" },

@@ -8,9 +8,11 @@ import re
 import time
 
 import pytest
+from confluent_kafka.admin import NewPartitions
 
 from oracle import Oracle, wall_ms
 from procs import wait_for
+from web import Workers, messages
 
 OUTAGE = 20
 
@@ -62,6 +64,33 @@ def test_restart_sends_what_is_left_in_order(gateway, kafka_kraft, name, how, no
     gw.start()
     oracle.settle(gw)
     note(f"restart: {oracle.counts()}")
+
+
+def test_partitions_are_added_under_load(gateway, kafka_kraft, name, note):
+    """Keys move to the new partitions; in each partition a key stays in order, nothing is lost, nothing comes twice."""
+    gw = gateway(kafka_kraft, X="topic.metadata.refresh.interval.ms=100")
+    topic = kafka_kraft.create_topic(name, partitions=2)
+    sent = [0] * 8
+
+    def send(session, number, stop):
+        while not stop.is_set():
+            path = f"{messages(topic)}?key=k{number}"
+            assert session.call("POST", path, str(sent[number]).encode(), {"Content-Type": "text/plain"}).status == 200
+            sent[number] += 1
+
+    with Workers([gw.tcp] * len(sent), send):
+        wait_for(lambda: min(sent) > 50, 20, "traffic to two partitions")
+        kafka_kraft.admin().create_partitions([NewPartitions(topic, 6)])[topic].result(15)
+        wait_for(lambda: {m.partition for m in kafka_kraft.read_all(topic)} > {0, 1}, 20, "messages in the new ones")
+        grown = min(sent)
+        wait_for(lambda: min(sent) > grown + 50, 20, "traffic to six partitions")
+    wait_for(lambda: gw.tcp.get("/_status").json["store"]["pending"] == 0, 20, "Kafka has all")
+    found, last = kafka_kraft.read_all(topic), {}
+    for m in found:
+        assert last.get((m.partition, m.key), -1) < int(m.value), f"out of order or twice: {m}"
+        last[m.partition, m.key] = int(m.value)
+    assert len(found) == sum(sent)
+    note(f"partitions added under load: {len(found)} messages of {len(sent)} keys, {len(last)} places, all in order")
 
 
 def test_the_oracle_sees_a_loss(gateway, kafka_kraft, name, note):
