@@ -82,17 +82,19 @@ db_count_direct(struct store_db *db, int64_t n)
 }
 
 enum kp_err
-db_checkpoint(struct store_db *db)
+db_checkpoint(struct store_db *db, bool now)
 {
+	unsigned dropped;
 	int rc;
 
-	if (db->wal_pages < WAL_PAGES)
+	if (!now && db->wal_pages < WAL_PAGES)
 		return KP_OK;
 	rc = sqlite3_wal_checkpoint_v2(db->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	if (rc == SQLITE_OK)
 		db->wal_pages = 0;
-	else
-		log_error("store checkpoint err=%d: %s", rc, sqlite3_errmsg(db->sqlite));
+	else if (log_rate_ok(&db->checkpoint_rate, &dropped))
+		log_error("store checkpoint err=%d dropped_lines=%u: %s", rc, dropped,
+		    sqlite3_errmsg(db->sqlite));
 	return db_err(rc);
 }
 

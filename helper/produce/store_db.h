@@ -31,8 +31,8 @@ void db_rollback(struct store_db *db);
 void db_count_direct(struct store_db *db, int64_t n);
 /* KP_ENOTFOUND leaves the transaction as it was. */
 enum kp_err db_run(struct store_db *db, const struct store_cmd *cmd);
-/* What the log has moves into the file, once it is long. */
-enum kp_err db_checkpoint(struct store_db *db);
+/* What the log has moves into the file, once it is long, or `now`: then the log begins anew. */
+enum kp_err db_checkpoint(struct store_db *db, bool now);
 enum kp_err db_answer(struct store_db *db, struct store_ask *ask);
 void db_each_topic(struct store_db *db,
     void (*each)(void *arg, const char *topic, int64_t pending_bytes), void *arg);

@@ -62,7 +62,7 @@ commit_now_and_then(struct salvage *s)
 	s->uncommitted = 0;
 	s->err = db_commit(s->to);
 	if (s->err == KP_OK)
-		s->err = db_checkpoint(s->to);
+		s->err = db_checkpoint(s->to, false);
 	if (s->err == KP_OK)
 		s->err = db_begin(s->to);
 }

@@ -18,6 +18,7 @@
 
 #include <sqlite3.h>
 
+#include "common/log.h"
 #include "helper/produce/store_db.h"
 
 #define SCHEMA_VERSION 2
@@ -75,6 +76,7 @@ struct store_db {
 	struct db_topics topics;
 	int64_t page_size;
 	int wal_pages;			/* since the last checkpoint */
+	struct log_rate checkpoint_rate;
 };
 
 /* store_open.c */

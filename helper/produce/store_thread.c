@@ -14,6 +14,7 @@
  * stay bounded. */
 #define BATCH_COMMANDS 10000
 #define BATCH_BYTES (16u * 1024 * 1024)
+#define PART_COMMANDS 200		/* their pages fit into the reserve */
 #define LOOK_MS 200			/* between two looks at the free space */
 #define RESERVE_MS 5000			/* between two tries to have a reserve again */
 
@@ -133,17 +134,51 @@ note_full(struct store *s)
 	uv_mutex_unlock(&s->lock);
 }
 
+static enum kp_err
+run_roomless(struct store *s, struct store_cmd *first)
+{
+	enum kp_err err = store_run_transaction(s, first, false);
+
+	for (struct store_cmd *c = first; c && err; c = c->next)
+		c->err = err;
+	return err;
+}
+
+/* A few at a time, each in the room of those before: the log is moved into the file,
+ * and begins anew. */
+static enum kp_err
+run_roomless_by_parts(struct store *s, struct store_cmd *first)
+{
+	enum kp_err err = db_checkpoint(s->db, true), worst = KP_OK;
+
+	while (first && err != KP_EIO) {
+		struct store_cmd *last = first, *rest;
+
+		for (unsigned n = 1; n < PART_COMMANDS && last->next; n++)
+			last = last->next;
+		rest = last->next;
+		last->next = NULL;
+		err = run_roomless(s, first);
+		worst = err ? err : worst;
+		if (err == KP_OK)
+			err = db_checkpoint(s->db, true);
+		last->next = rest;
+		first = rest;
+	}
+	return err == KP_EIO ? err : worst;
+}
+
 /* On a full disk what has been delivered must still be able to leave. */
 static enum kp_err
 run_without_room(struct store *s, struct store_cmd *first)
 {
-	enum kp_err err = store_run_transaction(s, first, false);
+	enum kp_err err = run_roomless(s, first);
 
 	note_full(s);
 	if (err == KP_EFULL && s->has_reserve) {
 		s->has_reserve = false;
 		disk_release_reserve(s->path);
-		err = store_run_transaction(s, first, false);
+		err = run_roomless_by_parts(s, first);
 	}
 	return err;
 }
@@ -151,20 +186,20 @@ run_without_room(struct store *s, struct store_cmd *first)
 static void
 run_batch(struct store *s, struct store_cmd *first)
 {
-	enum kp_err err, rest;
+	enum kp_err err;
+	bool full;
 
 	if (first == NULL)
 		return;
-	err = rest = atomic_load(&s->failed) ? KP_EIO : store_run_transaction(s, first, true);
-	if (err == KP_EFULL)
-		rest = run_without_room(s, first);
-	if (err == KP_EIO || rest == KP_EIO)
+	err = atomic_load(&s->failed) ? KP_EIO : store_run_transaction(s, first, true);
+	full = err == KP_EFULL;
+	if (full && run_without_room(s, first) == KP_EIO)
+		err = KP_EIO;
+	if (err == KP_EIO)
 		store_poison(s);
 	for (struct store_cmd *c = first; c; c = c->next) {
-		enum kp_err all = takes_room(c) ? err : rest;
-
-		if (all)
-			c->err = all;
+		if (err && (!full || takes_room(c)))
+			c->err = err;
 		atomic_fetch_sub(&s->waiting_bytes, store_cmd_bytes(c));
 	}
 }
@@ -174,7 +209,7 @@ store_look_after(struct store *s)
 {
 	int64_t now = sock_now_ms();
 
-	if (!atomic_load(&s->failed) && db_checkpoint(s->db) == KP_EIO)
+	if (!atomic_load(&s->failed) && db_checkpoint(s->db, false) == KP_EIO)
 		store_poison(s);
 	if (s->db && !atomic_load(&s->failed))
 		atomic_store(&s->bytes, db_bytes(s->db));
