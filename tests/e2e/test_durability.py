@@ -10,7 +10,7 @@ import time
 import pytest
 from confluent_kafka.admin import NewPartitions
 
-from oracle import Oracle, wall_ms
+from oracle import Oracle, status, wall_ms
 from procs import wait_for
 from web import Workers, messages
 
@@ -74,8 +74,8 @@ def test_partitions_are_added_under_load(gateway, kafka_kraft, name, note):
 
     def send(session, number, stop):
         while not stop.is_set():
-            path = f"{messages(topic)}?key=k{number}"
-            assert session.call("POST", path, str(sent[number]).encode(), {"Content-Type": "text/plain"}).status == 200
+            reply = session.call("POST", messages(topic), {"key": f"k{number}"}, str(sent[number]).encode())
+            assert reply.status == 200, reply
             sent[number] += 1
 
     with Workers([gw.tcp] * len(sent), send):
@@ -84,7 +84,7 @@ def test_partitions_are_added_under_load(gateway, kafka_kraft, name, note):
         wait_for(lambda: {m.partition for m in kafka_kraft.read_all(topic)} > {0, 1}, 20, "messages in the new ones")
         grown = min(sent)
         wait_for(lambda: min(sent) > grown + 50, 20, "traffic to six partitions")
-    wait_for(lambda: gw.tcp.get("/_status").json["store"]["pending"] == 0, 20, "Kafka has all")
+    wait_for(lambda: status(gw)["pending"] == 0, 20, "Kafka has all")
     found, last = kafka_kraft.read_all(topic), {}
     for m in found:
         assert last.get((m.partition, m.key), -1) < int(m.value), f"out of order or twice: {m}"
