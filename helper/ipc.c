@@ -2,6 +2,7 @@
 #include "helper/ipc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -12,6 +13,9 @@
 #include "common/msg.h"
 #include "common/sock.h"
 #include "helper/ipc_state.h"
+
+#define ACCEPTS_A_TURN 64
+#define ACCEPT_AGAIN_MS 100
 
 /* Tells why, under the id 0: nothing of the peer was read. What does not go out at
  * once is not worth waiting for. */
@@ -62,28 +66,103 @@ just_free(uv_handle_t *h)
 	free(h->data);
 }
 
-static void
-accepted(uv_stream_t *listener, int status)
-{
-	struct ipc *ipc = listener->data;
-	struct conn *c;
+/* ---- accepting ---- */
 
-	if (status < 0) {
-		log_warn("ipc accept: %s", uv_strerror(status));
+static void
+take(struct ipc *ipc, int fd)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (c == NULL) {
+		close(fd);
 		return;
 	}
-	c = calloc(1, sizeof(*c));
-	if (c == NULL)
-		return;
 	uv_pipe_init(loop_uv(ipc->loop), &c->pipe, 0);
 	c->pipe.data = c;
-	if (uv_accept(listener, (uv_stream_t *)&c->pipe) != 0 || ipc->n_conns >= CONNS_MAX ||
-	    !peer_allowed(ipc, c)) {
-		uv_close((uv_handle_t *)&c->pipe, just_free);
+	if (uv_pipe_open(&c->pipe, fd) != 0)
+		close(fd);
+	else if (ipc->n_conns < CONNS_MAX && peer_allowed(ipc, c)) {
+		conn_start(ipc, c);
 		return;
 	}
-	conn_start(ipc, c);
+	uv_close((uv_handle_t *)&c->pipe, just_free);
 }
+
+static int
+next_peer(const struct ipc *ipc)
+{
+	return accept4(ipc->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static void
+take_spare(struct ipc *ipc)
+{
+	if (ipc->spare < 0)
+		ipc->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* There are no descriptors left: the one that was put by serves to hang up on a peer, so
+ * that it need not wait. False: somebody else has that one by now. */
+static bool
+turn_away(struct ipc *ipc)
+{
+	int fd;
+
+	if (ipc->spare < 0)
+		return false;
+	close(ipc->spare);
+	ipc->spare = -1;
+	fd = next_peer(ipc);
+	if (fd >= 0)
+		close(fd);
+	take_spare(ipc);
+	return fd >= 0;
+}
+
+static void accept_again(void *arg);
+
+/* libuv's own listener tries on for ever where there are no descriptors, so this is not
+ * left to it. */
+static void
+peers_wait(void *arg)
+{
+	struct ipc *ipc = arg;
+	unsigned dropped;
+
+	for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
+		int fd = next_peer(ipc);
+
+		if (fd >= 0) {
+			take(ipc, fd);
+			continue;
+		}
+		if (errno == EAGAIN)
+			return;
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		if (log_rate_ok(&ipc->accept_rate, &dropped))
+			log_warn("ipc accept dropped_lines=%u: %s", dropped, strerror(errno));
+		if ((errno == EMFILE || errno == ENFILE) && turn_away(ipc))
+			continue;
+		loop_watch_end(ipc->watch);
+		ipc->watch = NULL;
+		loop_timer_set(ipc->loop, &ipc->pause, ACCEPT_AGAIN_MS, 0, accept_again, ipc);
+		return;
+	}
+}
+
+static void
+accept_again(void *arg)
+{
+	struct ipc *ipc = arg;
+
+	take_spare(ipc);
+	ipc->watch = loop_watch_fd(ipc->loop, ipc->listener, peers_wait, ipc);
+	if (ipc->watch == NULL)
+		loop_timer_set(ipc->loop, &ipc->pause, ACCEPT_AGAIN_MS, 0, accept_again, ipc);
+}
+
+/* ---- opening and ending ---- */
 
 /* Fills the list of users that are served from "name,name". */
 static enum kp_err
@@ -158,11 +237,10 @@ ipc_open(struct loop *l, const struct conf *conf, void (*dispatch)(void *arg, st
 		free(ipc);
 		return err;
 	}
-	uv_pipe_init(loop_uv(l), &ipc->listener, 0);
-	ipc->listener.data = ipc;
-	uv_pipe_open(&ipc->listener, fd);
-	uv_listen((uv_stream_t *)&ipc->listener, 1024, accepted);
+	ipc->listener = fd;
+	ipc->spare = -1;
 	ipc->listening = true;
+	accept_again(ipc);
 	*out = ipc;
 	return KP_OK;
 }
@@ -173,7 +251,11 @@ ipc_stop_accepting(struct ipc *ipc)
 	if (!ipc->listening)
 		return;
 	ipc->listening = false;
-	uv_close((uv_handle_t *)&ipc->listener, NULL);
+	loop_timer_end(&ipc->pause);
+	loop_watch_end(ipc->watch);
+	close(ipc->listener);
+	if (ipc->spare >= 0)
+		close(ipc->spare);
 	if (ipc->path)
 		unlink(ipc->path);
 }

@@ -18,8 +18,12 @@
 
 struct ipc {
 	struct loop *loop;
-	uv_pipe_t listener;
+	int listener;
 	bool listening;
+	struct loop_watch *watch;	/* NULL: new peers wait, there are no descriptors */
+	struct loop_timer pause;	/* for so long */
+	int spare;			/* a descriptor to turn peers away with; -1 */
+	struct log_rate accept_rate;
 	char *path;
 	size_t body_max;
 	uid_t users[USERS_MAX];
