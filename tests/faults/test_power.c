@@ -98,13 +98,15 @@ test_what_was_kept_survives_power_loss(void **state)
 	for (unsigned i = 0; tally.images < want; i++) {
 		trace_driver(&t, seed + i, "fsync", NULL);
 		/* The trace is worth something: all kinds of moments are in it. */
-		assert_true(t.n_fates > 10 && trace_owed(&t, NEVER - 1) > 0);
+		assert_true(t.n_fates > 10);
 		assert_true(trace_count(&t, SHIM_WRITE, "store.db") > 5);
 		assert_true(trace_count(&t, SHIM_SYNC, "-wal") > 10);
 		try_trace(&t, &tally, UINT32_MAX);
 		trace_free(&t);
 	}
 	report("power loss", &tally, seed);
+	/* At the end of a trace all of it may have left, but not at all of its moments. */
+	assert_true(tally.owed > want);
 	if (tally.bad)
 		fail_msg("%u images of %u: %s", tally.bad, tally.images, tally.first);
 }
