@@ -145,11 +145,11 @@ run_roomless(struct store *s, struct store_cmd *first)
 }
 
 /* A few at a time, each in the room of those before: the log is moved into the file,
- * and begins anew. */
+ * and begins anew. Each command has a result of its own; KP_EIO: it went no further. */
 static enum kp_err
 run_roomless_by_parts(struct store *s, struct store_cmd *first)
 {
-	enum kp_err err = db_checkpoint(s->db, true), worst = KP_OK;
+	enum kp_err err = db_checkpoint(s->db, true);
 
 	while (first && err != KP_EIO) {
 		struct store_cmd *last = first, *rest;
@@ -159,13 +159,12 @@ run_roomless_by_parts(struct store *s, struct store_cmd *first)
 		rest = last->next;
 		last->next = NULL;
 		err = run_roomless(s, first);
-		worst = err ? err : worst;
 		if (err == KP_OK)
 			err = db_checkpoint(s->db, true);
 		last->next = rest;
 		first = rest;
 	}
-	return err == KP_EIO ? err : worst;
+	return err;
 }
 
 /* On a full disk what has been delivered must still be able to leave. */
