@@ -166,6 +166,8 @@ class Broker(Java):
 
     def await_ready(self):
         super().await_ready()
+        # A client that asked when the broker knew of no broker yet, not even itself, does not ask again for minutes.
+        self._admin = None
         self.await_leaders(self.made[-10:])
 
     def warm_up(self):
