@@ -174,9 +174,7 @@ check-long:
 	timeout -k 60 7200 $(MAKE) check-long-steps
 check-long-steps:
 	$(MAKE) tsan
-	$(MAKE) check-it
-	$(MAKE) check-faults
-	KP_BUILD=$(B) KP_JOBS=2 tests/e2e/run $(LONG_E2E)
+	KP_JOBS=3 $(MAKE) $(BESIDE) check-it check-e2e check-faults KP_E2E='$(LONG_E2E)'
 	KP_BUILD=$(B) tests/e2e/run test_long.py -n 0
 
 # The sanitizers' own builds, beside the plain one. Tests that kill at random are about

@@ -56,7 +56,8 @@ run_to_original(struct original *o, unsigned seed, bool with_log)
 	struct run r = { .dir = "disk", .trace = trace,
 		.env = { { "KP_PAGES_SEEM", "1" },
 		    { with_log ? "KP_SHIM_KILL" : NULL, "sync:-wal:90" } },
-		.args = { "work", store, number, "1200", "fsync" } };
+		/* The kill comes long before the last of them. */
+		.args = { "work", store, number, with_log ? "12000" : "1200", "fsync" } };
 	int status;
 
 	snprintf(number, sizeof(number), "%u", seed);
