@@ -13,6 +13,7 @@ import procs
 from gateway import Gateway, Helper
 from kafka import Kafka082, Kafka090, KafkaKraft, KafkaWithZookeeper
 from stand import Stand
+from web import Poller
 
 logging.getLogger("kazoo").setLevel(logging.CRITICAL)
 
@@ -102,6 +103,21 @@ def shared_helper():
     make, made = maker(Helper)
     yield make
     end_all(made)
+
+
+@pytest.fixture
+def client():
+    """Makes clients that poll a gateway for a group until the test ends."""
+    made = []
+
+    def make(*args):
+        made.append(Poller(*args))
+        return made[-1]
+    yield make
+    for c in made:
+        c.workers.stop.set()
+    for c in made:
+        c.workers.join()
 
 
 @pytest.fixture

@@ -29,44 +29,6 @@ def topic(broker, name):
     return broker.create_topic(name, PARTITIONS)
 
 
-class Client:
-    """Polls one gateway for one group in two threads, and notes all that it gets. stop() hangs nothing up."""
-
-    def __init__(self, gateway, topic, group):
-        self.seen = []  # (partition, offset, value)
-        self.statuses = set()
-
-        def work(session, _, stop):
-            while not stop.is_set():
-                reply = session.call("GET", messages(topic), {"group": group})
-                if isinstance(reply, Exception):
-                    stop.wait(0.1)
-                    continue
-                self.statuses.add(reply.status)
-                if reply.status == 200:
-                    partition, offset, _, value = reply.message
-                    self.seen.append((partition, offset, value))
-        self.workers = Workers([gateway.tcp] * 2, work)
-
-    def stop(self):
-        self.workers.stop.set()
-        self.workers.join()
-
-
-@pytest.fixture
-def client():
-    made = []
-
-    def make(*args):
-        made.append(Client(*args))
-        return made[-1]
-    yield make
-    for c in made:
-        c.workers.stop.set()
-    for c in made:
-        c.workers.join()
-
-
 def shares(broker, group, topic):
     """How many partitions each member owns, in the order of their ids; [] until all are owned."""
     owners = broker.owners(group, topic)

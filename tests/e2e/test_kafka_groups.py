@@ -40,44 +40,6 @@ def host(gateway):
     return lambda broker, **options: gateway(broker, coordination="kafka", X=FAST, **options)
 
 
-class Client:
-    """Polls one gateway for one group in two threads, and notes all that it gets. stop() hangs nothing up."""
-
-    def __init__(self, gateway, topic, group):
-        self.seen = []  # (partition, offset, time)
-        self.others = []  # (status, text) of replies that are neither a message nor 408
-
-        def work(session, _, stop):
-            while not stop.is_set():
-                reply = session.call("GET", messages(topic), {"group": group})
-                if isinstance(reply, Exception):
-                    stop.wait(0.1)
-                elif reply.status == 200:
-                    self.seen.append((*reply.message[:2], time.monotonic()))
-                elif reply.status != 408:
-                    self.others.append((reply.status, reply.error))
-                    stop.wait(0.1)
-        self.workers = Workers([gateway.tcp] * 2, work)
-
-    def stop(self):
-        self.workers.stop.set()
-        self.workers.join()
-
-
-@pytest.fixture
-def client():
-    made = []
-
-    def make(*args):
-        made.append(Client(*args))
-        return made[-1]
-    yield make
-    for c in made:
-        c.workers.stop.set()
-    for c in made:
-        c.workers.join()
-
-
 def await_shares(gateway, topic, group, wanted, timeout):
     wait_for(lambda: sorted(gateway.tcp.owners(topic, group).values()) == wanted, timeout,
              f"partitions {wanted}, last seen {gateway.tcp.owners(topic, group)}", every=0.1)

@@ -277,3 +277,26 @@ class Workers:
     def __exit__(self, *_):
         self.stop.set()
         self.join()
+
+
+class Poller:
+    """Polls one gateway for one group in two threads, and notes all that it gets. stop() hangs nothing up."""
+
+    def __init__(self, gateway, topic, group):
+        self.seen = []  # (partition, offset, value)
+
+        def work(session, _, stop):
+            while not stop.is_set():
+                reply = session.call("GET", messages(topic), {"group": group})
+                if isinstance(reply, Exception):
+                    stop.wait(0.1)
+                elif reply.status == 200:
+                    partition, offset, _, value = reply.message
+                    self.seen.append((partition, offset, value))
+                elif reply.status != 408:
+                    stop.wait(0.1)
+        self.workers = Workers([gateway.tcp] * 2, work)
+
+    def stop(self):
+        self.workers.stop.set()
+        self.workers.join()
