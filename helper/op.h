@@ -47,8 +47,9 @@ struct kp_slice op_body(const struct op *op);
 uint8_t *op_take_body(struct op *op);
 /* How long the asker still waits. */
 int64_t op_left_ms(const struct op *op);
-/* From inside interrupted(op, KP_ETIMEDOUT): the op goes on for so long, and
- * `interrupted`, if it is set again, is called again. */
+/* From now, also from inside interrupted(op, KP_ETIMEDOUT): the op goes on for so long;
+ * then `interrupted`, if it is set again, is called again. Less than the second that
+ * responders wait past the deadline. */
 void op_extend(struct op *op, int64_t ms);
 
 /* True when the names are valid; group may be NULL. Else the op was answered: a

@@ -145,6 +145,15 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 
 /* ---- both ---- */
 
+/* Kafka may have been asked until the last moment: the disk needs some more. */
+static void
+keep(struct produce *p, struct op *op)
+{
+	if (op_left_ms(op) < REPORT_LATE_MS)
+		op_extend(op, REPORT_LATE_MS);
+	sender_accept(p->h->sender, op, &p->m);
+}
+
 /* Kafka could not be asked in time: sync has failed, async is kept all the same. */
 static void
 ask_late(struct op *op, enum kp_err why)
@@ -158,8 +167,7 @@ ask_late(struct op *op, enum kp_err why)
 	} else if (p->m.sync) {
 		fail_unreachable(p->h, op);
 	} else {
-		op_extend(op, REPORT_LATE_MS);
-		sender_accept(p->h->sender, op, &p->m);
+		keep(p, op);
 	}
 }
 
@@ -178,7 +186,7 @@ topic_known(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 	if (err == KP_ENOTFOUND || err == KP_EDENIED)
 		op_fail(op, err, 0, "%s", why);
 	else if (!p->m.sync)
-		sender_accept(p->h->sender, op, &p->m);
+		keep(p, op);
 	else if (err)
 		fail_unreachable(p->h, op);
 	else
