@@ -23,7 +23,6 @@
 #include "tests/faults/workload.h"
 #include "tests/unit/unit.h"
 
-#define STOP_MS 15000
 #define MIB (1024 * 1024)
 #define BODY 100000			/* of a message that fills a disk */
 #define PARTITIONS 6			/* the mock keeps 5 MiB of each */

@@ -14,6 +14,8 @@
 
 /* Longer than anything that is expected to happen. */
 #define PEER_WAIT_MS 10000
+/* Longer than a helper that is told to end may take. */
+#define STOP_MS 15000
 
 struct helper {
 	pid_t pid;			/* 0: not running */
@@ -102,6 +104,8 @@ enum kp_err peer_list(struct peer *p, const struct msg_list *m, struct msg_rows 
 /* MSG_RETRY_DEAD or MSG_DROP_DEAD. */
 enum kp_err peer_act(struct peer *p, uint8_t type, const struct msg_act *m, struct msg_acted *r);
 
+/* The next reply, to whatever request, must be that of a produce. */
+void peer_next_produced(struct peer *p);
 /* Async, `window` on their way at a time; every one must be kept: "prefix<from>"
  * up to "prefix<to - 1>", all with the same key. */
 void peer_produce_many(struct peer *p, const char *topic, const char *key, const char *prefix,

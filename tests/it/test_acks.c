@@ -2,54 +2,17 @@
  * Explicit acknowledgement: what was delivered is not done before it is acknowledged by
  * its offset, comes again when it is not, and never when it is, whoever serves by then.
  */
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 
 #include <stdio.h>
 
 #include "helper/consume/offers.h"
 #include "tests/unit/unit.h"
 
-#define STOP_MS 15000
 #define G "group"
 #define POLL_MS 6000			/* a long poll that is expected to be served */
 
-static struct helper helper;
-static struct peer peer;
-
-static void
-start(const char *ack_timeout)
-{
-	helper_start(&helper, mock.brokers,
-	    (const char *const[]){ "--ackTimeout", ack_timeout, NULL });
-	peer_open(&peer, &helper);
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	helper_init(&helper);
-	start("300");
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
-	return 0;
-}
-
-static void
-restart(void)
-{
-	peer_close(&peer);
-	helper_kill(&helper);
-	start("300");
-}
+static const char *const options[] = { "--ackTimeout", "300", NULL };
 
 /* A topic of one partition with n messages, whose group has joined before them. */
 static void
@@ -158,9 +121,7 @@ static void
 test_expired_comes_again(void **state)
 {
 	(void)state;
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
-	start("1");
+	stand_restart((const char *const[]){ "--ackTimeout", "1", NULL });
 	fill("expires", 2);
 	expect("expires", -1, 0);
 	expect("expires", -1, 1);
@@ -184,7 +145,7 @@ test_killed(void **state)
 	assert_err(peer_ack(&peer, "killed", G, 0, 3), KP_OK);
 	assert_err(peer_ack(&peer, "killed", G, 0, 6), KP_OK);
 	wait_metadata("killed", 0, "CCCB");
-	restart();
+	stand_kill();
 	/* Of the life before, while nothing has been read in this one. */
 	assert_err(peer_ack(&peer, "killed", G, 0, 4), KP_OK);
 	assert_err(peer_ack(&peer, "killed", G, 0, 6), KP_OK);
@@ -279,7 +240,7 @@ test_brokers_that_refuse_metadata(void **state)
 	wait_metadata("plain", 2, "");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) STAND_TEST(name, options)
 
 int
 main(void)

@@ -20,7 +20,6 @@
 #define BROKERS 3
 #define PARTITIONS READER_PARTITIONS
 #define PER_ROUND 10			/* sequences that share topics and a group */
-#define STOP_MS 15000
 #define WARM_UP "s1000000.c0.m0"		/* of no sequence */
 
 static struct helper helper;

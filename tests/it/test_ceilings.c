@@ -12,7 +12,6 @@
 #define CEILING 256			/* GROUPS_MAX and GROUP_TOPICS_MAX of the helper */
 #define AT_ONCE 64
 #define DEADLINE_MS 20000
-#define STOP_MS 15000
 
 static struct helper helper;
 

@@ -3,8 +3,7 @@
  * and not before; until then it comes back, first. What is committed never passes
  * a message that was not confirmed.
  */
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -12,21 +11,15 @@
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
-#define STOP_MS 15000
 #define G "group"
 #define POLL_MS 6000			/* a long poll that is expected to be served */
 
-static struct helper helper;
-static struct peer peer, other;
+static struct peer other;
 
 static int
 setup(void **state)
 {
-	(void)state;
-	mock_up(&mock);
-	helper_init(&helper);
-	helper_start(&helper, mock.brokers, NULL);
-	peer_open(&peer, &helper);
+	stand_setup(state);
 	peer_open(&other, &helper);
 	return 0;
 }
@@ -34,11 +27,8 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	(void)state;
-	peer_close(&peer);
 	peer_close(&other);
-	helper_stop(&helper, STOP_MS);
-	return 0;
+	return stand_teardown(state);
 }
 
 /* A topic whose group has joined and stands at its end. */
@@ -119,11 +109,7 @@ static void
 test_initial_offset_oldest(void **state)
 {
 	(void)state;
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
-	helper_start(&helper, mock.brokers,
-	    (const char *const[]){ "--initialOffset", "oldest", NULL });
-	peer_open(&peer, &helper);
+	stand_restart((const char *const[]){ "--initialOffset", "oldest", NULL });
 	mock_topic(&mock, "oldest", 1);
 	mock_put_many(&mock, "oldest", 0, "m", 3);
 	take_and_confirm(&peer, "oldest", "m0");
@@ -275,11 +261,8 @@ test_killed_between_offer_and_confirm(void **state)
 	take_and_confirm(&peer, "killed", "m0");
 	peer_wait_committed(&peer, "killed", G, 0, 1);
 	offer = take(&peer, "killed", "m1");
-	helper_kill(&helper);
-	peer_close(&peer);
 	peer_close(&other);
-	helper_start(&helper, mock.brokers, NULL);
-	peer_open(&peer, &helper);
+	stand_kill();
 	peer_open(&other, &helper);
 	peer_confirm(&peer, offer, true);	/* of another life */
 	take_and_confirm(&peer, "killed", "m1");
@@ -297,11 +280,8 @@ test_end_commits(void **state)
 	take_and_confirm(&peer, "end", "m1");
 	take(&peer, "end", "m2");
 	assert_err(peer_ping(&peer), KP_OK);
-	helper_stop(&helper, STOP_MS);
-	peer_close(&peer);
 	peer_close(&other);
-	helper_start(&helper, mock.brokers, NULL);
-	peer_open(&peer, &helper);
+	stand_restart(NULL);
 	peer_open(&other, &helper);
 	assert_int_equal(peer_committed(&peer, "end", G, 0), 2);
 	take_and_confirm(&peer, "end", "m2");

@@ -1,6 +1,5 @@
 /* The helper ends, or a topic leaves, while something is on its way. */
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -9,34 +8,9 @@
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
-#define STOP_MS 15000
 #define G "group"
 #define SLOW_MS 700
 #define OFFER_MS 60000			/* group_state.h: an offer's longest life */
-
-static struct helper helper;
-static struct peer peer;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	rd_kafka_mock_broker_set_rtt(mock.cluster, -1, 0);
-	mock_up(&mock);
-	helper_init(&helper);
-	helper_start(&helper, mock.brokers, NULL);
-	peer_open(&peer, &helper);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
-	return 0;
-}
 
 /* A topic whose group has joined and stands at its end. */
 static void
@@ -171,7 +145,7 @@ test_offer_expires_while_its_partition_stops(void **state)
 	helper_stop(&helper, STOP_MS);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) STAND_TEST(name, NULL)
 
 int
 main(void)

@@ -10,7 +10,6 @@
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
-#define STOP_MS 15000
 #define MANY_IDLE 300
 #define IN_FLIGHT 64
 /* More than any helper here needs; sanitizers hold on to freed memory. */

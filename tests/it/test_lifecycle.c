@@ -12,7 +12,6 @@
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
-#define STOP_MS 15000
 #define NOWHERE "127.0.0.1:1"		/* nobody listens there */
 
 static struct helper helper;

@@ -13,7 +13,6 @@
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
-#define STOP_MS 15000
 #define G "group"
 #define POLL_MS 9000			/* a long poll that is expected to be served */
 #define JOIN_MS 3500			/* one that finds nothing, and joins */

@@ -1,40 +1,15 @@
 /* Offsets of a group, read and set, also under a consumer that is at work; and
  * who consumes what. */
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 
 #include <stdio.h>
 
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
-#define STOP_MS 15000
 #define G "group"
 #define POLL_MS 6000
 #define AT(partition, offset, metadata) { partition, 0, 0, offset, LIT(metadata), false }
-
-static struct helper helper;
-static struct peer peer;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	mock_up(&mock);
-	helper_init(&helper);
-	helper_start(&helper, mock.brokers, NULL);
-	peer_open(&peer, &helper);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
-	return 0;
-}
 
 /* Row `i` of the group's offsets. */
 static void
@@ -315,10 +290,7 @@ test_set_is_not_undone(void **state)
 	offer = take("undone", 1);
 	assert_err(peer_set_offsets(&peer, "undone", G, &v, 1), KP_OK);
 	peer_confirm(&peer, offer, true);
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);		/* commits once more */
-	helper_start(&helper, mock.brokers, NULL);
-	peer_open(&peer, &helper);
+	stand_restart(NULL);		/* commits once more */
 	assert_int_equal(peer_committed(&peer, "undone", G, 0), 3);
 	peer_confirm(&peer, take("undone", 3), true);
 }
@@ -373,7 +345,7 @@ test_consumers(void **state)
 	}
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) STAND_TEST(name, NULL)
 
 int
 main(void)

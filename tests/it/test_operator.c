@@ -1,7 +1,6 @@
 /* What the helper tells of itself and of what it holds, and what an operator may do
  * with dead letters. */
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -12,35 +11,8 @@
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
-#define STOP_MS 15000
 #define LARGE 900000
 #define NOBODY 65534
-
-static struct helper helper;
-static struct peer peer;
-static const char *const *options;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	options = NULL;
-	rd_kafka_mock_clear_request_errors(mock.cluster, MOCK_PRODUCE);
-	mock_up(&mock);
-	helper_init(&helper);
-	helper_start(&helper, mock.brokers, options);
-	peer_open(&peer, &helper);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
-	return 0;
-}
 
 /* With one message, so that the helper knows it: an unknown one is asked for at length
  * while Kafka is away. */
@@ -51,25 +23,6 @@ make_topic(const char *topic, int partitions)
 
 	mock_topic(&mock, topic, partitions);
 	assert_err(peer_produce(&peer, topic, "k", "known", true, &r), KP_OK);
-}
-
-static void
-kill_and_start(void)
-{
-	helper_kill(&helper);
-	peer_close(&peer);
-	helper_start(&helper, mock.brokers, options);
-	peer_open(&peer, &helper);
-}
-
-static void
-stop_and_start(const char *const *with)
-{
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
-	options = with;
-	helper_start(&helper, mock.brokers, options);
-	peer_open(&peer, &helper);
 }
 
 /* Waits for these counts; what is on its way comes to rest. */
@@ -196,20 +149,20 @@ test_counts_add_up_over_kills_and_acts(void **state)
 		accept_async("counts", "k", "v");
 	assert_err(peer_produce(&peer, "counts", "k", "sync is not kept", true, &r), KP_OK);
 	expect_counts(20, 0, 0, 0);
-	kill_and_start();
+	stand_kill();
 	expect_counts(20, 0, 0, 0);
 	assert_err(peer_produce(&peer, "counts", "k", "known again", true, &r), KP_OK);
 	bury("counts", "bad", 6, ids);
 	expect_counts(26, 0, 6, 0);
-	kill_and_start();
+	stand_kill();
 	expect_counts(26, 0, 6, 0);
 	assert_int_equal(act(MSG_RETRY_DEAD, ids, 2, NULL), 2);
 	expect_counts(26, 0, 4, 0);
-	kill_and_start();
+	stand_kill();
 	expect_counts(26, 0, 4, 0);
 	assert_int_equal(act(MSG_DROP_DEAD, ids + 2, 3, NULL), 3);
 	expect_counts(26, 0, 1, 3);
-	kill_and_start();
+	stand_kill();
 	expect_counts(26, 0, 1, 3);
 	assert_err(peer_produce(&peer, "counts", "k", "known again", true, &r), KP_OK);
 	mock_down(&mock);
@@ -217,7 +170,7 @@ test_counts_add_up_over_kills_and_acts(void **state)
 		accept_async("counts", "k", "later");
 	assert_int_equal(act(MSG_RETRY_DEAD, ids + 5, 1, NULL), 1);
 	expect_counts(36, 11, 0, 3);
-	kill_and_start();
+	stand_kill();
 	expect_counts(36, 11, 0, 3);
 	mock_up(&mock);
 	expect_counts(36, 0, 0, 3);
@@ -242,7 +195,7 @@ test_counts_add_up_when_killed_under_load(void **state)
 			assert_true(peer_recv(&peer, &f, PEER_WAIT_MS));
 			assert_string_equal(msg_type_name(f.type), "produced");
 		}
-		kill_and_start();
+		stand_kill();
 	}
 	for (int64_t until = sock_now_ms() + PEER_WAIT_MS; ; poll(NULL, 0, 20)) {
 		assert_err(peer_status(&peer, &s), KP_OK);
@@ -326,7 +279,7 @@ test_find_tells_where_it_is(void **state)
 	assert_true(kp_slice_eq(r.reason,
 	    kp_slice_str(rd_kafka_err2str(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE))));
 	/* of what went, only the store's part is known after a restart */
-	kill_and_start();
+	stand_kill();
 	find_nothing(ids[0]);
 	find(dead, RECEIPT_DEAD, &r);
 }
@@ -533,7 +486,7 @@ test_retry_comes_behind_what_waits(void **state)
 	find(ids[0], RECEIPT_PENDING, &got);
 	accept_async("behind", "k", "after");
 	/* it survives as what it is */
-	kill_and_start();
+	stand_kill();
 	find(ids[0], RECEIPT_PENDING, &got);
 	find(ids[1], RECEIPT_PENDING, &got);
 	mock_up(&mock);
@@ -571,7 +524,7 @@ test_retried_and_refused_again(void **state)
 		assert_int_equal(r.v[0].attempts, attempts);
 		msg_rows_free(&r);
 		expect_counts(1, 0, 1, 0);
-		kill_and_start();
+		stand_kill();
 	}
 	assert_int_equal(act(MSG_RETRY_DEAD, &id, 1, NULL), 1);
 	find(id, RECEIPT_DELIVERED, &got);
@@ -605,7 +558,7 @@ test_drop_and_ids_that_are_none(void **state)
 	assert_int_equal(r.next, 0);
 	msg_acted_free(&r);
 	expect_counts(7, 0, 1, 6);
-	kill_and_start();
+	stand_kill();
 	expect_counts(7, 0, 1, 6);
 	find_nothing(ids[0]);
 }
@@ -659,7 +612,7 @@ test_others_may_only_ask(void **state)
 	(void)state;
 	if (geteuid() != 0)
 		skip();
-	stop_and_start(with_nobody);
+	stand_restart(with_nobody);
 	make_topic("others", 1);
 	bury("others", "bad", 1, &id);
 	open_as_nobody(&p);
@@ -689,7 +642,7 @@ test_durability_memory(void **state)
 	int64_t id;
 
 	(void)state;
-	stop_and_start(memory);
+	stand_restart(memory);
 	make_topic("memory", 1);
 	mock_down(&mock);
 	id = accept_async("memory", "k", "v");
@@ -701,7 +654,7 @@ test_durability_memory(void **state)
 	expect_counts(1, 0, 0, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) STAND_TEST(name, NULL)
 
 int
 main(void)

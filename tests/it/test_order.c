@@ -11,7 +11,6 @@
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
-#define STOP_MS 15000
 
 static struct helper helper;
 static struct order order;

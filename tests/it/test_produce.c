@@ -1,7 +1,6 @@
 /* Produce: what is kept is what was sent, where it was said to be, in its order,
  * whatever Kafka answers meanwhile. */
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 
 #include <stdio.h>
 
@@ -10,33 +9,8 @@
 
 #define MANY 10000
 #define CONNECTIONS 16
-#define STOP_MS 15000
-
-static struct helper helper;
-static struct peer peer;
 
 static const char *const options[] = { "--syncTimeoutMs", "2500", NULL };
-
-static int
-setup(void **state)
-{
-	(void)state;
-	rd_kafka_mock_clear_request_errors(mock.cluster, MOCK_PRODUCE);
-	mock_up(&mock);
-	helper_init(&helper);
-	helper_start(&helper, mock.brokers, options);
-	peer_open(&peer, &helper);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
-	return 0;
-}
 
 static void
 test_sync_tells_where_it_is(void **state)
@@ -262,7 +236,6 @@ test_async_to_an_unseen_topic_while_kafka_is_away(void **state)
 static void
 test_async_to_many_unseen_topics_while_kafka_is_away(void **state)
 {
-	struct wire_frame f;
 	char topic[32];
 
 	(void)state;
@@ -272,10 +245,8 @@ test_async_to_many_unseen_topics_while_kafka_is_away(void **state)
 		peer_ask_produce(&peer, &(struct msg_produce){ .topic = kp_slice_str(topic),
 		    .value = LIT("v0") }, 5000);
 	}
-	for (int i = 0; i < 60; i++) {
-		assert_true(peer_recv(&peer, &f, PEER_WAIT_MS));
-		assert_string_equal(msg_type_name(f.type), msg_type_name(MSG_PRODUCED));
-	}
+	for (int i = 0; i < 60; i++)
+		peer_next_produced(&peer);
 	mock_up(&mock);
 	mock_expect(&mock, "unseen59", "v", 1, MOCK_TWICE);
 }
@@ -417,10 +388,7 @@ test_async_refused_for_good_blocks_nobody(void **state)
 	peer_produce_many(&peer, "aside", "k", "m", 1, 30, 16);
 	mock_expect(&mock, "aside", "m", 30, MOCK_TWICE);
 	/* and a restart does not try it again */
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
-	helper_start(&helper, mock.brokers, options);
-	peer_open(&peer, &helper);
+	stand_restart(options);
 	peer_produce_many(&peer, "aside", "k", "m", 30, 31, 1);
 	mock_read(&mock, "aside", 31, PEER_WAIT_MS, &r);
 	assert_int_equal(r.n, 31);
@@ -482,7 +450,7 @@ test_bad_names_are_refused(void **state)
 		}
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) STAND_TEST(name, options)
 
 int
 main(void)

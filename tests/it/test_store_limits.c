@@ -1,7 +1,6 @@
 /* The store's bounds: what is refused when, with which advice, whom that leaves alone,
  * and that it ends when Kafka takes messages again. */
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -9,44 +8,11 @@
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
-#define STOP_MS 15000
 #define MAX_BYTES 1048576
 #define PIECE 20000
 #define NO_LEADER -1
 
-static struct helper helper;
-static struct peer peer;
-
 static const char *const small[] = { "--storeMaxBytes", "1048576", NULL };
-
-static int
-setup(void **state)
-{
-	(void)state;
-	mock_up(&mock);
-	helper_init(&helper);
-	helper_start(&helper, mock.brokers, small);
-	peer_open(&peer, &helper);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
-	return 0;
-}
-
-static void
-restart_with(const char *const *options)
-{
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
-	helper_start(&helper, mock.brokers, options);
-	peer_open(&peer, &helper);
-}
 
 static void
 set_leader(const char *topic, int32_t broker)
@@ -164,10 +130,7 @@ test_full_after_a_restart(void **state)
 	(void)state;
 	make_stuck("restart");
 	n = fill("restart");
-	helper_kill(&helper);
-	peer_close(&peer);
-	helper_start(&helper, mock.brokers, small);
-	peer_open(&peer, &helper);
+	stand_kill();
 	assert_err(send_piece("restart", n + 1), KP_EFULL);
 	assert_non_null(strstr(peer.text, "its share"));
 	set_leader("restart", 1);
@@ -222,7 +185,7 @@ test_nearly_full_disk(void **state)
 	struct msg_status s;
 
 	(void)state;
-	restart_with(floor);
+	stand_restart(floor);
 	mock_topic(&mock, "disk", 1);
 	/* how much is free is learnt with the first look */
 	while (peer_produce(&peer, "disk", "k", "v", false, &r) == KP_OK)
@@ -233,7 +196,7 @@ test_nearly_full_disk(void **state)
 	assert_err(peer_produce(&peer, "disk", "k", "v", true, &r), KP_OK);
 	assert_err(peer_status(&peer, &s), KP_OK);
 	assert_int_equal(s.store.state, PART_DOWN);
-	restart_with((const char *const[]){ "--storeMinFreeBytes", "0", NULL });
+	stand_restart((const char *const[]){ "--storeMinFreeBytes", "0", NULL });
 	assert_err(peer_produce(&peer, "disk", "k", "v", false, &r), KP_OK);
 }
 
@@ -246,7 +209,7 @@ test_a_stuck_topic_holds_up_nobody(void **state)
 	int64_t start;
 
 	(void)state;
-	restart_with(NULL);
+	stand_restart(NULL);
 	mock_topic(&mock, "free", 1);
 	mock_topic(&mock, "free2", 1);
 	make_stuck("held");
@@ -274,12 +237,11 @@ test_stop_says_what_is_left(void **state)
 	assert_true(sock_now_ms() - start < 10000);
 	assert_int_equal(helper_logged(&helper, "in_store=11"), 1);
 	set_leader("left", 1);
-	helper_start(&helper, mock.brokers, small);
-	peer_open(&peer, &helper);
+	stand_start(small);
 	mock_expect(&mock, "left", "m", 12, MOCK_ONCE);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) STAND_TEST(name, small)
 
 int
 main(void)
