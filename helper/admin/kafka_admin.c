@@ -234,6 +234,13 @@ ask_edge(struct kafka_admin *a, const char *topic, struct partition_offsets *v, 
 	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
+enum kp_err
+kafka_admin_ends(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
+    int timeout_ms, char *why)
+{
+	return ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_END, timeout_ms, why);
+}
+
 rd_kafka_event_t *
 admin_await(struct kafka_admin *a, const char *group, rd_kafka_queue_t *q, int timeout_ms,
     rd_kafka_resp_err_t *err)

@@ -49,6 +49,10 @@ struct partition_offsets {
 };
 void partition_offsets_free(struct partition_offsets *v, size_t n);
 
+/* The end of n partitions: all or nothing. */
+enum kp_err kafka_admin_ends(struct kafka_admin *a, const char *topic, struct partition_offsets *v,
+    size_t n, int timeout_ms, char *why);
+
 /* Begin, end and the group's committed offset of n partitions: all or nothing. */
 enum kp_err kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
     struct partition_offsets *v, size_t n, int timeout_ms, char *why);

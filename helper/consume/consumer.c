@@ -118,6 +118,7 @@ make_handle(struct kafka *k, const char *group, bool member)
 		{ "enable.auto.offset.store", "false" },
 		/* We know the nearest valid offset better: see group.c. */
 		{ "auto.offset.reset", "error" },
+		{ "enable.partition.eof", "true" },
 		{ "isolation.level", "read_uncommitted" },
 		{ "queued.min.messages", "1000" },
 		{ "queued.max.messages.kbytes", "1024" },
@@ -355,6 +356,12 @@ consumer_next(struct consumer_part *p, struct consumer_message **message)
 			*message = (struct consumer_message *)rm;
 			return CONSUMER_MESSAGE;
 		}
+		if (rm->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+			if (rm->offset > p->next_offset)
+				p->next_offset = rm->offset;
+			rd_kafka_message_destroy(rm);
+			continue;
+		}
 		if (rm->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
 		    rm->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
 			rd_kafka_message_destroy(rm);
@@ -365,6 +372,12 @@ consumer_next(struct consumer_part *p, struct consumer_message **message)
 		rd_kafka_message_destroy(rm);
 	}
 	return CONSUMER_EMPTY;
+}
+
+int64_t
+consumer_position(const struct consumer_part *p)
+{
+	return p->next_offset;
 }
 
 struct msg_message

@@ -34,6 +34,9 @@ struct group_look {
 	int32_t there;			/* partitions that the topic has by now */
 	int32_t probe;			/* a partition of ours, -1: none */
 	bool refused;			/* its commit was */
+	struct partition_offsets *ends;	/* to be asked for; NULL: not this time */
+	size_t n_ends;
+	bool ended;			/* they are known */
 	int64_t begun_ms;		/* Unix time */
 	enum kp_err err;
 	char why[WHY_MAX];
@@ -43,6 +46,7 @@ static void
 look_free(struct group_look *k)
 {
 	free(k->led);
+	free(k->ends);
 	free(k);
 }
 
@@ -74,6 +78,9 @@ look_work(struct loop_job *job)
 
 	k->err = kafka_admin_leaders(k->gs->env.admin, k->topic, k->led, k->n, &k->there,
 	    LOOK_TIMEOUT_MS, k->why);
+	if (k->err == KP_OK && k->ends)
+		k->ended = kafka_admin_ends(k->gs->env.admin, k->topic, k->ends, k->n_ends,
+		    LOOK_TIMEOUT_MS, k->why) == KP_OK;
 	if (k->err == KP_OK && k->probe >= 0)
 		probe(k);
 }
@@ -126,6 +133,8 @@ look_done(struct loop_job *job)
 		t->look = NULL;
 		if (k->err == KP_OK) {
 			see_leaders(t, k);
+			if (k->ended)
+				stall_end(t, k->ends, k->n_ends);
 			topic_start_parts(t);
 			if (t->state == TOPIC_ACTIVE && k->there > t->n_partitions)
 				topic_join(t, k->there);
@@ -174,6 +183,7 @@ look(struct gtopic *t, int64_t now)
 	k->n = t->n_partitions;
 	k->begun_ms = wall_time_ms();
 	k->probe = to_probe(t, now);
+	k->ends = stall_begin(t, now, &k->n_ends);
 	if (!loop_work(gs->env.loop, &k->job)) {
 		look_free(k);
 		return;

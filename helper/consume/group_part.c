@@ -144,6 +144,7 @@ read_next(struct part *p)
 			part_restart(p);
 			return NULL;
 		case CONSUMER_MESSAGE:
+			p->stalled = false;
 			break;
 		}
 		m = consumer_message_view(message);
@@ -203,6 +204,7 @@ part_claimed(void *arg, const char *topic, int32_t partition)
 	p->t = t;
 	p->partition = partition;
 	p->committing = -1;
+	p->behind_at = -1;
 	for (at = &t->parts; *at && (*at)->partition < partition; at = &(*at)->next)
 		;
 	p->next = *at;

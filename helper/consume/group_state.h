@@ -2,8 +2,8 @@
  * The state of groups, shared by group.c (life of groups), group_topic.c (their
  * topics and who waits), group_ack.c (acknowledgements), group_part.c (life of a
  * partition: start, offer, stop), group_commit.c, group_start.c and group_set.c (what has to be
- * asked of Kafka), group_look.c (what is looked at now and then) and group_trouble.c (why
- * a topic gives nothing). Nobody else includes it.
+ * asked of Kafka), group_look.c and group_stall.c (what is looked at now and then) and
+ * group_trouble.c (why a topic gives nothing). Nobody else includes it.
  *
  *	groups -> group -> gtopic -> part -> offering
  */
@@ -59,6 +59,8 @@ struct part {
 	int64_t stop_ms;		/* when STOPPING began */
 	bool no_leader;			/* when Kafka was last asked */
 	int64_t unled_ms;		/* while STARTING: since when, Unix time; 0: it had one */
+	int64_t behind_at;		/* the position at which it was short of the end */
+	bool stalled;			/* it was so for too long */
 };
 
 /* An offer that is out: ties it to the connection that it was made on. */
@@ -97,6 +99,7 @@ struct gtopic {
 	const char *commit_why;		/* of the last commit that failed, static; NULL: none */
 	struct group_look *look;	/* on its way, or NULL */
 	int64_t looked_ms;		/* when the last one began */
+	int64_t ends_ms;		/* likewise, the last one that asked for ends */
 	int64_t wall_trouble_ms;	/* since when it gives nothing; 0: it works */
 	char trouble[TROUBLE_MAX];
 	struct topics_ask ask;
@@ -189,6 +192,12 @@ void group_forget_look(struct group *g);
 /* Nothing that is out or unconfirmed can be committed: all parts start again, from what
  * is committed then. */
 void group_start_again(struct group *g);
+
+/* group_stall.c: partitions that give nothing, although they have messages. */
+/* Those of the topic that may be asked about now; *n of them. NULL: none, or no memory. */
+struct partition_offsets *stall_begin(struct gtopic *t, int64_t now_ms, size_t *n);
+/* Their ends are known. */
+void stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n);
 
 /* group_part.c */
 void part_claimed(void *arg, const char *topic, int32_t partition);

@@ -53,6 +53,13 @@ find_in_parts(struct gtopic *t, struct cause *c)
 			c->retry_s = RETRY_OTHERS_S;
 			break;
 		}
+		if (p->stalled) {
+			snprintf(c->room, sizeof(c->room), "partition %d has messages and gives "
+			    "none", p->partition);
+			c->text = c->room;
+			c->retry_s = RETRY_OTHERS_S;
+			break;
+		}
 		if (p->state == PART_STARTING) {
 			c->text = "the offsets of the group are being read";
 			c->retry_s = RETRY_SOON_S;

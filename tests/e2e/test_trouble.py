@@ -7,7 +7,7 @@ import time
 from datetime import datetime, timezone
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import NewTopic
 
 from cluster import KraftCluster
@@ -18,6 +18,7 @@ from web import offsets
 
 DATE = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 SESSION = 15
+STALL = 26  # a partition that gives nothing is told after this
 RECONNECT = 25  # a client of ZooKeeper may wait so long for a server that is just starting
 
 
@@ -97,6 +98,27 @@ def test_partition_that_another_member_keeps(gateway, kafka_zk, name):
     assert reply.headers["retry-after"] == "5"
     kafka_zk.zk().delete(path)
     await_empty(site, name, name, 10)
+
+
+@pytest.mark.parametrize("coordination", ["local", "kafka"])
+def test_an_end_that_is_no_message_is_no_trouble(gateway, kafka_kraft, name, coordination):
+    """The last offset of a transaction is a mark of Kafka's own, which nobody is given."""
+    topic = kafka_kraft.create_topic(name, 1)
+    gw = gateway(kafka_kraft, coordination=coordination)
+    gw.tcp.join(topic, name)
+    producer = Producer({"bootstrap.servers": kafka_kraft.peers, "transactional.id": name, "log_level": 0})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for _ in range(3):
+        producer.produce(topic, b"x")
+    producer.commit_transaction(30)
+    assert [m[1] for m in gw.tcp.consume_all(topic, name, 3)] == [0, 1, 2]
+    took = stopwatch()
+    while took() < STALL:
+        assert gw.tcp.consume(topic, name).status == 408
+    (row,) = gw.tcp.offsets(topic, name)
+    assert (row["offset"], row["end"]) == (3, 4), row
+    assert "partition stalls" not in gw.proc.output()
 
 
 class Managed:
