@@ -7,7 +7,8 @@
  *	KP_KILL_AT=P4:3		SIGKILL to itself at the third passage of the point P4
  *	KP_BREAK=early-answer	does wrong what the promise says, so that tests can be
  *				seen to notice it
- *	KP_RECOMMIT_MS=5000	a wait that is too long for a test is so long instead
+ *	KP_RECOMMIT_MS=5000	a wait that is too long for a test is so long instead,
+ *	KP_STALL_MS=1000	likewise
  *	KP_WAVE_PAUSE_US=8000	stands still within every eighth wave
  *
  * Any thread.

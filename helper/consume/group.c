@@ -115,7 +115,6 @@ group_free(struct group *g)
 	}
 }
 
-/* The coordination has left. Requests may have come meanwhile. */
 /* Who waits hears of a failure at the deadline; the tick tries again. */
 static void
 reopen(struct group *g)
@@ -129,6 +128,7 @@ reopen(struct group *g)
 	}
 }
 
+/* The coordination has left. Requests may have come meanwhile. */
 static void
 group_left(void *arg)
 {
@@ -141,12 +141,20 @@ group_left(void *arg)
 		return;
 	}
 	/* A member that has left is of no use any more. */
-	if (group_is_member(g)) {
+	if (group_is_member(g) || g->renewing) {
 		consumer_free(g->consumer);
 		g->consumer = NULL;
 		g->committing = false;
 	}
+	g->renewing = false;
 	reopen(g);
+}
+
+static void
+leave(struct group *g)
+{
+	g->closing = true;
+	g->gs->env.ops->close(g->coord, group_left, g);
 }
 
 void
@@ -154,8 +162,34 @@ group_step(struct group *g)
 {
 	if (g->topics || g->closing || g->coord == NULL || g->own_sets > 0)
 		return;
-	g->closing = true;
-	g->gs->env.ops->close(g->coord, group_left, g);
+	leave(g);
+}
+
+void
+group_renew(struct group *g)
+{
+	if (g->renewing || g->closing || g->coord == NULL)
+		return;
+	g->renewing = true;
+	g->renewed_ms = now_ms(g->gs);
+	for (struct gtopic *t = g->topics, *next; t; t = next) {
+		next = t->next;
+		if (t->state == TOPIC_ACTIVE)
+			topic_leave(t);
+	}
+}
+
+/* Once its topics wait to be joined again. */
+static void
+renew_step(struct group *g)
+{
+	if (!g->renewing || g->closing || g->coord == NULL || g->topics == NULL ||
+	    g->committing || g->look || g->own_sets > 0)
+		return;
+	for (const struct gtopic *t = g->topics; t; t = t->next)
+		if (t->state != TOPIC_ASKING || t->ask_out)
+			return;
+	leave(g);
 }
 
 static struct group *
@@ -323,6 +357,7 @@ tick(void *arg)
 		}
 		if (g->coord == NULL && now >= g->reopen_ms)
 			reopen(g);
+		renew_step(g);
 		if (now - g->commit_ms >= COMMIT_MS)
 			group_commit(g);
 		group_run_sets(g);

@@ -1,17 +1,22 @@
 /*
  * Partitions that give nothing, although they have messages: who waits is told so, and
- * they are read anew. A broker may answer every question and still give no message, and
- * librdkafka may lose track of a partition when brokers come and go.
+ * the group starts anew. A broker may answer every question and send no message. And
+ * librdkafka (to 2.15 at least) may read from a broker that does not lead, for good: when
+ * the leader changes and is the old one again before that one's thread has let go of the
+ * partition, it goes to the other one, and counts as read from a follower by choice.
  *
  * Such a one was short of the end twice, at the same position, while somebody waited, who
  * takes what there is at once.
  */
 #include <stdlib.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "helper/consume/group_state.h"
 
 #define STALL_MS 10000
+/* Hosts that share the group notice it: not too often, when it is of no use. */
+#define RENEW_MS (10 * 60 * 1000)
 
 static bool
 wants_messages(const struct part *p)
@@ -25,7 +30,7 @@ stall_begin(struct gtopic *t, int64_t now_ms, size_t *n)
 	struct partition_offsets *v;
 
 	*n = 0;
-	if (t->first == NULL || now_ms - t->ends_ms < STALL_MS)
+	if (t->first == NULL || now_ms - t->ends_ms < fault_number("KP_STALL_MS", STALL_MS))
 		return NULL;
 	for (const struct part *p = t->parts; p; p = p->next)
 		*n += wants_messages(p);
@@ -40,7 +45,8 @@ stall_begin(struct gtopic *t, int64_t now_ms, size_t *n)
 	return v;
 }
 
-static void
+/* True when it is so. */
+static bool
 see_end(struct part *p, int64_t end)
 {
 	int64_t at = consumer_position(p->reader);
@@ -48,25 +54,31 @@ see_end(struct part *p, int64_t end)
 	if (at >= end || at != p->behind_at) {
 		p->behind_at = at < end ? at : -1;
 		p->stalled = false;
-		return;
+		return false;
 	}
 	if (!p->stalled)
 		log_warn("partition stalls group=%s topic=%s partition=%d offset=%lld end=%lld: it "
-		    "has messages and gives none; reading it anew", p->t->g->name, p->t->name,
-		    p->partition, (long long)at, (long long)end);
+		    "has messages and gives none", p->t->g->name, p->t->name, p->partition,
+		    (long long)at, (long long)end);
 	p->stalled = true;
-	/* What is out or not committed would come twice. */
-	if (p->offers.n == 0 && !part_changed(p))
-		part_restart(p);
+	return true;
 }
 
 void
 stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n)
 {
+	struct group *g = t->g;
+	int64_t now = loop_now_ms(g->gs->env.loop);
+	bool any = false;
+
 	for (size_t i = 0; i < n && t->first; i++) {
 		struct part *p = part_find(t, v[i].partition);
 
 		if (p && wants_messages(p))
-			see_end(p, v[i].end);
+			any |= see_end(p, v[i].end);
 	}
+	if (!any || (g->renewed_ms && now - g->renewed_ms < RENEW_MS))
+		return;
+	log_warn("group starts anew group=%s", g->name);
+	group_renew(g);
 }

@@ -122,6 +122,8 @@ struct group {
 	bool plain;			/* the brokers do not take our metadata */
 	char unreachable[WHY_MAX];	/* what is said then */
 	bool fenced;			/* brokers refuse its commits: start again */
+	bool renewing;			/* its topics leave, to come again with a new consumer */
+	int64_t renewed_ms;		/* when that was last begun; 0: never */
 	struct group_look *look;	/* that probes whether commits are taken, or NULL */
 	int64_t probe_ms;		/* when the last one began */
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
@@ -151,6 +153,9 @@ void groups_tick_soon(struct groups *gs);
 bool group_is_member(const struct group *g);
 /* False: what is held may be somebody else's by now. */
 bool group_usable(const struct group *g);
+
+/* All of it leaves in order, and comes again with a new consumer. */
+void group_renew(struct group *g);
 
 /* group_topic.c */
 struct gtopic *topic_find(struct group *g, const char *name);
@@ -196,7 +201,7 @@ void group_start_again(struct group *g);
 /* group_stall.c: partitions that give nothing, although they have messages. */
 /* Those of the topic that may be asked about now; *n of them. NULL: none, or no memory. */
 struct partition_offsets *stall_begin(struct gtopic *t, int64_t now_ms, size_t *n);
-/* Their ends are known. */
+/* Their ends are known. The topic may begin to leave; it is not freed. */
 void stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n);
 
 /* group_part.c */

@@ -296,7 +296,7 @@ topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 void
 topic_ask(struct gtopic *t)
 {
-	if (t->ask_out || t->g->coord == NULL || t->g->closing)
+	if (t->ask_out || t->g->coord == NULL || t->g->closing || t->g->renewing)
 		return;
 	t->ask_out = true;
 	t->ask.done = topic_asked;

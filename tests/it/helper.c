@@ -84,6 +84,22 @@ helper_start(struct helper *h, const char *brokers, const char *const *options)
 	peer_close(&p);
 }
 
+void
+helper_start_faulty(struct helper *h, const char *brokers, const char *const *options,
+    const char *variable, const char *value)
+{
+	const char *build = getenv("KP_BUILD");
+	char usual[512], faulty[520];
+
+	snprintf(usual, sizeof(usual), "%s", build ? build : "build");
+	snprintf(faulty, sizeof(faulty), "%s/faults", usual);
+	setenv("KP_BUILD", faulty, 1);
+	setenv(variable, value, 1);
+	helper_start(h, brokers, options);
+	unsetenv(variable);
+	setenv("KP_BUILD", usual, 1);
+}
+
 int
 helper_run(struct helper *h, const char *brokers, const char *const *options)
 {

@@ -33,6 +33,9 @@ void helper_init(struct helper *h);
  * they come after --kafkaPeers, --coordination local, --socket and --store. A
  * later start finds the store of the one before. */
 void helper_start(struct helper *h, const char *brokers, const char *const *options);
+/* One with the places of common/fault.h, and this variable set. */
+void helper_start_faulty(struct helper *h, const char *brokers, const char *const *options,
+    const char *variable, const char *value);
 /* Starts one that is expected to end by itself; gives its exit status. */
 int helper_run(struct helper *h, const char *brokers, const char *const *options);
 void helper_signal(struct helper *h, int sig);

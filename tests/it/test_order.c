@@ -11,28 +11,14 @@
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
+/* Longer than librdkafka waits for the company of a first message. */
+#define PAUSE_US "8000"
 
 static struct helper helper;
 static struct order order;
 
 static const char *const options[] = { "-X", "producer.retry.backoff.ms=20",
 	"-X", "topic.metadata.refresh.interval.ms=100", NULL };
-
-/* Longer than librdkafka waits for the company of a first message. */
-static void
-start_faulty(void)
-{
-	const char *build = getenv("KP_BUILD");
-	char usual[512], faulty[520];
-
-	snprintf(usual, sizeof(usual), "%s", build ? build : "build");
-	snprintf(faulty, sizeof(faulty), "%s/faults", usual);
-	setenv("KP_BUILD", faulty, 1);
-	setenv("KP_WAVE_PAUSE_US", "8000", 1);
-	helper_start(&helper, mock.brokers, options);
-	unsetenv("KP_WAVE_PAUSE_US");
-	setenv("KP_BUILD", usual, 1);
-}
 
 static int
 setup(void **state)
@@ -41,7 +27,7 @@ setup(void **state)
 
 	helper_init(&helper);
 	if (plan && plan->faulty)
-		start_faulty();
+		helper_start_faulty(&helper, mock.brokers, options, "KP_WAVE_PAUSE_US", PAUSE_US);
 	else
 		helper_start(&helper, mock.brokers, options);
 	return 0;

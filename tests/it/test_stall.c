@@ -1,16 +1,40 @@
-/* A broker that answers every question and gives no message: not the same as an empty
- * topic. */
-#include "tests/it/stand.h"
-
-#include <stdlib.h>
+/*
+ * A broker that answers every question and gives no message: not the same as an empty
+ * topic, and the group starts anew. The helper's waits are short.
+ */
+#include "tests/it/mock.h"
+#include "tests/it/peer.h"
 
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
-#define STALL_MS 25000			/* twice group_stall.c's, and the looks between */
+#define STALL_MS "500"
 #define ERRORS 10000
+#define TOLD "partition 0 has messages and gives none since 20"
+
+static struct helper helper;
+static struct peer peer;
 
 static const char *const member[] = { "--coordination", "kafka", NULL };
+
+static int
+setup(void **state)
+{
+	helper_init(&helper);
+	helper_start_faulty(&helper, mock.brokers, *state, "KP_STALL_MS", STALL_MS);
+	peer_open(&peer, &helper);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	rd_kafka_mock_clear_request_errors(mock.cluster, MOCK_FETCH);
+	peer_close(&peer);
+	helper_stop(&helper, STOP_MS);
+	return 0;
+}
 
 /* A topic of one partition, which the group of its name has and which is empty. */
 static void
@@ -34,43 +58,75 @@ fail_fetches(void)
 	rd_kafka_mock_push_request_errors_array(mock.cluster, MOCK_FETCH, ERRORS, errors);
 }
 
-/* Long polls until one says more than that there is nothing. */
-static enum kp_err
-poll_until_told(const char *topic, struct msg_message *m)
+/* Long polls, which give nothing, until the helper's log has it. */
+static void
+poll_until_logged(const char *topic, const char *text)
 {
-	int64_t until = sock_now_ms() + STALL_MS;
-	enum kp_err err;
+	int64_t until = sock_now_ms() + 2 * PEER_WAIT_MS;
+	struct msg_message m;
 
-	do
-		err = peer_consume(&peer, topic, topic, 1000, m);
-	while (err == KP_ENOMSG && sock_now_ms() < until);
-	return err;
+	while (!helper_logged(&helper, text)) {
+		assert_true(sock_now_ms() < until);
+		assert_true(peer_consume(&peer, topic, topic, 1000, &m) != KP_OK);
+	}
+}
+
+/* It must be the next one. The mock cluster waits for a member that has left. */
+static void
+take(const char *topic, int64_t offset)
+{
+	int64_t until = sock_now_ms() + 4 * PEER_WAIT_MS;
+	struct msg_message m;
+
+	while (peer_consume(&peer, topic, topic, 1000, &m) != KP_OK)
+		assert_true(sock_now_ms() < until);
+	assert_int_equal(m.offset, offset);
+	peer_confirm(&peer, m.offer, true);
 }
 
 static void
-test_is_told_and_read_anew(void **state)
+test_starts_anew(void **state)
 {
-	const char *topic = *state ? "member" : "stalls";
+	const char *topic = *state ? "member" : "local";
 	struct msg_message m;
 
 	join(topic);
+	mock_put_many(&mock, topic, 0, "m", 2);
+	take(topic, 0);
+	take(topic, 1);
 	fail_fetches();
 	mock_put_many(&mock, topic, 0, "m", 2);
-	assert_err(poll_until_told(topic, &m), KP_EUNAVAIL);
-	assert_non_null(strstr(peer.text, "partition 0 has messages and gives none since 20"));
+	poll_until_logged(topic, "group starts anew");
 	assert_int_equal(helper_logged(&helper, "partition stalls"), 1);
-	assert_true(helper_logged(&helper, "partition started") > 1);
-
 	rd_kafka_mock_clear_request_errors(mock.cluster, MOCK_FETCH);
-	for (int i = 0; i < 2; i++) {
-		assert_err(poll_until_told(topic, &m), KP_OK);
-		assert_int_equal(m.offset, i);
-		peer_confirm(&peer, m.offer, true);
-	}
+	take(topic, 2);
+	take(topic, 3);
 	assert_err(peer_consume(&peer, topic, topic, 1000, &m), KP_ENOMSG);
+	assert_int_equal(helper_logged(&helper, "group opened"), 2);
+	peer_wait_committed(&peer, topic, topic, 0, 4);
 }
 
-/* What is out must not come to somebody else, too, and what is not acknowledged neither. */
+static void
+test_who_waits_is_told(void **state)
+{
+	int64_t until = sock_now_ms() + 3 * PEER_WAIT_MS;
+	struct msg_message m;
+
+	(void)state;
+	join("told");
+	fail_fetches();
+	mock_put(&mock, "told", 0, NULL, "m0");
+	do {
+		assert_true(sock_now_ms() < until);
+		assert_true(peer_consume(&peer, "told", "told", 1000, &m) != KP_OK);
+	} while (strstr(peer.text, TOLD) == NULL);
+	rd_kafka_mock_clear_request_errors(mock.cluster, MOCK_FETCH);
+	take("told", 0);
+	assert_err(peer_consume(&peer, "told", "told", 1000, &m), KP_ENOMSG);
+	assert_int_equal(helper_logged(&helper, "group starts anew"), 1);
+}
+
+/* What is out is waited for, and does not come again. */
 static void
 test_what_is_out_stays_out(void **state)
 {
@@ -84,23 +140,24 @@ test_what_is_out_stays_out(void **state)
 	offer = m.offer;
 	fail_fetches();
 	mock_put(&mock, "out", 0, NULL, "m1");
-	assert_err(poll_until_told("out", &m), KP_EUNAVAIL);
-	assert_int_equal(helper_logged(&helper, "partition started"), 1);
-	rd_kafka_mock_clear_request_errors(mock.cluster, MOCK_FETCH);
+	poll_until_logged("out", "group starts anew");
 	peer_confirm(&peer, offer, true);
-	assert_err(poll_until_told("out", &m), KP_OK);
-	assert_int_equal(m.offset, 1);
-	peer_confirm(&peer, m.offer, true);
+	rd_kafka_mock_clear_request_errors(mock.cluster, MOCK_FETCH);
+	take("out", 1);
 	peer_wait_committed(&peer, "out", "out", 0, 2);
 }
+
+#define TEST(test, options) cmocka_unit_test_prestate_setup_teardown(test, setup, teardown, \
+	(void *)(uintptr_t)(options))
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		STAND_TEST(test_is_told_and_read_anew, NULL),
-		STAND_TEST(test_is_told_and_read_anew, member),
-		STAND_TEST(test_what_is_out_stays_out, NULL),
+		TEST(test_starts_anew, NULL),
+		TEST(test_starts_anew, member),
+		TEST(test_who_waits_is_told, NULL),
+		TEST(test_what_is_out_stays_out, NULL),
 	};
 
 	unit_filter();
