@@ -51,5 +51,6 @@ struct shim_record {
 /* For dlsym(RTLD_DEFAULT, ...): NULL where the shim is not loaded. */
 typedef void shim_mark_fn(char mark, int64_t id);	/* "shim_mark" */
 typedef uint64_t shim_count_fn(void);			/* "shim_operations" */
+typedef void shim_kill_fn(void);	/* "shim_kill": SIGKILL between two records */
 
 #endif

@@ -15,7 +15,6 @@
  * be opened; 3: a promise was broken, with a line on standard error.
  */
 #include <dlfcn.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +52,7 @@ static enum kp_err worst;		/* of the last commands */
 static shim_mark_fn *mark_at;
 static shim_count_fn *operations;
 static void (*arm)(void);
+static shim_kill_fn *kill_me;
 
 /* SQLite's log is made to look longer than it is, so that a short run has
  * checkpoints too. */
@@ -412,7 +412,8 @@ fill(const char *path, unsigned cycles, size_t ballast_bytes)
 		;
 	while (append(1) == KP_OK)
 		;
-	raise(SIGKILL);
+	if (kill_me)
+		kill_me();
 }
 
 int
@@ -426,6 +427,7 @@ main(int argc, char **argv)
 	*(void **)&mark_at = dlsym(RTLD_DEFAULT, "shim_mark");
 	*(void **)&operations = dlsym(RTLD_DEFAULT, "shim_operations");
 	*(void **)&arm = dlsym(RTLD_DEFAULT, "shim_malloc_arm");
+	*(void **)&kill_me = dlsym(RTLD_DEFAULT, "shim_kill");
 	loop = loop_new();
 	if (loop == NULL)
 		return 1;
