@@ -129,7 +129,7 @@ check-faults: $(B)/kafka-pixy-helper $(FAULT_BINS) faults
 check-unit: $(UNIT:%=$(B)/test_%)
 	@tests/run.sh unit $^
 check-it: $(B)/kafka-pixy-helper $(IT:%=$(B)/it_%) faults
-	@KP_BUILD=$(B) tests/run.sh integration $(IT:%=$(B)/it_%)
+	@KP_BUILD=$(B) KP_TEST_JOBS=3 tests/run.sh integration $(IT:%=$(B)/it_%)
 check-layers:
 	@tests/lint.sh
 check-e2e: $(BINS) $(B)/zkdrive $(B)/load faults
