@@ -239,7 +239,6 @@ ipc_open(struct loop *l, const struct conf *conf, void (*dispatch)(void *arg, st
 	}
 	ipc->listener = fd;
 	ipc->spare = -1;
-	ipc->listening = true;
 	accept_again(ipc);
 	*out = ipc;
 	return KP_OK;
@@ -248,12 +247,12 @@ ipc_open(struct loop *l, const struct conf *conf, void (*dispatch)(void *arg, st
 void
 ipc_stop_accepting(struct ipc *ipc)
 {
-	if (!ipc->listening)
+	if (ipc->listener < 0)
 		return;
-	ipc->listening = false;
 	loop_timer_end(&ipc->pause);
 	loop_watch_end(ipc->watch);
 	close(ipc->listener);
+	ipc->listener = -1;
 	if (ipc->spare >= 0)
 		close(ipc->spare);
 	if (ipc->path)

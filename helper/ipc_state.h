@@ -18,8 +18,7 @@
 
 struct ipc {
 	struct loop *loop;
-	int listener;
-	bool listening;
+	int listener;			/* -1: closed */
 	struct loop_watch *watch;	/* NULL: new peers wait, there are no descriptors */
 	struct loop_timer pause;	/* for so long */
 	int spare;			/* a descriptor to turn peers away with; -1 */

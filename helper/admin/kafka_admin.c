@@ -1,8 +1,7 @@
 /*
- * Topic metadata, watermarks and committed offsets, through one handle that
- * is a member of no group. Offsets are committed as a "simple consumer" does:
- * generation -1 and no member, which brokers accept while the group has no
- * members of its own.
+ * Questions to Kafka, through one handle that is a member of no group: is it there, which
+ * partitions has a topic, and who leads them; and what questions have in common. Those for
+ * offsets are in kafka_admin_offsets.c, those for members in kafka_admin_groups.c.
  */
 #include "helper/admin/kafka_admin.h"
 
@@ -15,8 +14,8 @@
 #include "common/sock.h"
 #include "helper/admin/kafka_admin_private.h"
 
-static enum kp_err __attribute__((format(printf, 3, 4)))
-fail(char *why, enum kp_err err, const char *fmt, ...)
+enum kp_err
+admin_say(char *why, enum kp_err err, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -32,13 +31,13 @@ admin_fail(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err)
 	switch (err) {
 	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
 	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-		return fail(why, KP_ENOTFOUND, "Unknown topic");
+		return admin_say(why, KP_ENOTFOUND, "Unknown topic");
 	case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-		return fail(why, KP_ENOTFOUND, "Unknown partition");
+		return admin_say(why, KP_ENOTFOUND, "Unknown partition");
 	case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
 	case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
 	case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
-		return fail(why, KP_ECONFLICT, KAFKA_ADMIN_MANAGED "; stop them first");
+		return admin_say(why, KP_ECONFLICT, KAFKA_ADMIN_MANAGED "; stop them first");
 	case RD_KAFKA_RESP_ERR__TRANSPORT:
 	case RD_KAFKA_RESP_ERR__TIMED_OUT:
 	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
@@ -49,7 +48,7 @@ admin_fail(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err)
 		kafka_unreachable(a->kafka, why, WHY_MAX);
 		return KP_EUNAVAIL;
 	default:
-		return fail(why, kafka_err(err), "Kafka: %s", rd_kafka_err2str(err));
+		return admin_say(why, kafka_err(err), "Kafka: %s", rd_kafka_err2str(err));
 	}
 }
 
@@ -191,55 +190,7 @@ kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *led, int32_t
 	return KP_OK;
 }
 
-/* ---- offsets ---- */
-
-void
-partition_offsets_free(struct partition_offsets *v, size_t n)
-{
-	for (size_t i = 0; v && i < n; i++)
-		free(v[i].metadata);
-	free(v);
-}
-
-static rd_kafka_topic_partition_list_t *
-make_list(const char *topic, const struct partition_offsets *v, size_t n, int64_t offset)
-{
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
-
-	for (size_t i = 0; i < n; i++)
-		rd_kafka_topic_partition_list_add(list, topic, v[i].partition)->offset = offset;
-	return list;
-}
-
-/* In a ListOffsets request -2 and -1 in place of a time ask for begin and end, of
- * all partitions in one request a leader. */
-static enum kp_err
-ask_edge(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
-    int64_t edge, int timeout_ms, char *why)
-{
-	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, edge);
-	rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(a->rk, list, timeout_ms);
-
-	for (size_t i = 0; i < n && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-		const rd_kafka_topic_partition_t *p =
-		    rd_kafka_topic_partition_list_find(list, topic, v[i].partition);
-
-		err = p->err;
-		if (edge == RD_KAFKA_OFFSET_BEGINNING)
-			v[i].begin = p->offset;
-		else
-			v[i].end = p->offset;
-	}
-	rd_kafka_topic_partition_list_destroy(list);
-	return err ? admin_fail(a, why, err) : KP_OK;
-}
-
-enum kp_err
-kafka_admin_ends(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
-    int timeout_ms, char *why)
-{
-	return ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_END, timeout_ms, why);
-}
+/* ---- coordinators ---- */
 
 rd_kafka_event_t *
 admin_await(struct kafka_admin *a, const char *group, rd_kafka_queue_t *q, int timeout_ms,
@@ -267,211 +218,4 @@ admin_options(struct kafka_admin *a, rd_kafka_admin_op_t op)
 
 	rd_kafka_AdminOptions_set_request_timeout(o, LATE_REQUEST_MS, why, sizeof(why));
 	return o;
-}
-
-static void
-take_committed(const rd_kafka_topic_partition_list_t *list, const char *topic,
-    struct partition_offsets *v, size_t n, rd_kafka_resp_err_t *err)
-{
-	for (size_t i = 0; i < n && *err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-		const rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_find(
-		    (rd_kafka_topic_partition_list_t *)(uintptr_t)list, topic, v[i].partition);
-
-		v[i].committed = -1;
-		free(v[i].metadata);
-		v[i].metadata = NULL;
-		if (p == NULL)
-			continue;
-		*err = p->err;
-		if (p->offset >= 0)
-			v[i].committed = p->offset;
-		if (p->metadata_size > 0)
-			v[i].metadata = kp_slice_dup((struct kp_slice){ p->metadata,
-			    p->metadata_size });
-	}
-}
-
-static enum kp_err
-ask_committed(struct kafka_admin *a, const char *group, const char *topic,
-    struct partition_offsets *v, size_t n, int timeout_ms, char *why)
-{
-	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, RD_KAFKA_OFFSET_INVALID);
-	rd_kafka_ListConsumerGroupOffsets_t *req =
-	    rd_kafka_ListConsumerGroupOffsets_new(group, list);
-	rd_kafka_AdminOptions_t *o = admin_options(a, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
-	rd_kafka_resp_err_t err;
-	rd_kafka_event_t *ev;
-
-	rd_kafka_ListConsumerGroupOffsets(a->rk, &req, 1, o, q);
-	ev = admin_await(a, group, q, timeout_ms, &err);
-	if (ev) {
-		size_t groups;
-		const rd_kafka_group_result_t **r = rd_kafka_ListConsumerGroupOffsets_result_groups(
-		    rd_kafka_event_ListConsumerGroupOffsets_result(ev), &groups);
-		const rd_kafka_error_t *e = rd_kafka_group_result_error(r[0]);
-
-		err = e ? rd_kafka_error_code(e) : RD_KAFKA_RESP_ERR_NO_ERROR;
-		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-			take_committed(rd_kafka_group_result_partitions(r[0]), topic, v, n, &err);
-		rd_kafka_event_destroy(ev);
-	}
-	rd_kafka_AdminOptions_destroy(o);
-	rd_kafka_ListConsumerGroupOffsets_destroy(req);
-	rd_kafka_topic_partition_list_destroy(list);
-	return err ? admin_fail(a, why, err) : KP_OK;
-}
-
-static enum kp_err
-ask_all(struct kafka_admin *a, const char *group, const char *topic, struct partition_offsets *v,
-    size_t n, int64_t until, char *why)
-{
-	enum kp_err err;
-
-	if (!late_room(a->late, group))
-		return fail(why, KP_EUNAVAIL, NO_COORDINATOR);
-	err = ask_committed(a, group, topic, v, n, (int)(until - sock_now_ms()) + 1, why);
-	if (err == KP_OK)
-		err = ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_BEGINNING,
-		    (int)(until - sock_now_ms()) + 1, why);
-	if (err == KP_OK)
-		err = ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_END,
-		    (int)(until - sock_now_ms()) + 1, why);
-	return err;
-}
-
-/* Leaders and coordinators move: what fails now may work in a moment. */
-enum kp_err
-kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
-    struct partition_offsets *v, size_t n, int timeout_ms, char *why)
-{
-	int64_t until = sock_now_ms() + timeout_ms;
-	enum kp_err err;
-
-	for (;;) {
-		err = ask_all(a, group, topic, v, n, until, why);
-		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
-			return err;
-		admin_pause();
-	}
-}
-
-/*
- * To such a time there is no message. Brokers before 0.10.1 know no times of messages: they
- * take it for the age of files, and have the end of the partition for an answer.
- */
-#define TIME_NEVER INT64_MAX
-
-/* One request a leader. */
-static rd_kafka_resp_err_t
-ask_times(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
-    int timeout_ms)
-{
-	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, 0);
-	rd_kafka_resp_err_t err;
-
-	for (size_t i = 0; i < n; i++)
-		list->elems[i].offset = v[i].committed;
-	err = rd_kafka_offsets_for_times(a->rk, list, timeout_ms);
-	for (size_t i = 0; i < n && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-		const rd_kafka_topic_partition_t *p =
-		    rd_kafka_topic_partition_list_find(list, topic, v[i].partition);
-
-		err = p->err;
-		v[i].committed = p->offset >= 0 ? p->offset : -1;
-	}
-	rd_kafka_topic_partition_list_destroy(list);
-	return err;
-}
-
-enum kp_err
-kafka_admin_times(struct kafka_admin *a, const char *topic, struct partition_offsets *v,
-    size_t n, int timeout_ms, char *why)
-{
-	struct partition_offsets never = { .partition = v[0].partition, .committed = TIME_NEVER };
-	int64_t until = sock_now_ms() + timeout_ms;
-	rd_kafka_resp_err_t err = ask_times(a, topic, &never, 1, timeout_ms);
-
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR && never.committed >= 0)
-		return fail(why, KP_ENOTSUP, "brokers before Kafka 0.10.1 cannot search by time: "
-		    "give offsets");
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		err = ask_times(a, topic, v, n, (int)(until - sock_now_ms()) + 1);
-	return err ? admin_fail(a, why, err) : KP_OK;
-}
-
-static enum kp_err
-commit_once(struct kafka_admin *a, const char *group, const char *topic,
-    const struct partition_offsets *v, size_t n, int timeout_ms, char *why)
-{
-	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, 0);
-	rd_kafka_AlterConsumerGroupOffsets_t *req;
-	rd_kafka_AdminOptions_t *o = admin_options(a, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
-	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
-	rd_kafka_resp_err_t err;
-	rd_kafka_event_t *ev;
-
-	for (size_t i = 0; i < n; i++) {
-		list->elems[i].offset = v[i].committed;
-		if (v[i].metadata && v[i].metadata[0]) {
-			list->elems[i].metadata = strdup(v[i].metadata);
-			list->elems[i].metadata_size = strlen(v[i].metadata);
-		}
-	}
-	req = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
-	rd_kafka_AlterConsumerGroupOffsets(a->rk, &req, 1, o, q);
-	ev = admin_await(a, group, q, timeout_ms, &err);
-	if (ev) {
-		size_t groups;
-		const rd_kafka_group_result_t **r =
-		    rd_kafka_AlterConsumerGroupOffsets_result_groups(
-		    rd_kafka_event_AlterConsumerGroupOffsets_result(ev), &groups);
-		const rd_kafka_error_t *e = rd_kafka_group_result_error(r[0]);
-		const rd_kafka_topic_partition_list_t *done =
-		    rd_kafka_group_result_partitions(r[0]);
-
-		err = e ? rd_kafka_error_code(e) : RD_KAFKA_RESP_ERR_NO_ERROR;
-		for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < done->cnt; i++)
-			err = done->elems[i].err;
-		rd_kafka_event_destroy(ev);
-	}
-	rd_kafka_AdminOptions_destroy(o);
-	rd_kafka_AlterConsumerGroupOffsets_destroy(req);
-	rd_kafka_topic_partition_list_destroy(list);
-	return err ? admin_fail(a, why, err) : KP_OK;
-}
-
-/* Offsets that are to be set must not lie in wait for a coordinator that is away, and
- * be set when everybody has forgotten them: it is asked for something else first. */
-static enum kp_err
-reach_coordinator(struct kafka_admin *a, const char *group, const char *topic,
-    int32_t partition, int64_t until, char *why)
-{
-	struct partition_offsets v = { .partition = partition };
-	enum kp_err err;
-
-	if (!late_room(a->late, group))
-		return fail(why, KP_EUNAVAIL, NO_COORDINATOR);
-	err = ask_committed(a, group, topic, &v, 1, (int)(until - sock_now_ms()) + 1, why);
-	free(v.metadata);
-	return err;
-}
-
-/* The same offsets twice are as good as once. */
-enum kp_err
-kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,
-    const struct partition_offsets *v, size_t n, int timeout_ms, char *why)
-{
-	int64_t until = sock_now_ms() + timeout_ms;
-	enum kp_err err;
-
-	for (;;) {
-		err = reach_coordinator(a, group, topic, v[0].partition, until, why);
-		if (err == KP_OK)
-			err = commit_once(a, group, topic, v, n,
-			    (int)(until - sock_now_ms()) + 1, why);
-		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
-			return err;
-		admin_pause();
-	}
 }

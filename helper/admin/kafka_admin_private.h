@@ -1,6 +1,6 @@
 /*
- * What the questions to Kafka have in common, shared by kafka_admin.c and
- * kafka_admin_groups.c. Nobody else includes it.
+ * What the questions to Kafka have in common, shared by kafka_admin.c,
+ * kafka_admin_offsets.c and kafka_admin_groups.c. Nobody else includes it.
  */
 #ifndef KP_KAFKA_ADMIN_PRIVATE_H
 #define KP_KAFKA_ADMIN_PRIVATE_H
@@ -18,6 +18,9 @@ struct kafka_admin {
 	struct late *late;
 };
 
+/* Writes the text, and returns the error. */
+enum kp_err admin_say(char *why, enum kp_err err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Writes what the error means to a user, and gives its code. */
 enum kp_err admin_fail(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err);
 /* Before it is tried again. */

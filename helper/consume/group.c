@@ -170,6 +170,7 @@ group_renew(struct group *g)
 {
 	if (g->renewing || g->closing || g->coord == NULL)
 		return;
+	log_warn("group starts anew group=%s", g->name);
 	g->renewing = true;
 	g->renewed_ms = now_ms(g->gs);
 	for (struct gtopic *t = g->topics, *next; t; t = next) {

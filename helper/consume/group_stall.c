@@ -77,8 +77,6 @@ stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n)
 		if (p && wants_messages(p))
 			any |= see_end(p, v[i].end);
 	}
-	if (!any || (g->renewed_ms && now - g->renewed_ms < RENEW_MS))
-		return;
-	log_warn("group starts anew group=%s", g->name);
-	group_renew(g);
+	if (any && (g->renewed_ms == 0 || now - g->renewed_ms >= RENEW_MS))
+		group_renew(g);
 }

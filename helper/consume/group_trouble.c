@@ -46,16 +46,9 @@ find_in_parts(struct gtopic *t, struct cause *c)
 {
 	c->dated = false;
 	for (const struct part *p = t->parts; p; p = p->next) {
-		if (p->no_leader) {
-			snprintf(c->room, sizeof(c->room), "partition %d has no leader",
-			    p->partition);
-			c->text = c->room;
-			c->retry_s = RETRY_OTHERS_S;
-			break;
-		}
-		if (p->stalled) {
-			snprintf(c->room, sizeof(c->room), "partition %d has messages and gives "
-			    "none", p->partition);
+		if (p->no_leader || p->stalled) {
+			snprintf(c->room, sizeof(c->room), "partition %d has %s", p->partition,
+			    p->no_leader ? "no leader" : "messages and gives none");
 			c->text = c->room;
 			c->retry_s = RETRY_OTHERS_S;
 			break;

@@ -2,8 +2,7 @@
  * A broker that answers every question and gives no message: not the same as an empty
  * topic, and the group starts anew. The helper's waits are short.
  */
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 
 #include "common/sock.h"
 #include "tests/unit/unit.h"
@@ -11,9 +10,6 @@
 #define STALL_MS "500"
 #define ERRORS 10000
 #define TOLD "partition 0 has messages and gives none since 20"
-
-static struct helper helper;
-static struct peer peer;
 
 static const char *const member[] = { "--coordination", "kafka", NULL };
 
@@ -29,11 +25,8 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	(void)state;
 	rd_kafka_mock_clear_request_errors(mock.cluster, MOCK_FETCH);
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
-	return 0;
+	return stand_teardown(state);
 }
 
 /* A topic of one partition, which the group of its name has and which is empty. */
