@@ -144,12 +144,24 @@ run_roomless(struct store *s, struct store_cmd *first)
 	return err;
 }
 
+/* While the log cannot be moved, as the file has no room to grow, the log grows with
+ * all that is written: whatever others give back is the file's first, or the log
+ * ends with all of the disk, and nothing can leave. */
+static enum kp_err
+move_log(struct store *s, bool now)
+{
+	enum kp_err err = db_checkpoint(s->db, now || s->log_stays);
+
+	s->log_stays = err == KP_EFULL;
+	return err;
+}
+
 /* A few at a time, each in the room of those before: the log is moved into the file,
  * and begins anew. Each command has a result of its own; KP_EIO: it went no further. */
 static enum kp_err
 run_roomless_by_parts(struct store *s, struct store_cmd *first)
 {
-	enum kp_err err = db_checkpoint(s->db, true);
+	enum kp_err err = move_log(s, true);
 
 	while (first && err != KP_EIO) {
 		struct store_cmd *last = first, *rest;
@@ -160,7 +172,7 @@ run_roomless_by_parts(struct store *s, struct store_cmd *first)
 		last->next = NULL;
 		err = run_roomless(s, first);
 		if (err == KP_OK)
-			err = db_checkpoint(s->db, true);
+			err = move_log(s, true);
 		last->next = rest;
 		first = rest;
 	}
@@ -174,12 +186,12 @@ run_without_room(struct store *s, struct store_cmd *first)
 	enum kp_err err = run_roomless(s, first);
 
 	note_full(s);
-	if (err == KP_EFULL && s->has_reserve) {
-		s->has_reserve = false;
+	if (err != KP_EFULL)
+		return err;
+	if (s->has_reserve)
 		disk_release_reserve(s->path);
-		err = run_roomless_by_parts(s, first);
-	}
-	return err;
+	s->has_reserve = false;
+	return run_roomless_by_parts(s, first);
 }
 
 static void
@@ -190,7 +202,9 @@ run_batch(struct store *s, struct store_cmd *first)
 
 	if (first == NULL)
 		return;
-	err = atomic_load(&s->failed) ? KP_EIO : store_run_transaction(s, first, true);
+	err = atomic_load(&s->failed) ? KP_EIO : move_log(s, false);
+	if (err == KP_OK)
+		err = store_run_transaction(s, first, true);
 	full = err == KP_EFULL;
 	if (full && run_without_room(s, first) == KP_EIO)
 		err = KP_EIO;
@@ -208,7 +222,7 @@ store_look_after(struct store *s)
 {
 	int64_t now = sock_now_ms();
 
-	if (!atomic_load(&s->failed) && db_checkpoint(s->db, false) == KP_EIO)
+	if (!atomic_load(&s->failed) && move_log(s, false) == KP_EIO)
 		store_poison(s);
 	if (s->db && !atomic_load(&s->failed))
 		atomic_store(&s->bytes, db_bytes(s->db));

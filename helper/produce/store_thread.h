@@ -32,6 +32,7 @@ struct store {
 	/* The thread's while it runs. */
 	struct store_db *db;		/* NULL: could not be opened */
 	bool has_reserve;
+	bool log_stays;			/* the file has no room for it */
 	int64_t looked_ms, reserve_ms;
 
 	uv_mutex_t lock;		/* guards all below */

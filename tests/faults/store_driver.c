@@ -15,6 +15,7 @@
  * be opened; 3: a promise was broken, with a line on standard error.
  */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@
 
 #define COMMANDS_MAX 2000		/* where there is no shim to count */
 #define BURST_MAX 6
+#define ENOUGH_BYTES (5u * 1024 * 1024)	/* for the log, which is long, to be moved */
 
 enum state { UNSENT, LIVE, LEAVING, LEFT, REFUSED };
 
@@ -331,17 +333,21 @@ work(const char *path, uint64_t want, enum conf_durability durability)
 	}
 }
 
-static void
+/* What there was room for, in bytes. */
+static size_t
 put_ballast(const char *path, size_t bytes)
 {
 	static const char zeros[65536];
-	FILE *f = fopen(path, "w");
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	size_t n = 0;
+	ssize_t put;
 
-	while (f && n < bytes && fwrite(zeros, 1, sizeof(zeros), f) == sizeof(zeros))
-		n += sizeof(zeros);
-	if (f)
-		fclose(f);
+	while (fd >= 0 && n < bytes &&
+	    (put = pwrite(fd, zeros, sizeof(zeros), (off_t)n)) > 0)
+		n += (size_t)put;
+	if (fd >= 0)
+		close(fd);
+	return n;
 }
 
 static void
@@ -362,16 +368,15 @@ has_reserve(void)
 }
 
 /* Without a reserve, which takes a while and some room to make anew, removals may
- * have to wait for room: X. */
+ * have to wait for room: X. Once others gave enough of it back, nothing has to. */
 static bool
 fill_once(unsigned cycle, const char *ballast, size_t bytes)
 {
 	bool ballast_first = cycle % 2 != 0, reserved = has_reserve();
+	bool enough = bytes && put_ballast(ballast, bytes) >= ENOUGH_BYTES;
 	unsigned tries = 0;
 	enum kp_err err;
 
-	if (bytes)
-		put_ballast(ballast, bytes);
 	while ((err = append(1 + rng_below(&rng, BURST_MAX))) == KP_OK)
 		if (n_messages > MESSAGES_MAX - 500)
 			broken("the disk does not become full");
@@ -384,14 +389,14 @@ fill_once(unsigned cycle, const char *ballast, size_t bytes)
 	if (ballast_first)
 		unlink(ballast);
 	err = take_out(STORE_REMOVE, 1, false);
-	if (err == KP_EFULL && !reserved)
+	if (err == KP_EFULL && !reserved && !(ballast_first && enough))
 		mark('X', 0);
 	else if (err)
 		broken("cycle %u: remove on a full disk: %s", cycle, kp_err_name(err));
 	unlink(ballast);
 	while ((err = append(1)) != KP_OK) {
-		if (err == KP_EFULL && bytes == 0)
-			return false;	/* nobody made room */
+		if (err == KP_EFULL && !enough)
+			return false;	/* nobody made room for it */
 		if (err != KP_EFULL || ++tries > 20)
 			broken("cycle %u: there is room again: %s", cycle, kp_err_name(err));
 		take_out(STORE_REMOVE, 4, false);

@@ -36,9 +36,10 @@ judge(struct tally *tally, const char *dir, unsigned seed, const char *what)
 	check_store(file, &t, NEVER, 0, &c);
 	tally->runs++;
 	tally->faults += t.faults > 0;
-	tally->acknowledged += trace_owed(&t, NEVER - 1);
-	for (size_t i = 0; i < t.n_fates; i++)
+	for (size_t i = 0; i < t.n_fates; i++) {
+		tally->acknowledged += t.fates[i].answered != NEVER;
 		tally->refused += t.fates[i].refused != NEVER;
+	}
 	tally->stuck += t.stuck;
 	tally->lost += c.lost;
 	trace_free(&t);
@@ -104,7 +105,7 @@ fill_disks(const char *what, unsigned cycles, bool by_mount)
 		if (i % 4 == 3)
 			fill(&tally, seed + i, 1 * MIB + rng_below(&r, 7 * MIB), 0, by_mount);
 		else
-			fill(&tally, seed + i, 10 * MIB + rng_below(&r, 4 * MIB), 6 * MIB,
+			fill(&tally, seed + i, 10 * MIB + rng_below(&r, 10 * MIB), 5 * MIB,
 			    by_mount);
 	tally.faults = cycles;
 	report(what, &tally, seed);
