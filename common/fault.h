@@ -9,7 +9,7 @@
  *				seen to notice it
  *	KP_RECOMMIT_MS=5000	a wait that is too long for a test is so long instead,
  *	KP_STALL_MS=1000	likewise
- *	KP_WAVE_PAUSE_US=8000	stands still within every eighth wave
+ *	KP_WAVE_PAUSE_US=80000	stands still within every wave
  *
  * Any thread.
  */
@@ -41,7 +41,7 @@ void fault_die(void) __attribute__((noreturn));
 bool fault_break(const char *promise);
 /* The number in that variable, or the usual one. */
 long fault_number(const char *variable, long usual);
-/* Stands still for so many microseconds, every eighth time. */
+/* Stands still for so many microseconds. */
 void fault_pause(const char *variable);
 #else
 #define fault_due(point) false

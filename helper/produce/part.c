@@ -5,7 +5,8 @@
  * first. So a partition gets no second request's worth before all reports of the first
  * are in; what comes meanwhile is the next wave. Whatever brokers do, messages then
  * arrive in order, and a leader that fails has nothing that its successor overtakes.
- * Waves are handed over between flushes, so that each goes in one request.
+ * Waves are handed over between flushes, while their partitions are held, so that each
+ * goes in one request, even if the thread that hands it over has to stand still.
  *
  * A broker refuses a request as a whole for one message in it, and does not say which.
  * The wave after it is half as long, down to a single message, which it is then about;
@@ -219,7 +220,6 @@ send_first(struct part *part)
 	return true;
 }
 
-/* The window keeps it short: a few ms, where librdkafka would wait for 50. */
 static void
 send_wave(struct part *part, size_t limit, size_t room)
 {
@@ -238,22 +238,47 @@ send_wave(struct part *part, size_t limit, size_t room)
 	}
 }
 
+/* Whether a wave can begin. */
+static bool
+may_send(const struct part *part, const struct sender *s)
+{
+	return !s->closing && part->unreported == 0 && !TAILQ_EMPTY(&part->queue) &&
+	    loop_now_ms(s->loop) >= part->pause_until_ms;
+}
+
+/* Those that will get more than one message now. */
+static void
+announce_waves(struct lane *lane)
+{
+	const struct sender *s = lane->sender;
+	bool known = lane->taken_ms && loop_now_ms(s->loop) - lane->taken_ms < FORGOTTEN_MS;
+
+	divide(lane);
+	for (int32_t i = 0; i < lane->n_parts && known; i++) {
+		struct part *part = &lane->parts[i];
+
+		part->held = may_send(part, s) &&
+		    TAILQ_FIRST(&part->queue) != TAILQ_LAST(&part->queue, entries);
+		for (int32_t p = i; part->held && p < lane->partitions; p += lane->n_parts)
+			producer_announce(s->producer, lane->name, p);
+	}
+}
+
 /* True when something was sent. */
 static bool
 send_waves(struct lane *lane)
 {
 	const struct sender *s = lane->sender;
-	int64_t now = loop_now_ms(s->loop);
-	bool any = false, known = lane->taken_ms && now - lane->taken_ms < FORGOTTEN_MS;
+	bool any = false;
 
-	divide(lane);
-	for (int32_t i = 0; i < lane->n_parts && !s->closing; i++) {
+	for (int32_t i = 0; i < lane->n_parts; i++) {
 		struct part *part = &lane->parts[i];
 
-		if (part->unreported || now < part->pause_until_ms || TAILQ_EMPTY(&part->queue))
-			continue;
-		send_wave(part, known ? part->limit : 1, s->request_bytes);
-		any = any || part->unreported;
+		if (may_send(part, s)) {
+			send_wave(part, part->held ? part->limit : 1, s->request_bytes);
+			any = any || part->unreported;
+		}
+		part->held = false;
 	}
 	return any;
 }
@@ -262,13 +287,20 @@ static void
 send_ready(struct sender *s)
 {
 	struct lane *lane;
+	bool any = false;
 
+	s->flushing = true;	/* who is answered meanwhile may have more to send */
+	STAILQ_FOREACH(lane, &s->ready, ready_link)
+		announce_waves(lane);
+	producer_hold(s->producer);
 	while ((lane = STAILQ_FIRST(&s->ready)) != NULL) {
 		STAILQ_REMOVE_HEAD(&s->ready, ready_link);
 		lane->ready = false;
-		s->flushing |= send_waves(lane);
+		any |= send_waves(lane);
 	}
-	if (s->flushing)
+	producer_let_go(s->producer);
+	s->flushing = any;
+	if (any)
 		producer_flush(s->producer);
 }
 

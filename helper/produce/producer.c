@@ -5,7 +5,8 @@
  * that a single message travels at once and a thousand travel together. That does not
  * keep their order: librdkafka has the next request ready, and when the one on its way
  * fails and is to be repeated, the ready one goes first. Who needs order hands over one
- * request's worth for each partition, flushes, and waits for its reports.
+ * request's worth for each partition while it is paused, so that no part of it can leave
+ * before, flushes, and waits for its reports.
  */
 #include "helper/produce/producer.h"
 
@@ -16,9 +17,9 @@
 #include "common/log.h"
 #include "helper/produce/producer_flush.h"
 
-/* With flushes: longer than the owner ever needs to hand over what is to go together,
- * though its thread may have to stand still. It is waited for only by what is sent again,
- * and when a broker's thread sleeps through a flush. */
+/* With flushes: longer than the owner mostly needs to hand over what is to go together. It
+ * is waited for only by what is sent again, and when a broker's thread sleeps through a
+ * flush. */
 #define LINGER_MS 50
 /* With flushes a partition has one request, and does not wait for those of others. */
 #define IN_FLIGHT "16"
@@ -59,6 +60,7 @@ struct producer {
 	struct producer_conf conf;
 	const struct partitioner *partitioner;
 	struct producer_flush *flush;	/* NULL: not wanted */
+	rd_kafka_topic_partition_list_t *held;
 	struct handle handles[N_HANDLES];
 };
 
@@ -203,7 +205,8 @@ producer_new(struct loop *l, struct kafka *k, const struct producer_conf *conf)
 
 	if (p == NULL)
 		return NULL;
-	*p = (struct producer){ .loop = l, .kafka = k, .conf = *conf };
+	*p = (struct producer){ .loop = l, .kafka = k, .conf = *conf,
+	    .held = rd_kafka_topic_partition_list_new(0) };
 	if (open_handle(p, &p->handles[BATCHES], false)) {
 		p->partitioner = find_partitioner(p);
 		if (conf->flushed)
@@ -266,6 +269,29 @@ producer_request(const struct producer *p, size_t *messages, size_t *bytes)
 }
 
 void
+producer_announce(struct producer *p, const char *topic, int32_t partition)
+{
+	rd_kafka_topic_partition_list_add(p->held, topic, partition);
+}
+
+void
+producer_hold(struct producer *p)
+{
+	if (p->held->cnt)
+		rd_kafka_pause_partitions(p->handles[BATCHES].rk, p->held);
+}
+
+void
+producer_let_go(struct producer *p)
+{
+	if (p->held->cnt == 0)
+		return;
+	rd_kafka_resume_partitions(p->handles[BATCHES].rk, p->held);
+	rd_kafka_topic_partition_list_destroy(p->held);
+	p->held = rd_kafka_topic_partition_list_new(0);
+}
+
+void
 producer_flush(struct producer *p)
 {
 	producer_flush_start(p->flush);
@@ -285,5 +311,6 @@ producer_free(struct producer *p)
 	producer_flush_free(p->flush);
 	for (int i = 0; i < N_HANDLES; i++)
 		close_handle(&p->handles[i]);
+	rd_kafka_topic_partition_list_destroy(p->held);
 	free(p);
 }

@@ -29,8 +29,8 @@ struct delivery {
 
 struct producer_conf {
 	unsigned timeout_ms;	/* a message may wait so long for its delivery, 0: for ever */
-	/* NULL, or: what is sent waits for producer_flush(), LINGER_MS at most, and goes
-	 * in one request; called on the loop when the flush is done. */
+	/* NULL, or: what is sent waits for producer_flush(), LINGER_MS at most; called on the
+	 * loop when the flush is done. */
 	void (*flushed)(void *arg);
 	/* Once a message, with what producer_send() was given. */
 	void (*delivered)(void *arg, void *opaque, const struct delivery *d);
@@ -51,6 +51,13 @@ enum kp_err producer_send(struct producer *p, const char *topic, struct kp_slice
 
 /* The partition of the key among so many; -1 when it is nobody's in particular. */
 int32_t producer_partition(const struct producer *p, struct kp_slice key, int32_t partitions);
+
+/* What is sent to partitions between producer_hold() and producer_let_go(), as much as one
+ * request takes of each, goes in one request, however long that takes. They are announced
+ * first. Waits for a thread of librdkafka, some 50 us. */
+void producer_announce(struct producer *p, const char *topic, int32_t partition);
+void producer_hold(struct producer *p);
+void producer_let_go(struct producer *p);
 
 /* Sends what waits now; flushed() says when that is done, some ms later. Until then nothing
  * may be sent: it would go in a request of its own. */

@@ -44,6 +44,7 @@ struct part {
 	size_t wave_size;		/* when it was sent */
 	size_t unreported;
 	size_t limit;			/* of the next wave */
+	bool held;			/* by the producer: more than one may go */
 	bool refused;			/* the wave was, maybe for one message in it */
 	int64_t pause_until_ms;		/* after a strange failure */
 };

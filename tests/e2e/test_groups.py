@@ -125,7 +125,7 @@ def test_every_message_is_seen_across_a_quiet_host_and_a_killed_one(gateway, cli
         clients[2].workers.stop.set()
         await_shares(broker, name, topic, [5, 5], SESSION + GRACE)
         taken = time.monotonic() - killed
-        wait_for(lambda: done.is_set() or producer.errors, 60, "all are produced")
+        wait_for(lambda: done.is_set() or producer.errors, 150, "all are produced")
 
     def missing():
         return set(range(MESSAGES)) - {int(v) for cl in clients for _, _, v in cl.seen}

@@ -105,7 +105,7 @@ fill_disks(const char *what, unsigned cycles, bool by_mount)
 		if (i % 4 == 3)
 			fill(&tally, seed + i, 1 * MIB + rng_below(&r, 7 * MIB), 0, by_mount);
 		else
-			fill(&tally, seed + i, 10 * MIB + rng_below(&r, 10 * MIB), 5 * MIB,
+			fill(&tally, seed + i, 12 * MIB + rng_below(&r, 5 * MIB), 5 * MIB,
 			    by_mount);
 	tally.faults = cycles;
 	report(what, &tally, seed);

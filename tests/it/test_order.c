@@ -11,8 +11,8 @@
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
-/* Longer than librdkafka waits for the company of a first message. */
-#define PAUSE_US "8000"
+/* Longer than librdkafka waits for the company of a first message, by far. */
+#define PAUSE_US "80000"
 
 static struct helper helper;
 static struct order order;
@@ -158,7 +158,7 @@ static const struct order_plan plans[] = {
 	PLAN("retriable errors", 4, 1500, 100, fail_once, ONCE),
 	PLAN("first messages", 1, 1200, 100, fail_once, ONCE | FRESH),
 	PLAN("first messages", 4, 1200, 100, fail_once, ONCE | FRESH),
-	PLAN("helper stands still", 1, 1000, 100, fail_once, ONCE | FAULTY),
+	PLAN("helper stands still", 1, 3000, 150, fail_once, ONCE | FAULTY),
 	PLAN("helper stands still", 4, 1000, 100, fail_once, ONCE | FAULTY),
 	PLAN("too large", 1, 900, 150, too_large, ONCE),
 	PLAN("too large again", 1, 900, 150, too_large_again, ONCE),
