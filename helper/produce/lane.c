@@ -12,6 +12,8 @@
 #define WINDOW_MESSAGES 10000
 #define WINDOW_BYTES (16u * 1024 * 1024)
 #define TOPICS_MAX 4096
+/* What a lane knows of its topic is not believed for longer anyway. */
+#define IDLE_MS (2 * 60 * 1000)
 #define LOAD_ROWS 1000
 #define LOAD_BYTES (2u * 1024 * 1024)
 
@@ -43,10 +45,12 @@ lanes_each(struct sender *s, void (*each)(struct lane *lane))
 			each(lane);
 }
 
-/* Those that nobody needs, or all of them. */
+/* Those that nobody needs, and has not for a while; or all of them. */
 static void
-free_lanes(struct sender *s, bool all)
+free_lanes(struct sender *s, bool all, int64_t idle_ms)
 {
+	int64_t now = loop_now_ms(s->loop);
+
 	for (size_t i = 0; i < LANE_BUCKETS; i++) {
 		struct lane **at = &s->lanes[i];
 
@@ -54,7 +58,7 @@ free_lanes(struct sender *s, bool all)
 			struct lane *lane = *at;
 
 			if (!all && (lane->entries || lane->backlog || lane->loading ||
-			    lane->ready)) {
+			    lane->appending || lane->ready || now - lane->used_ms < idle_ms)) {
 				at = &lane->next;
 				continue;
 			}
@@ -69,7 +73,13 @@ free_lanes(struct sender *s, bool all)
 void
 lanes_end(struct sender *s)
 {
-	free_lanes(s, true);
+	free_lanes(s, true, 0);
+}
+
+void
+lanes_forget(struct sender *s)
+{
+	free_lanes(s, false, IDLE_MS);
 }
 
 struct lane *
@@ -79,16 +89,19 @@ lane_find(struct sender *s, struct kp_slice topic)
 
 	while (lane && !kp_slice_eq(topic, kp_slice_str(lane->name)))
 		lane = lane->next;
-	if (lane)
+	if (lane) {
+		lane->used_ms = loop_now_ms(s->loop);
 		return lane;
+	}
 	if (s->n_lanes == TOPICS_MAX)
-		free_lanes(s, false);
+		free_lanes(s, false, 0);
 	if (s->n_lanes == TOPICS_MAX || topic.n > TOPIC_MAX)
 		return NULL;
 	lane = calloc(1, sizeof(*lane));
 	if (lane == NULL)
 		return NULL;
 	lane->sender = s;
+	lane->used_ms = loop_now_ms(s->loop);
 	if (!parts_init(lane)) {
 		free(lane);
 		return NULL;

@@ -55,6 +55,7 @@ struct lane {				/* one topic */
 	char name[TOPIC_MAX + 1];
 	STAILQ_ENTRY(lane) ready_link;	/* of the sender's `ready` */
 	bool ready;
+	int64_t used_ms;		/* when it was last found */
 	struct part *parts;
 	int32_t n_parts;
 	int32_t partitions;		/* by which the entries were divided; 0: not known */
@@ -67,7 +68,6 @@ struct lane {				/* one topic */
 	bool loading;
 	bool load_covers;		/* the load sees all that was accepted */
 	bool unreadable;		/* its rows are, until a restart */
-	int64_t pending_bytes;		/* of its rows, with those that are being written */
 	size_t entries;
 	int64_t loaded_id;		/* everything up to here is in the parts' hands, or was */
 };
@@ -97,6 +97,7 @@ struct sender {
 	struct store *store;		/* NULL: durability memory */
 	struct producer *producer;
 	uint64_t max_bytes;
+	struct ids ids;			/* the store's, or of this process */
 	int64_t next_id;		/* without a store */
 	struct lane *lanes[LANE_BUCKETS];
 	size_t n_lanes;
@@ -121,8 +122,9 @@ struct sender {
 
 /* entry.c */
 size_t entry_bytes(const struct entry *e);
-/* The id that its sender knows. */
+/* The id that the message has had since it was accepted; and as its sender knows it. */
 int64_t entry_message(const struct entry *e);
+int64_t entry_told(const struct entry *e);
 /* Nobody has it any more: not the store, not librdkafka, not the one who waits. */
 void entry_free_if_done(struct entry *e);
 void entry_answer(struct entry *e);
@@ -164,6 +166,8 @@ uint32_t sender_retry_after(const struct sender *s);
 /* lane.c */
 void lanes_each(struct sender *s, void (*each)(struct lane *lane));
 void lanes_end(struct sender *s);
+/* Frees those that nobody has needed for long. */
+void lanes_forget(struct sender *s);
 /* The topic's lane, made if there is none; NULL past TOPICS_MAX. */
 struct lane *lane_find(struct sender *s, struct kp_slice topic);
 bool lane_has_room(const struct lane *lane);

@@ -54,10 +54,24 @@ static const char *const upgrade_from_1[] = {
 	NULL
 };
 
+#define CREATE_IDS "CREATE TABLE ids (one INTEGER PRIMARY KEY, key BLOB NOT NULL," \
+	" next INTEGER NOT NULL, crc INTEGER NOT NULL)"
+
+/* Version 2 gave ids by the number of its starts, and told them as they were; and it did
+ * not know how much is dead. */
+static const char *const upgrade_from_2[] = {
+	"ALTER TABLE topic ADD COLUMN dead_bytes INTEGER NOT NULL DEFAULT 0",
+	"UPDATE topic SET dead_bytes = (SELECT coalesce(sum(length(value) +"
+	" coalesce(length(key), 0)), 0) FROM dead d WHERE d.topic = topic.id) WHERE dead > 0",
+	CREATE_IDS,
+	"DROP TABLE meta",
+	NULL
+};
+
 static const char *const create[] = {
 	"CREATE TABLE topic (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
 	" pending INTEGER NOT NULL DEFAULT 0, pending_bytes INTEGER NOT NULL DEFAULT 0,"
-	" dead INTEGER NOT NULL DEFAULT 0)",
+	" dead INTEGER NOT NULL DEFAULT 0, dead_bytes INTEGER NOT NULL DEFAULT 0)",
 	"CREATE TABLE pending (id INTEGER PRIMARY KEY, topic INTEGER NOT NULL,"
 	" accepted_ms INTEGER NOT NULL, attempts INTEGER NOT NULL, was INTEGER, crc INTEGER,"
 	" key BLOB, value BLOB NOT NULL)",
@@ -70,13 +84,17 @@ static const char *const create[] = {
 	"CREATE TABLE counts (accepted INTEGER NOT NULL, delivered INTEGER NOT NULL,"
 	" dropped INTEGER NOT NULL)",
 	"INSERT INTO counts VALUES (0, 0, 0)",
-	"CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
-	"INSERT INTO meta VALUES ('boots', 0)",
+	CREATE_IDS,
 	NULL
 };
 
-/* By the version that is found. */
-static const char *const *const steps_from[SCHEMA_VERSION] = { create, upgrade_from_1 };
+/* By the version that is found: the steps to another. */
+static const struct {
+	const char *const *steps;
+	int to;
+} upgrades[SCHEMA_VERSION] = {
+	{ create, SCHEMA_VERSION }, { upgrade_from_1, 2 }, { upgrade_from_2, 3 },
+};
 
 #define LISTED "id, topic, accepted_ms, attempts, was, crc, key, value"
 #define LISTED_DEAD "id, topic, accepted_ms, attempts, NULL, crc, key, value, buried_ms, reason"
@@ -98,11 +116,10 @@ static const char *const sql[Q_N] = {
 	    " id, crc, key, value FROM dead WHERE id = ?1",
 	[Q_DROP] = "DELETE FROM dead WHERE id = ?1",
 	[Q_TOPIC_ADD] = "INSERT INTO topic (name) VALUES (?1)",
-	[Q_TOPIC_COUNT] = "UPDATE topic SET pending = ?2, pending_bytes = ?3, dead = ?4"
-	    " WHERE id = ?1",
+	[Q_TOPIC_DROP] = "DELETE FROM topic WHERE id = ?1",
+	[Q_TOPIC_COUNT] = "UPDATE topic SET pending = ?2, pending_bytes = ?3, dead = ?4,"
+	    " dead_bytes = ?5 WHERE id = ?1",
 	[Q_COUNT] = "UPDATE counts SET accepted = ?1, delivered = ?2, dropped = ?3",
-	[Q_BOOT] = "UPDATE meta SET value = value + 1 WHERE name = 'boots'",
-	[Q_BOOTS] = "SELECT value FROM meta WHERE name = 'boots'",
 	[Q_LOAD] = "SELECT " LISTED " FROM pending WHERE topic = ?1 AND id > ?2"
 	    " ORDER BY id LIMIT ?3",
 	[Q_LIST_PENDING] = "SELECT " LISTED " FROM pending WHERE id > ?2 ORDER BY id LIMIT ?3",
@@ -173,6 +190,7 @@ configure(struct store_db *db, enum conf_durability durability, bool salvage)
 	};
 	int rc = SQLITE_OK;
 
+	db->lazy = durability == DURABLE_OS && !fault_break("no-sync");
 	sqlite3_busy_timeout(db->sqlite, 0);
 	sqlite3_extended_result_codes(db->sqlite, 1);
 	/* A writable schema means to SQLite that a file that is too short, or whose
@@ -208,6 +226,13 @@ db_connect(const char *path, enum conf_durability durability, bool salvage, stru
 		rc = configure(db, durability, salvage);
 	umask(mask);
 	return rc;
+}
+
+enum kp_err
+db_sync_commits(struct store_db *db, bool always)
+{
+	return !db->lazy ? KP_OK : db_err(exec(db, always ? "PRAGMA synchronous = FULL" :
+	    "PRAGMA synchronous = NORMAL"));
 }
 
 int
@@ -260,14 +285,20 @@ upgrade(struct store_db *db, int version)
 {
 	int rc = sqlite3_create_function(db->sqlite, "row_crc", 5, SQLITE_UTF8, NULL, sql_row_crc,
 	    NULL, NULL);
+	struct ids ids;
 
+	if (rc == SQLITE_OK && ids_new(&ids) != KP_OK)
+		rc = SQLITE_IOERR;
 	if (rc == SQLITE_OK)
 		rc = exec(db, "BEGIN IMMEDIATE");
 
-	for (const char *const *s = steps_from[version]; *s && rc == SQLITE_OK; s++) {
-		rc = exec(db, *s);
-		fault_point("P14");
-	}
+	for (; version < SCHEMA_VERSION && rc == SQLITE_OK; version = upgrades[version].to)
+		for (const char *const *s = upgrades[version].steps; *s && rc == SQLITE_OK; s++) {
+			rc = exec(db, *s);
+			fault_point("P14");
+		}
+	if (rc == SQLITE_OK)
+		rc = db_write_ids(db, &ids, IDS_FIRST);
 	if (rc == SQLITE_OK)
 		rc = exec(db, "PRAGMA user_version = " TEXT(SCHEMA_VERSION));
 	if (rc == SQLITE_OK)
@@ -301,6 +332,8 @@ db_prepare(struct store_db *db, int *version)
 		    &db->q[i], NULL);
 	if (rc == SQLITE_OK)
 		rc = db_read_number(db, "PRAGMA page_size", &db->page_size);
+	if (rc == SQLITE_OK)
+		rc = db_read_ids(db);
 	return rc == SQLITE_OK ? topics_read(db) : rc;
 }
 
