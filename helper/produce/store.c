@@ -23,7 +23,7 @@ const char store_too_many_topics[] = "the topic is new, and too many others have
 static void
 count_rows(void *arg, const char *topic, int64_t pending, int64_t dead, int64_t bytes)
 {
-	shares_change(arg, kp_slice_str(topic), pending + dead, bytes);
+	shares_add(arg, kp_slice_str(topic), pending + dead, bytes);
 }
 
 /* Of a store that does not work: told in a way of their own, so that they are none of a
@@ -137,33 +137,6 @@ store_close(struct store *s)
 
 /* ---- the loop's thread ---- */
 
-static void
-change_share(struct store *s, const struct store_row *row, int rows)
-{
-	if (row->topic.p)
-		shares_change(s->shares, row->topic, rows, rows * (int64_t)(row->key.n + row->value.n));
-}
-
-/* Whether the row is not there after it: one less than was counted. */
-static bool
-is_gone(const struct store_cmd *c)
-{
-	switch (c->verb) {
-	case STORE_APPEND:
-		return c->err != KP_OK;
-	case STORE_DROP:
-		return c->err == KP_OK;
-	case STORE_REMOVE:
-	case STORE_REFUSE:
-		return c->err == KP_OK || c->err == KP_ENOTFOUND;
-	case STORE_BURY:
-		return c->err == KP_ENOTFOUND;
-	case STORE_REVIVE:
-		break;
-	}
-	return false;
-}
-
 /* They may submit again, or free their commands. */
 void
 store_run_finished(struct loop_task *t)
@@ -180,8 +153,7 @@ store_run_finished(struct loop_task *t)
 		struct store_cmd *c = done.first;
 
 		done.first = c->next;
-		if (is_gone(c))
-			change_share(s, &c->row, -1);
+		shares_settled(s->shares, c);
 		c->done(c, c->err);
 	}
 	while (done.asks) {
@@ -306,8 +278,7 @@ store_submit(struct store *s, struct store_cmd *cmd)
 	bool leaves = cmd->verb == STORE_REMOVE || cmd->verb == STORE_REFUSE;
 
 	start_thread(s);
-	if (cmd->verb == STORE_APPEND)
-		change_share(s, &cmd->row, 1);
+	shares_submitted(s->shares, cmd);
 	atomic_fetch_add(&s->waiting_bytes, store_cmd_bytes(cmd));
 	uv_mutex_lock(&s->lock);
 	queue_put(&s->waiting, cmd);
@@ -344,10 +315,10 @@ store_cancel(struct store *s, struct store_cmd *cmd)
 		cmd->waiting = false;
 	}
 	uv_mutex_unlock(&s->lock);
-	if (found && cmd->verb == STORE_APPEND)
-		change_share(s, &cmd->row, -1);
-	if (found)
+	if (found) {
 		atomic_fetch_sub(&s->waiting_bytes, store_cmd_bytes(cmd));
+		shares_cancelled(s->shares, cmd);
+	}
 	return found;
 }
 

@@ -132,7 +132,8 @@ db_read_ids(struct store_db *db)
 {
 	struct kp_slice key;
 	sqlite3_stmt *st;
-	int rc = sqlite3_prepare_v2(db->sqlite, "SELECT key, next, crc FROM ids WHERE one = 1", -1, &st, NULL);
+	int rc = sqlite3_prepare_v2(db->sqlite, "SELECT key, next, crc FROM ids WHERE one = 1", -1,
+	    &st, NULL);
 
 	if (rc != SQLITE_OK)
 		return rc;

@@ -52,7 +52,7 @@ place_of(struct shares *s, struct kp_slice topic)
 }
 
 static struct share *
-add(struct shares *s, struct share **at, struct kp_slice topic)
+new_share(struct shares *s, struct share **at, struct kp_slice topic)
 {
 	struct share *new = calloc(1, sizeof(*new) + topic.n + 1);
 
@@ -65,12 +65,12 @@ add(struct shares *s, struct share **at, struct kp_slice topic)
 }
 
 void
-shares_change(struct shares *s, struct kp_slice topic, int64_t rows, int64_t bytes)
+shares_add(struct shares *s, struct kp_slice topic, int64_t rows, int64_t bytes)
 {
 	struct share **at = place_of(s, topic), *share = *at;
 
 	if (share == NULL && rows > 0)
-		share = add(s, at, topic);
+		share = new_share(s, at, topic);
 	if (share == NULL)
 		return;
 	share->rows += rows;
@@ -80,6 +80,44 @@ shares_change(struct shares *s, struct kp_slice topic, int64_t rows, int64_t byt
 	*at = share->next;
 	free(share);
 	s->n--;
+}
+
+static void
+change(struct shares *s, const struct store_row *row, int rows)
+{
+	int64_t bytes = (int64_t)(row->key.n + row->value.n);
+
+	if (row->topic.p)
+		shares_add(s, row->topic, rows, rows * bytes);
+}
+
+void
+shares_submitted(struct shares *s, const struct store_cmd *cmd)
+{
+	if (cmd->verb == STORE_APPEND)
+		change(s, &cmd->row, 1);
+}
+
+void
+shares_cancelled(struct shares *s, const struct store_cmd *cmd)
+{
+	if (cmd->verb == STORE_APPEND)
+		change(s, &cmd->row, -1);
+}
+
+void
+shares_settled(struct shares *s, const struct store_cmd *cmd)
+{
+	/* Whether the row is not there after it; what was never found is not. */
+	static const struct { bool well, in_vain, unfound; } gone[] = {
+		[STORE_APPEND] = { false, true, true }, [STORE_REMOVE] = { true, false, true },
+		[STORE_REFUSE] = { true, false, true }, [STORE_BURY] = { false, false, true },
+		[STORE_REVIVE] = { false, false, false }, [STORE_DROP] = { true, false, false },
+	};
+
+	if (cmd->err == KP_OK ? gone[cmd->verb].well : cmd->err == KP_ENOTFOUND ?
+	    gone[cmd->verb].unfound : gone[cmd->verb].in_vain)
+		change(s, &cmd->row, -1);
 }
 
 bool

@@ -9,15 +9,19 @@
 
 #include <stdbool.h>
 
-#include "common/msg.h"
+#include "helper/produce/store.h"
 
 struct shares;
 
 struct shares *shares_new(void);	/* NULL without memory */
 void shares_free(struct shares *s);	/* NULL is allowed */
 
-/* More of them, or less. What there is no memory for is not counted. */
-void shares_change(struct shares *s, struct kp_slice topic, int64_t rows, int64_t bytes);
+/* Rows that are in the file. What there is no memory for is not counted. */
+void shares_add(struct shares *s, struct kp_slice topic, int64_t rows, int64_t bytes);
+/* Commands, as far as they name a topic: handed over; taken back; and done, with cmd->err. */
+void shares_submitted(struct shares *s, const struct store_cmd *cmd);
+void shares_cancelled(struct shares *s, const struct store_cmd *cmd);
+void shares_settled(struct shares *s, const struct store_cmd *cmd);
 /* False: it has no rows. */
 bool shares_find(const struct shares *s, struct kp_slice topic, int64_t *bytes);
 size_t shares_topics(const struct shares *s);

@@ -1,6 +1,6 @@
 /*
  * The state of the store's file, shared by the store_*.c that look after it:
- * store_open.c (schema, opening, closing), store_db.c (what is written),
+ * store_open.c (opening, closing), store_schema.c, store_db.c (what is written),
  * store_read.c (what is read), store_topics.c (the counters), store_ids.c (ids),
  * store_salvage.c (a damaged file). Nobody else includes it.
  *
@@ -97,6 +97,10 @@ int db_read_number(struct store_db *db, const char *text, int64_t *value);
 enum kp_err db_sync_commits(struct store_db *db, bool always);
 /* Whether it has a view or a trigger, which no store of ours has. SQLite's code. */
 int db_is_foreign(struct store_db *db, bool *foreign);
+
+/* store_schema.c: the schema of today, in one transaction; 0: there is none. SQLite's code. */
+int db_upgrade(struct store_db *db, int version);
+int db_exec(struct store_db *db, const char *text);
 
 /* store_db.c: one step of a statement that returns no row we need. */
 enum kp_err db_step(struct store_db *db, enum statement q);
