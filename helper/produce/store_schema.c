@@ -102,6 +102,7 @@ db_upgrade(struct store_db *db, int version)
 {
 	int rc = sqlite3_create_function(db->sqlite, "row_crc", 5, SQLITE_UTF8, NULL, sql_row_crc,
 	    NULL, NULL);
+	int64_t last = 0;
 	struct ids ids;
 
 	if (rc == SQLITE_OK && ids_new(&ids) != KP_OK)
@@ -115,7 +116,12 @@ db_upgrade(struct store_db *db, int version)
 			fault_point("P14");
 		}
 	if (rc == SQLITE_OK)
-		rc = db_write_ids(db, &ids, IDS_FIRST);
+		rc = db_read_number(db, "SELECT max((SELECT coalesce(max(id), 0) FROM pending),"
+		    " (SELECT coalesce(max(id), 0) FROM dead))", &last);
+	if (rc == SQLITE_OK && last >= IDS_END)
+		rc = SQLITE_CORRUPT;	/* a file that gave ids by its starts never came so far */
+	if (rc == SQLITE_OK)
+		rc = db_write_ids(db, &ids, last < IDS_FIRST ? IDS_FIRST : last + 1);
 	if (rc == SQLITE_OK)
 		rc = db_exec(db, "PRAGMA user_version = " TEXT(SCHEMA_VERSION));
 	if (rc == SQLITE_OK)
