@@ -3,6 +3,7 @@
  * tell no others.
  */
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -198,6 +199,41 @@ test_told_alike_after_a_restart(void **state)
 	assert_true(store_next_id(fx.s) > row);
 }
 
+static void
+sql(const char *text)
+{
+	sqlite3 *db;
+
+	close_store();
+	assert_int_equal(sqlite3_open(fx.path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	open_store(fx.path);
+}
+
+/* In the new file ids are told as in the old one. Where it cannot be known how that was,
+ * in a way of their own; but ids of rows are larger than all that there are. */
+static void
+test_a_damaged_file_keeps_its_key(void **state)
+{
+	static const struct { const char *sql; bool known; } damages[] = {
+		{ "UPDATE counts SET delivered = -1", true },
+		{ "UPDATE ids SET next = next - 1", false },
+		{ "UPDATE ids SET key = randomblob(16)", false },
+		{ "DELETE FROM ids", false },
+	};
+
+	(void)state;
+	open_store(fx.path);
+	for (size_t i = 0; i < COUNT(damages); i++) {
+		int64_t row = append(), told = ids_told(store_ids(fx.s), row);
+
+		sql(damages[i].sql);
+		assert_true((ids_row(store_ids(fx.s), told) == row) == damages[i].known);
+		assert_true(store_next_id(fx.s) > row);
+	}
+}
+
 /* As many as the file said that may be given, and on: what was given is behind the next
  * start, also that of a crash in the moment when there is nothing else in the file. */
 static void
@@ -270,6 +306,7 @@ main(void)
 		cmocka_unit_test(test_nobody_tells_the_next_one),
 		cmocka_unit_test(test_another_key_tells_others),
 		T(test_told_alike_after_a_restart),
+		T(test_a_damaged_file_keeps_its_key),
 		T(test_they_go_on_past_a_reserve),
 		T(test_none_rather_than_twice),
 		T(test_a_store_that_fails_has_its_own),
