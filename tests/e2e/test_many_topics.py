@@ -1,10 +1,14 @@
 """As many topics as the helper and its store have room for: only messages of new ones are refused."""
 
+import sqlite3
+
 import pytest
 
-from procs import free_port
+from gateway import stopwatch
+from procs import free_port, rounds, wait_for
 from storefile import add
 from test_operator import Operator, helper_socket
+from web import messages
 
 STORED_MAX, WAITING_MAX = 10_000, 4_096
 
@@ -68,3 +72,21 @@ def test_dead_letters_of_before_are_in_their_topics_half(filled):
     assert taken(gw.tcp.produce("other", b"v"))
     Operator(helper_socket(gw)).run("drop", "--all", "--topic", "dead", "--yes")
     assert taken(gw.tcp.produce("dead", b"v"))
+
+
+@pytest.mark.timeout(rounds(180, 1800))
+def test_one_topic_after_the_other(gateway, note):
+    """Of each a message, which Kafka takes: none of them is in the way of the next."""
+    count, took = rounds(500, STORED_MAX + 500), stopwatch()
+    gw = gateway(None, durability="os")
+    session = gw.tcp.session()
+    for i in range(count):
+        reply = session.call("POST", messages(f"topic-{i}"), {"key": "k"}, b"v")
+        assert reply.status == 200, (i, reply)
+    wait_for(lambda: gw.tcp.get("/_status", rules=False).json["pending"] == 0, 60, "all are delivered")
+    gw.stop()
+    db = sqlite3.connect(gw.store)
+    (names,) = db.execute("SELECT count(*) FROM topic").fetchone()
+    db.close()
+    assert names <= 1000
+    note(f"{count} topics one after the other: {took():.0f} s, {names} names left in the store")
