@@ -56,12 +56,13 @@ entry_free_if_done(struct entry *e)
 void
 entry_answer(struct entry *e)
 {
-	struct msg_produced r = { .partition = -1, .offset = -1, .id = entry_told(e) };
+	struct msg_produced r = { .partition = -1, .offset = -1 };
 	struct op *op = e->op;
 
 	if (op == NULL)
 		return;
 	e->op = NULL;
+	r.id = entry_told(e);
 	msg_produced_encode(op_reply_begin(op, MSG_PRODUCED), &r);
 	op_reply_send(op);
 }
