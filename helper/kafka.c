@@ -298,22 +298,26 @@ kafka_unreachable(struct kafka *k, char *out, size_t cap)
 }
 
 /* PASSING: the same message may be taken later. PERMANENT: never. BATCH: a broker says
- * so to a whole batch because of one message in it. */
+ * so to a whole batch because of one message in it. TOPIC: of a topic, which may be so for
+ * good, or until the broker that says so has learnt what it should know. */
 static const struct {
 	rd_kafka_resp_err_t kafka;
 	enum kp_err err;
-	enum { PASSING, PERMANENT, BATCH } kind;
+	enum { PASSING, PERMANENT, BATCH, TOPIC } kind;
 } errors[] = {
 	{ RD_KAFKA_RESP_ERR_NO_ERROR, KP_OK, PASSING },
 	{ RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, KP_ETOOBIG, BATCH },
 	{ RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, KP_ETOOBIG, BATCH },
-	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, KP_EDENIED, PERMANENT },
+	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, KP_EDENIED, TOPIC },
 	{ RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, KP_EDENIED, PERMANENT },
-	{ RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, KP_EDENIED, PERMANENT },
-	{ RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, KP_ENOTFOUND, PERMANENT },
-	{ RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, KP_ENOTFOUND, PERMANENT },
-	{ RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, KP_ENOTFOUND, PERMANENT },
-	{ RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, KP_EKAFKA, PERMANENT },
+	{ RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, KP_EDENIED, TOPIC },
+	{ RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, KP_ENOTFOUND, TOPIC },
+	{ RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, KP_ENOTFOUND, TOPIC },
+	{ RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, KP_ENOTFOUND, TOPIC },
+	{ RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, KP_EKAFKA, TOPIC },
+	{ RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR, KP_EKAFKA, TOPIC },
+	{ RD_KAFKA_RESP_ERR_INVALID_PARTITIONS, KP_EKAFKA, TOPIC },
+	{ RD_KAFKA_RESP_ERR_INVALID_CONFIG, KP_EKAFKA, TOPIC },
 	{ RD_KAFKA_RESP_ERR_INVALID_MSG, KP_EKAFKA, BATCH },
 	{ RD_KAFKA_RESP_ERR_INVALID_RECORD, KP_EKAFKA, BATCH },
 	{ RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, KP_EKAFKA, BATCH },
@@ -347,22 +351,31 @@ kafka_err(rd_kafka_resp_err_t err)
 	return KP_EKAFKA;
 }
 
-bool
-kafka_err_permanent(rd_kafka_resp_err_t err)
+static bool
+is_kind(rd_kafka_resp_err_t err, int kind)
 {
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		if (errors[i].kafka == err)
-			return errors[i].kind != PASSING;
+			return (int)errors[i].kind == kind;
 	return false;
+}
+
+bool
+kafka_err_permanent(rd_kafka_resp_err_t err)
+{
+	return is_kind(err, PERMANENT) || is_kind(err, BATCH);
 }
 
 bool
 kafka_err_of_batch(rd_kafka_resp_err_t err)
 {
-	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
-		if (errors[i].kafka == err)
-			return errors[i].kind == BATCH;
-	return false;
+	return is_kind(err, BATCH);
+}
+
+bool
+kafka_err_of_topic(rd_kafka_resp_err_t err)
+{
+	return is_kind(err, TOPIC);
 }
 
 struct kafka_wake {
