@@ -118,13 +118,17 @@ set_all(rd_kafka_conf_t *rc, const struct kafka_property *p, bool only_fixed)
 	char why[512];
 
 	for (; p && p->name; p++) {
-		bool fixed = p->name[0] == '!';
+		bool fixed = p->name[0] == '!', newer = p->name[0] == '?';
+		const char *name = p->name + (fixed || newer);
+		rd_kafka_conf_res_t res;
 
-		if ((fixed || !only_fixed) && rd_kafka_conf_set(rc, p->name + fixed, p->value, why,
-		    sizeof(why)) != RD_KAFKA_CONF_OK) {
-			log_error("kafka property %s: %s", p->name + fixed, why);
-			return false;
-		}
+		if (only_fixed && !fixed)
+			continue;
+		res = rd_kafka_conf_set(rc, name, p->value, why, sizeof(why));
+		if (res == RD_KAFKA_CONF_OK || (newer && res == RD_KAFKA_CONF_UNKNOWN))
+			continue;
+		log_error("kafka property %s: %s", name, why);
+		return false;
 	}
 	return true;
 }

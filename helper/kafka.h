@@ -19,7 +19,7 @@ enum kp_err kafka_open(const struct conf *conf, const char *client_id, struct ka
 void kafka_close(struct kafka *k);
 
 /* One property that the handle needs; -X may override it, unless its name begins
- * with a '!'. */
+ * with a '!'. With a '?' it is one that older versions do not know, and do without. */
 struct kafka_property {
 	const char *name;
 	const char *value;

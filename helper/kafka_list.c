@@ -1,25 +1,17 @@
 /* librdkafka's metadata of all topics, in the order of their names. */
 #include "helper/kafka_list.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define ADDRESS_MAX 300
+
 struct kafka_list {
+	int32_t broker;
 	const struct rd_kafka_metadata *md;
 	const struct rd_kafka_metadata_topic **topics;	/* by name */
 };
-
-rd_kafka_t *
-kafka_list_handle(struct kafka *k)
-{
-	static const struct kafka_property props[] = {
-		{ "allow.auto.create.topics", "false" },
-		{ "enable.sparse.connections", "false" },
-		{ NULL, NULL },
-	};
-
-	return kafka_new(k, RD_KAFKA_CONSUMER, props, 0);
-}
 
 static int
 by_name(const void *a, const void *b)
@@ -29,22 +21,51 @@ by_name(const void *a, const void *b)
 	return strcmp((*x)->topic, (*y)->topic);
 }
 
-struct kafka_list *
-kafka_list_ask(rd_kafka_t *rk, int timeout_ms)
+static rd_kafka_t *
+connect_to(struct kafka *k, const struct rd_kafka_metadata_broker *b)
 {
-	struct kafka_list *l = calloc(1, sizeof(*l));
+	char address[ADDRESS_MAX];
+	const struct kafka_property props[] = {
+		{ "allow.auto.create.topics", "false" },
+		{ b ? "!bootstrap.servers" : NULL, address },
+		{ NULL, NULL },
+	};
 
-	if (l == NULL)
-		return NULL;
+	if (b)
+		snprintf(address, sizeof(address), strchr(b->host, ':') ? "[%s]:%d" : "%s:%d",
+		    b->host, b->port);
+	return kafka_new(k, RD_KAFKA_CONSUMER, props, 0);
+}
+
+static bool
+fill(struct kafka_list *l, rd_kafka_t *rk, int timeout_ms)
+{
 	if (rd_kafka_metadata(rk, 1, NULL, &l->md, timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR)
 		l->topics = calloc((size_t)l->md->topic_cnt + 1, sizeof(*l->topics));
-	if (l->topics == NULL) {
-		kafka_list_free(l);
-		return NULL;
-	}
+	if (l->topics == NULL)
+		return false;
 	for (int i = 0; i < l->md->topic_cnt; i++)
 		l->topics[i] = &l->md->topics[i];
 	qsort(l->topics, (size_t)l->md->topic_cnt, sizeof(*l->topics), by_name);
+	return true;
+}
+
+struct kafka_list *
+kafka_list_ask(struct kafka *k, const struct kafka_list *before, unsigned turn, int timeout_ms)
+{
+	const struct rd_kafka_metadata_broker *b = before && before->md->broker_cnt ?
+	    &before->md->brokers[turn % (unsigned)before->md->broker_cnt] : NULL;
+	struct kafka_list *l = calloc(1, sizeof(*l));
+	rd_kafka_t *rk = l ? connect_to(k, b) : NULL;
+
+	if (l)
+		l->broker = b ? b->id : -1;
+	if (rk == NULL || !fill(l, rk, timeout_ms)) {
+		kafka_list_free(l);
+		l = NULL;
+	}
+	if (rk)
+		rd_kafka_destroy(rk);
 	return l;
 }
 
@@ -62,7 +83,7 @@ kafka_list_free(struct kafka_list *l)
 int32_t
 kafka_list_broker(const struct kafka_list *l)
 {
-	return l->md->orig_broker_id;
+	return l->broker;
 }
 
 int

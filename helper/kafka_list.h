@@ -8,17 +8,16 @@
 
 #include "helper/kafka.h"
 
-/* A handle that holds connections to all brokers, so that each ask may be answered by
- * another one. NULL on error; a line has been logged. Any thread. */
-rd_kafka_t *kafka_list_handle(struct kafka *k);
-
 struct kafka_list;
 
-/* A blocking call for workers. NULL: no broker answers in time. */
-struct kafka_list *kafka_list_ask(rd_kafka_t *rk, int timeout_ms);
+/* A blocking call for workers, who asks the broker that is number `turn` of those in
+ * `before`, in turn; `before` NULL: any of --kafkaPeers. It connects to it alone, as a handle
+ * that has connections goes on asking the same broker. NULL: it does not answer in time. */
+struct kafka_list *kafka_list_ask(struct kafka *k, const struct kafka_list *before,
+    unsigned turn, int timeout_ms);
 void kafka_list_free(struct kafka_list *l);
 
-/* Who answered, and how many brokers it knows of. */
+/* Who answered, -1 for an unknown one; and how many brokers it knows of. */
 int32_t kafka_list_broker(const struct kafka_list *l);
 int kafka_list_brokers(const struct kafka_list *l);
 bool kafka_list_has(const struct kafka_list *l, const char *topic);

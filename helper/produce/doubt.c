@@ -33,7 +33,7 @@ doubt_failed(struct lane *lane, const struct delivery *d)
 void
 doubt_end(struct lane *lane)
 {
-	lane->doubt.since_ms = 0;
+	lane->doubt = (struct doubt){ 0 };
 }
 
 bool
@@ -46,14 +46,20 @@ doubt_any(const struct lane *lane)
 void
 doubt_judge(struct lane *lane, const struct kafka_list *list)
 {
+	static const struct delivery silence = { .err = KP_ENOTFOUND, .of_topic = true };
 	struct doubt *doubt = &lane->doubt;
 
+	/* A partition that was once held keeps what it has when its topic is gone. */
+	if (parts_late(lane) && !kafka_list_has(list, lane->name))
+		doubt_failed(lane, &silence);
 	if (doubt->since_ms == 0 || doubt->err != KP_ENOTFOUND)
 		return;
 	if (kafka_list_has(list, lane->name)) {
 		doubt_end(lane);
 		return;
 	}
+	if (kafka_list_broker(list) < 0)
+		return;
 	if (!doubt->missed)
 		doubt->broker = kafka_list_broker(list);
 	doubt->by_several |= doubt->broker != kafka_list_broker(list);

@@ -7,10 +7,8 @@
 #include "common/msg.h"
 #include "helper/kafka_list.h"
 
-#define LOOK_MS 5000
+#define LOOK_MS (PRODUCER_STUCK_MS / 12)
 #define ASK_TIMEOUT_MS 4000
-/* The connections of the handle are held so long after the last trouble. */
-#define QUIET_MS (60 * 1000)
 
 struct lookout {
 	struct loop *loop;
@@ -18,12 +16,11 @@ struct lookout {
 	struct sender *sender;
 	struct producer *sync;
 	struct loop_timer timer;
-	int64_t trouble_ms;		/* the last time */
 	bool asking, stopped;
+	struct kafka_list *last;	/* NULL: no broker has answered yet */
+	unsigned turn;			/* among its brokers */
 	struct loop_job job;
-	/* The worker's until its job is done. */
-	rd_kafka_t *rk;			/* NULL: not made */
-	struct kafka_list *list;	/* NULL: no answer */
+	struct kafka_list *list;	/* the worker's until its job is done; NULL: no answer */
 };
 
 static void
@@ -32,11 +29,19 @@ judge_sync(struct lookout *o)
 	int32_t partition;
 	const char *topic = producer_stuck(o->sync, &partition);
 
-	if (topic == NULL || !kafka_list_led(o->list, topic, partition))
+	if (topic == NULL || !kafka_list_led(o->last, topic, partition))
 		return;
 	log_warn("sync nothing is reported topic=%s partition=%d: it has a leader, so it is "
 	    "tried through a new handle", topic, partition);
 	producer_renew(o->sync, true);
+}
+
+static void
+ask(struct loop_job *job)
+{
+	struct lookout *o = (struct lookout *)((char *)job - offsetof(struct lookout, job));
+
+	o->list = kafka_list_ask(o->kafka, o->last, o->turn, ASK_TIMEOUT_MS);
 }
 
 static void
@@ -45,50 +50,32 @@ asked(struct loop_job *job)
 	struct lookout *o = (struct lookout *)((char *)job - offsetof(struct lookout, job));
 
 	o->asking = false;
-	if (o->list && !o->stopped) {
-		sender_judge(o->sender, o->list);
-		judge_sync(o);
-	}
-	kafka_list_free(o->list);
+	o->turn++;
+	if (o->list == NULL)
+		return;
+	kafka_list_free(o->last);
+	o->last = o->list;
 	o->list = NULL;
-}
-
-static void
-ask(struct loop_job *job)
-{
-	struct lookout *o = (struct lookout *)((char *)job - offsetof(struct lookout, job));
-
-	if (o->rk == NULL)
-		o->rk = kafka_list_handle(o->kafka);
-	if (o->rk)
-		o->list = kafka_list_ask(o->rk, ASK_TIMEOUT_MS);
-}
-
-static void
-end(struct loop_job *job)
-{
-	struct lookout *o = (struct lookout *)((char *)job - offsetof(struct lookout, job));
-
-	rd_kafka_destroy(o->rk);
-	o->rk = NULL;
+	if (o->stopped)
+		return;
+	sender_judge(o->sender, o->last);
+	judge_sync(o);
 }
 
 static void
 look(void *arg)
 {
 	struct lookout *o = arg;
-	int64_t now = loop_now_ms(o->loop);
 	int32_t partition;
-	bool trouble;
 
 	if (o->asking)
 		return;
-	trouble = sender_in_trouble(o->sender) || producer_stuck(o->sync, &partition);
-	if (trouble)
-		o->trouble_ms = now;
-	else if (o->rk == NULL || now - o->trouble_ms < QUIET_MS)
+	if (!sender_in_trouble(o->sender) && producer_stuck(o->sync, &partition) == NULL) {
+		kafka_list_free(o->last);
+		o->last = NULL;
 		return;
-	o->job.work = trouble ? ask : end;
+	}
+	o->job.work = ask;
 	o->job.done = asked;
 	o->asking = loop_work(o->loop, &o->job);
 }
@@ -119,7 +106,6 @@ lookout_free(struct lookout *o)
 {
 	if (o == NULL)
 		return;
-	if (o->rk)
-		rd_kafka_destroy(o->rk);
+	kafka_list_free(o->last);
 	free(o);
 }

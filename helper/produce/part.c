@@ -23,10 +23,8 @@
 /* librdkafka forgets topics. While it does not know one, it divides the messages by
  * itself, in several requests: then one has to go first. */
 #define FORGOTTEN_MS (60 * 1000)
-/* A wave that is older is asked about; one that has had a leader for most of a minute
- * is stuck: a leader that hangs loses its request after 35 s. */
-#define LATE_MS (15 * 1000)
-#define STUCK_MS (60 * 1000)
+/* A wave that is older is asked about. */
+#define LATE_MS (PRODUCER_STUCK_MS / 4)
 
 static bool
 alloc_parts(struct lane *lane, int32_t n)
@@ -463,8 +461,8 @@ parts_stuck(struct lane *lane, const struct kafka_list *list)
 		    kafka_list_led(list, lane->name, lane->partitions ? i : -1);
 
 		part->led_ms = !led ? 0 : part->led_ms ? part->led_ms : now;
-		stuck |= led && is_late(lane, part, STUCK_MS) &&
-		    now - part->led_ms >= STUCK_MS - 2 * LATE_MS;
+		stuck |= led && is_late(lane, part, PRODUCER_STUCK_MS) &&
+		    now - part->led_ms >= PRODUCER_STUCK_MS - 2 * LATE_MS;
 	}
 	return stuck;
 }

@@ -158,9 +158,10 @@ open_handle(struct side *side)
 		{ "max.in.flight.requests.per.connection", flushes ? IN_FLIGHT : "1" },
 		/* A leader that hangs holds a wave so long; a broker may ponder one for 30 s. */
 		{ "socket.timeout.ms", "35000" },
-		/* Who waits wants to know soon; a kept message can wait for a cluster
-		 * that is starting and does not know its topics yet. */
-		{ "topic.metadata.propagation.max.ms", p->conf.timeout_ms ? "2000" : "60000" },
+		/* Who waits wants to know soon; a kept message is sent again. */
+		{ "topic.metadata.propagation.max.ms", "2000" },
+		/* Without a cap they wait for up to a second behind each error. */
+		{ "?retry.backoff.max.ms", "250" },
 		{ "partitioner", "fnv1a_random" },
 		{ "sticky.partitioning.linger.ms", "0" },
 		/* Our own bounds are lower; these must never be the ones that bind. */
@@ -350,10 +351,10 @@ static void
 read_marks(struct handle *h, const rd_kafka_topic_partition_t *held)
 {
 	rd_kafka_topic_t *rkt = handle_topic(h, held->topic);
-	rd_kafka_message_t *m = rkt ? rd_kafka_consume(rkt, held->partition, 0) : NULL;
+	rd_kafka_message_t *m;
 
-	if (m)
-		rd_kafka_message_destroy(m);
+	while (rkt && (m = rd_kafka_consume(rkt, held->partition, 0)) != NULL)
+		rd_kafka_message_destroy(m);	/* that it is not there, for a consumer */
 }
 
 void

@@ -12,9 +12,14 @@
 #define KP_PRODUCER_H
 
 #include "common/buf.h"
+#include "common/fault.h"
 #include "helper/kafka.h"
 
 struct producer;
+
+/* Nothing of a partition was reported for so long, and it has a leader: librdkafka will
+ * not send it. A leader that hangs loses its request after 35 s. */
+#define PRODUCER_STUCK_MS fault_number("KP_STUCK_MS", 60 * 1000)
 
 /* A delivery report. */
 struct delivery {

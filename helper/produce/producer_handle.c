@@ -9,7 +9,6 @@
 
 #define BUCKETS 256
 #define RETIRE_STEP_MS 250
-#define RETIRE_PATIENCE_MS (60 * 1000)
 #define PURGE_TRIES 100		/* of 10 ms, for brokers' threads to let go */
 
 struct known_topic {
@@ -108,7 +107,7 @@ handle_stuck(const struct handle *h, int32_t *partition)
 {
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (const struct known_topic *t = h->topics[i]; t; t = t->next)
-			if (t->mute_ms && now_ms(h) - t->mute_ms > HANDLE_STUCK_MS) {
+			if (t->mute_ms && now_ms(h) - t->mute_ms > PRODUCER_STUCK_MS) {
 				*partition = t->mute;
 				return t->name;
 			}
@@ -234,11 +233,13 @@ static void
 retire_step(void *arg)
 {
 	struct handle *h = arg;
+	int64_t late_ms = now_ms(h) - h->give_up_ms;
 
 	if (h->q && (h->pinned || rd_kafka_outq_len(h->rk) > 0)) {
-		if (now_ms(h) >= h->give_up_ms)
-			rd_kafka_purge(h->rk, RD_KAFKA_PURGE_F_QUEUE |
-			    RD_KAFKA_PURGE_F_NON_BLOCKING);
+		if (late_ms >= 0)
+			rd_kafka_purge(h->rk, RD_KAFKA_PURGE_F_NON_BLOCKING |
+			    RD_KAFKA_PURGE_F_QUEUE | (late_ms >= PRODUCER_STUCK_MS ?
+			    RD_KAFKA_PURGE_F_INFLIGHT : 0));
 		return;
 	}
 	if (h->q)
@@ -260,7 +261,7 @@ handle_pin(struct handle *h, bool pinned)
 void
 handle_retire(struct handle *h, bool give_up)
 {
-	h->give_up_ms = now_ms(h) + (give_up ? 0 : RETIRE_PATIENCE_MS);
+	h->give_up_ms = now_ms(h) + (give_up ? 0 : PRODUCER_STUCK_MS);
 	loop_timer_set(h->conf.loop, &h->retire, 0, RETIRE_STEP_MS, retire_step, h);
 }
 

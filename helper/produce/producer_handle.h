@@ -12,12 +12,10 @@
 #ifndef KP_PRODUCER_HANDLE_H
 #define KP_PRODUCER_HANDLE_H
 
-#include "helper/kafka.h"
+#include "helper/produce/producer.h"
 
 /* A name that was not used for so long can go. */
 #define HANDLE_IDLE_MS (5 * 60 * 1000)
-/* A partition that answers nothing but time-outs for so long is stuck, if it has a leader. */
-#define HANDLE_STUCK_MS (60 * 1000)
 
 struct handle;
 
@@ -42,14 +40,14 @@ rd_kafka_t *handle_rk(const struct handle *h);
 rd_kafka_topic_t *handle_topic(struct handle *h, const char *name);
 /* True when it has names that nobody has used for HANDLE_IDLE_MS. */
 bool handle_has_idle(const struct handle *h);
-/* A partition that reports nothing but time-outs for HANDLE_STUCK_MS, -1: of a topic that
+/* A partition that reports nothing but time-outs for PRODUCER_STUCK_MS; -1: of a topic that
  * was never divided. The name is valid until the next call of anything here; NULL: none. */
 const char *handle_stuck(const struct handle *h, int32_t *partition);
 
 /*
  * It gets no more messages, and ends by itself once all it has are reported. `give_up`: what
  * is not on its way to a broker is reported now, with RD_KAFKA_RESP_ERR__PURGE_QUEUE; else
- * after a minute.
+ * after PRODUCER_STUCK_MS. What is on its way has as long again.
  */
 void handle_retire(struct handle *h, bool give_up);
 /* While another thread uses it, it does not end. */

@@ -18,7 +18,6 @@
 /* No topic may keep out the others. */
 #define SHARE_PART 2
 #define STALLED_MS 3000
-#define RENEW_MS (60 * 1000)
 
 static enum kp_err
 accept_entry(struct lane *lane, struct op *op, const struct msg_produce *m, struct entry **out)
@@ -236,11 +235,11 @@ renew(struct sender *s, const char *topic)
 {
 	int64_t now = loop_now_ms(s->loop);
 
-	if (now - s->renewed_ms < RENEW_MS)
+	if (now - s->renewed_ms < PRODUCER_STUCK_MS)
 		return;
 	s->renewed_ms = now;
-	log_warn("sender nothing is reported topic=%s: a partition has a leader, so it is sent "
-	    "again through a new handle", topic);
+	log_warn("sender nothing is reported topic=%s: it is sent again through a new handle",
+	    topic);
 	producer_renew(s->producer, true);
 }
 
@@ -250,7 +249,7 @@ sender_judge(struct sender *s, const struct kafka_list *list)
 	for (size_t i = 0; i < LANE_BUCKETS && !s->closing; i++)
 		for (struct lane *lane = s->lanes[i]; lane; lane = lane->next) {
 			doubt_judge(lane, list);
-			if (parts_stuck(lane, list))
+			if (parts_stuck(lane, list) || (lane->doubt.over && parts_late(lane)))
 				renew(s, lane->name);
 		}
 }
@@ -312,7 +311,7 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 		return KP_ENOMEM;
 	s->loop = l;
 	s->next_id = 1;
-	s->renewed_ms = loop_now_ms(l) - RENEW_MS;
+	s->renewed_ms = loop_now_ms(l) - PRODUCER_STUCK_MS;
 	TAILQ_INIT(&s->again);
 	STAILQ_INIT(&s->ready);
 	s->max_bytes = conf->store_max_bytes;
