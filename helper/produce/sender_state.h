@@ -1,5 +1,5 @@
 /*
- * The state of the sender, shared by sender.c (accepting, life), entry.c (one
+ * The state of the sender, shared by sender.c (accepting, life), sender_retry.c, entry.c (one
  * message on its way), lane.c (one topic: window and backlog) and part.c (one
  * partition: what waits and what librdkafka has). Nobody else includes it.
  *
