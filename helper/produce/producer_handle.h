@@ -15,7 +15,7 @@
 #include "helper/produce/producer.h"
 
 /* A name that was not used for so long can go. */
-#define HANDLE_IDLE_MS (5 * 60 * 1000)
+#define HANDLE_IDLE_MS fault_number("KP_IDLE_MS", 5 * 60 * 1000)
 
 struct handle;
 

@@ -14,6 +14,7 @@
 #define BROKERS 3
 #define DOUBT_MS "4000"
 #define STUCK_MS "4000"
+#define IDLE_MS "1500"
 
 /* Metadata is asked for often, so that errors in it are met, and nobody takes a topic for
  * one that is just being made. */
@@ -172,6 +173,7 @@ test_a_topic_that_goes_while_kafka_is_away(void **state)
 	(void)state;
 	begin("goes");
 	mock_down(&mock);
+	rd_kafka_mock_partition_set_leader(mock.cluster, "goes", 0, -1);
 	peer_produce_many(&peer, "goes", "k", "m", 10, 30, 10);
 	rd_kafka_mock_topic_set_error(mock.cluster, "goes",
 	    RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
@@ -209,6 +211,30 @@ test_a_leader_that_swallows(void **state)
 	assert_int_equal(status().dead, 0);
 }
 
+/* Those who are in use go on, in order, while handles change. */
+static void
+test_names_go_with_their_handle(void **state)
+{
+	struct msg_produced got;
+	unsigned n = 10;
+
+	(void)state;
+	begin("busy");
+	for (int i = 0; i < 3; i++) {
+		int before = helper_logged(&helper, "producer renewed");
+		int64_t until = sock_now_ms() + PEER_WAIT_MS;
+
+		assert_err(peer_produce(&peer, "once", "k", "m0", i % 2, &got), KP_OK);
+		while (helper_logged(&helper, "producer renewed") == before) {
+			assert_true(sock_now_ms() < until);
+			peer_produce_many(&peer, "busy", "k", "m", n, n + 20, 20);
+			n += 20;
+			wait_ms(5);	/* a pace that can be read back */
+		}
+	}
+	mock_expect(&mock, "busy", "m", n, MOCK_ONCE);
+}
+
 /* ---- */
 
 static int
@@ -218,8 +244,10 @@ setup(void **state)
 	mock_up(&mock);
 	helper_init(&helper);
 	setenv("KP_STUCK_MS", STUCK_MS, 1);
+	setenv("KP_IDLE_MS", IDLE_MS, 1);
 	helper_start_faulty(&helper, mock.brokers, *state, "KP_DOUBT_MS", DOUBT_MS);
 	unsetenv("KP_STUCK_MS");
+	unsetenv("KP_IDLE_MS");
 	peer_open(&peer, &helper);
 	return 0;
 }
@@ -248,6 +276,7 @@ main(void)
 		IMPATIENT(test_a_topic_that_goes_while_kafka_is_away, options),
 		IMPATIENT(test_a_topic_that_is_not_ours, options),
 		IMPATIENT(test_a_leader_that_swallows, patient),
+		IMPATIENT(test_names_go_with_their_handle, options),
 	};
 
 	unit_filter();
