@@ -249,6 +249,14 @@ entry_again(struct entry *e, const char *text)
 }
 
 void
+entry_put_back(struct entry *e)
+{
+	e->sent = SEND_IDLE;
+	e->lane->appending += e->appended == APPEND_QUEUED;
+	entry_free_if_done(e);
+}
+
+void
 entry_given_up(struct entry *e)
 {
 	e->sent = SEND_IDLE;

@@ -14,8 +14,18 @@
 #define TOPICS_MAX 4096
 /* What a lane knows of its topic is not believed for longer anyway. */
 #define IDLE_MS (2 * 60 * 1000)
+#define STALLED_MS 5000
+#define STALLED_MESSAGES 500
 #define LOAD_ROWS 1000
 #define LOAD_BYTES (2u * 1024 * 1024)
+
+/* Kafka has taken nothing of it for a while. */
+static bool
+is_stalled(const struct lane *lane)
+{
+	return lane->sender->store && lane->in_window &&
+	    loop_now_ms(lane->sender->loop) - lane->moved_ms > STALLED_MS;
+}
 
 bool
 lane_has_room(const struct lane *lane)
@@ -24,7 +34,21 @@ lane_has_room(const struct lane *lane)
 
 	/* One topic that Kafka does not take must leave room for the others. */
 	return s->in_window < WINDOW_MESSAGES && s->in_window_bytes < WINDOW_BYTES &&
-	    lane->in_window < WINDOW_MESSAGES / 2 && lane->in_window_bytes < WINDOW_BYTES / 2;
+	    lane->in_window < WINDOW_MESSAGES / 2 && lane->in_window_bytes < WINDOW_BYTES / 2 &&
+	    !(lane->in_window >= STALLED_MESSAGES && is_stalled(lane));
+}
+
+/* So must several of them together: what they have too much of waits on the disk. */
+void
+lane_make_room(struct lane *lane)
+{
+	if (lane->in_window <= 2 * STALLED_MESSAGES || lane->loading || !is_stalled(lane))
+		return;
+	if (!lane->backlog)
+		log_info("sender backlog topic=%s: Kafka takes nothing of it", lane->name);
+	lane->backlog = true;
+	lane->load_covers = false;
+	lane->loaded_id = parts_put_back(lane, STALLED_MESSAGES);
 }
 
 static struct lane **

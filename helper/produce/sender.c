@@ -230,6 +230,7 @@ static void
 go_on(struct lane *lane)
 {
 	parts_send(lane);
+	lane_make_room(lane);
 	if (lane->backlog)
 		lane_load(lane);
 }

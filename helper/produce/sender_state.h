@@ -81,6 +81,7 @@ struct lane {				/* one topic */
 	_Atomic int32_t partitions_seen;	/* by librdkafka, latest; 0: never */
 	int64_t taken_ms;		/* when Kafka last took a message; 0: or failed since */
 	unsigned taken_generation;	/* of the producer then */
+	int64_t moved_ms;		/* when Kafka last took one, or the window had none */
 	struct doubt doubt;
 	size_t in_window;		/* in the parts' hands */
 	size_t in_window_bytes;
@@ -157,6 +158,8 @@ enum kp_err entry_send(struct entry *e, struct delivery *failed);
 void entry_done(struct entry *e, const struct delivery *d);
 void entry_hopeless(struct entry *e, enum kp_err err, const char *text);
 void entry_again(struct entry *e, const char *text);
+/* It was not sent, and waits on the disk for its turn: it may be freed. */
+void entry_put_back(struct entry *e);
 /* The end has come: it stays on the disk, if it is there. */
 void entry_given_up(struct entry *e);
 /* Its row leaves the store, or moves to the dead letters. */
@@ -177,6 +180,9 @@ void parts_take(struct lane *lane, struct entry *e);
 void parts_send(struct lane *lane);
 /* Gives up what was not sent. */
 void parts_end(struct lane *lane);
+/* What waits goes back to the disk, but the oldest `keep`. Returns the id up to which it
+ * did not. */
+int64_t parts_put_back(struct lane *lane, size_t keep);
 /* A wave of the topic is on its way for so long that its leader is to be asked for. */
 bool parts_late(const struct lane *lane);
 /* True when one is that had a leader all the time: librdkafka will not send it. */
@@ -206,6 +212,8 @@ void lanes_forget(struct sender *s);
 /* The topic's lane, made if there is none; NULL past TOPICS_MAX. */
 struct lane *lane_find(struct sender *s, struct kp_slice topic);
 bool lane_has_room(const struct lane *lane);
+/* Takes a topic that stands still out of the others' way. */
+void lane_make_room(struct lane *lane);
 /* Reads on from the disk where its sending stopped, as far as there is room. */
 void lane_load(struct lane *lane);
 
