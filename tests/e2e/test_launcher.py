@@ -112,7 +112,7 @@ def test_pid_file(gateway):
     assert not gw.pid_file.exists()
 
 
-@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 def test_signals_stop_everything(gateway, sig):
     gw = gateway(None)
     gw.tcp.join("t", "g")
@@ -122,6 +122,99 @@ def test_signals_stop_everything(gateway, sig):
     assert not gw.unix.unix.exists()
     with pytest.raises(OSError):
         gw.tcp.connect()
+
+
+NOHUP = ["env", "--ignore-signal=HUP"]
+
+
+def test_under_nohup_the_end_of_the_terminal_is_nothing(gateway):
+    """Every part alone: had it taken the first signal, that would be the one that stopped it."""
+    gw = gateway(None, start=False)
+    gw.before = NOHUP
+    gw.start()
+    for pid in gw.pids(HELPER) + gw.pids(RESPONDER):
+        os.kill(pid, signal.SIGHUP)
+    gw.proc.signal(signal.SIGHUP)
+    assert gw.tcp.produce("t", b"v", sync=True).status == 200
+    gw.stop()
+    said = gw.proc.output()
+    assert re.findall(r"\bstop(?:ping)? signal=(\d+)", said) == ["15"] * 4, said
+    assert "child died" not in said
+
+
+@pytest.mark.parametrize("nohup", [False, True])
+def test_helper_drains_when_its_terminal_goes(helper, nohup):
+    h = helper(None, start=False)
+    h.before = NOHUP if nohup else []
+    h.start()
+    h.proc.signal(signal.SIGHUP)
+    if nohup:
+        h.proc.signal(signal.SIGTERM)
+    assert h.proc.wait(STOP_WITHIN) == 0
+    said = h.proc.output()
+    assert f": stop signal={15 if nohup else 1} " in said and said.endswith(": stopped\n"), said
+
+
+class Blocked:
+    """A pipe that nobody reads, with no room left."""
+
+    def __init__(self):
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        self.fill()
+
+    def fill(self):
+        os.set_blocking(self.writer, False)
+        try:
+            while os.write(self.writer, b"\n"):
+                pass
+        except BlockingIOError:
+            os.set_blocking(self.writer, True)
+
+    def read(self):
+        """What is in it now."""
+        said = b""
+        try:
+            while chunk := os.read(self.reader, 65536):
+                said += chunk
+        except BlockingIOError:
+            pass
+        return said.decode()
+
+    def end(self):
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+def test_log_that_nobody_reads_stops_nobody(gateway):
+    topic = "t" * 200  # long lines
+    log = Blocked()
+    gw = gateway(None, start=False, logLevel="debug", durability="memory")
+    gw.stderr = log.writer
+    gw.start()
+    gw.tcp.join(topic, "g")
+    for n in range(20):
+        assert gw.tcp.produce(topic, b"%d" % n, sync=True).status == 200
+        assert gw.tcp.consume(topic, "g").status == 200
+    for child in gw.pids(RESPONDER)[:1] + gw.pids(HELPER):
+        kill(child)
+        wait_for(lambda: not alive(child), 10, "it is gone")
+        wait_for(gw.answers, 15, "answers again")
+    said, lines = [], [r"error kafka-pixy\[\d+\]: child died name=helper ", r"warn responder\[\d+\]: log lines dropped=\d"]
+    session = gw.tcp.session()
+    for _ in range(4000):
+        assert session.call("POST", messages(topic), body=b"v").status == 200
+    session.close()
+
+    def told():
+        said.append(log.read())
+        return all(re.search(line, "".join(said)) for line in lines)
+    wait_for(told, 20, "what happened meanwhile, and how many lines were dropped")
+    log.fill()
+    elapsed = stopwatch()
+    gw.stop()
+    assert elapsed() < STOP_WITHIN
+    log.end()
 
 
 def test_it_starts_again_at_once(gateway):
