@@ -349,7 +349,8 @@ test_lines_of_threads_keep_their_order(void **state)
 
 	(void)state;
 	for (int i = 0; i < LOGGERS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, log_lines, (void *)(intptr_t)i), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, log_lines,
+		    (void *)(intptr_t)i), 0);
 	for (int i = 0; i < LOGGERS; i++)
 		pthread_join(threads[i], NULL);
 	drain();
