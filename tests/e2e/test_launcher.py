@@ -65,7 +65,8 @@ def test_both_spellings_of_a_flag(gateway, flag):
 
 
 def test_embedded_says_that_it_keeps_nothing(gateway):
-    assert re.search(r"memory", gateway(None).proc.output())
+    gw = gateway(None)
+    wait_for(lambda: re.search(r"memory", gw.proc.output()), 5, "it says so")
 
 
 # What it cannot start with.
