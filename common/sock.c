@@ -1,11 +1,17 @@
-/* Unix sockets. A stale socket is told from a live one by connect(2), and is
- * only removed when it is our own. */
+/*
+ * Unix sockets. A stale socket is told from a live one by connect(2), and is only
+ * removed when it is our own. One that is bound and does not listen yet looks stale: so
+ * who takes one, or removes one, does it under a lock of the folder, which leaves no
+ * file behind.
+ */
 #include "common/sock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -13,6 +19,9 @@
 #include <unistd.h>
 
 #define CONNECT_PAUSE_MS 20
+/* Nobody of ours holds the lock for long; others in /tmp may. */
+#define LOCK_MS 1000
+#define LOCK_PAUSE_MS 5
 
 int64_t
 sock_now_ms(void)
@@ -35,31 +44,71 @@ make_addr(const char *path, struct sockaddr_un *addr)
 	return KP_OK;
 }
 
-/* Makes room for bind(2) at the path, if what is there is a dead socket of ours. */
-static enum kp_err
-remove_stale(const char *path, const struct sockaddr_un *addr)
+/* Non-blocking: a live one that hangs has its queue full, and is not waited for. */
+static bool
+is_served(const struct sockaddr_un *addr)
 {
-	struct stat st;
-	int fd, alive;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool served;
 
+	if (fd < 0)
+		return true;
+	served = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 ||
+	    (errno != ECONNREFUSED && errno != ENOENT);
+	close(fd);
+	return served;
+}
+
+bool
+sock_is_served(const char *path)
+{
+	struct sockaddr_un addr;
+
+	return make_addr(path, &addr) == KP_OK && is_served(&addr);
+}
+
+int
+sock_lock(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	int64_t until_ms = sock_now_ms() + LOCK_MS;
+	char dir[sizeof(((struct sockaddr_un *)NULL)->sun_path)] = ".";
+	int fd;
+
+	if (slash && (size_t)(slash - path) + 1 < sizeof(dir))
+		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && sock_now_ms() < until_ms)
+		poll(NULL, 0, LOCK_PAUSE_MS);
+	return fd;
+}
+
+void
+sock_unlock(int lock)
+{
+	if (lock >= 0)
+		close(lock);
+}
+
+enum kp_err
+sock_remove_stale(const char *path)
+{
+	struct sockaddr_un addr;
+	struct stat st;
+	enum kp_err err = make_addr(path, &addr);
+
+	if (err)
+		return err;
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? KP_OK : KP_EIO;
-	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
-		return KP_ECONFLICT;
-	/* Non-blocking: a live one that hangs has its queue full, and is not waited for. */
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return KP_EIO;
-	alive = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 ||
-	    errno != ECONNREFUSED;
-	close(fd);
-	if (alive)
+	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || is_served(&addr))
 		return KP_ECONFLICT;
 	return unlink(path) == 0 ? KP_OK : KP_EIO;
 }
 
-enum kp_err
-sock_listen(const char *path, gid_t gid, int *out)
+/* Binds and listens; the lock is held. */
+static enum kp_err
+take(const char *path, gid_t gid, int *out)
 {
 	struct sockaddr_un addr;
 	enum kp_err err;
@@ -67,9 +116,9 @@ sock_listen(const char *path, gid_t gid, int *out)
 	mode_t mask;
 	int fd, rc;
 
-	err = make_addr(path, &addr);
+	err = sock_remove_stale(path);
 	if (err == KP_OK)
-		err = remove_stale(path, &addr);
+		err = make_addr(path, &addr);
 	if (err)
 		return err;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -97,6 +146,18 @@ fail:
 		unlink(path);
 	errno = rc;
 	return rc == EADDRINUSE ? KP_ECONFLICT : KP_EIO;
+}
+
+enum kp_err
+sock_listen(const char *path, gid_t gid, int *out)
+{
+	int lock = sock_lock(path);
+	enum kp_err err = take(path, gid, out);
+	int error = errno;
+
+	sock_unlock(lock);
+	errno = error;
+	return err;
 }
 
 enum kp_err

@@ -114,7 +114,7 @@ start(struct child *child)
 	const struct child_spec *s = &child->spec;
 
 	if (s->leaves && child->started_ms)
-		unlink(s->leaves);
+		sock_remove_stale(s->leaves);
 	if (spawn(child) == KP_OK) {
 		log_debug("child started name=%s pid=%d", s->name, (int)child->pid);
 		return KP_OK;

@@ -30,7 +30,7 @@ struct child_spec {
 	const struct user *user;	/* NULL: the launcher's own */
 	int stdin_fd;			/* -1: /dev/null */
 	int death_signal;		/* when the launcher dies */
-	const char *leaves;		/* a file that a killed one leaves, or NULL */
+	const char *leaves;		/* a socket that a killed one leaves, or NULL */
 	rlim_t files_max;		/* descriptors; 0: as it is */
 };
 

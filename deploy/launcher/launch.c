@@ -315,14 +315,26 @@ start_nginx(struct launch *l)
 		"nginx", "-e", "stderr", "-p", l->run_dir, "-c", l->nginx_conf, NULL
 	};
 	enum kp_err err;
+	int lock;
 
 	_Static_assert(sizeof(argv) == sizeof(l->nginx_argv), "it outlives this function");
 	memcpy(l->nginx_argv, argv, sizeof(argv));
 	snprintf(l->nginx_conf, sizeof(l->nginx_conf), "%s/nginx.conf", l->run_dir);
 	err = write_nginx_conf(l);
+	if (err)
+		return err;
+	/* Another launcher may have been quicker since launch_check(). */
+	lock = l->unix_addr[0] ? sock_lock(l->unix_addr) : -1;
+	if (l->unix_addr[0] && sock_remove_stale(l->unix_addr)) {
+		log_error("cannot listen on %s: %s", l->conf->unix_addr, strerror(EADDRINUSE));
+		err = KP_EIO;
+	}
 	if (err == KP_OK)
 		err = children_add(&l->children, &spec);
-	return err ? err : await(l, CHILD_NGINX, nginx_ready);
+	if (err == KP_OK)
+		err = await(l, CHILD_NGINX, nginx_ready);
+	sock_unlock(lock);
+	return err;
 }
 
 enum kp_err
@@ -375,6 +387,16 @@ stop_children(struct launch *l, bool hurry)
 	}
 }
 
+/* What a killed nginx leaves; one that somebody serves is another gateway's. */
+static void
+remove_unix_socket(const char *path)
+{
+	int lock = sock_lock(path);
+
+	sock_remove_stale(path);
+	sock_unlock(lock);
+}
+
 void
 launch_stop(struct launch *l, bool hurry)
 {
@@ -382,7 +404,7 @@ launch_stop(struct launch *l, bool hurry)
 
 	stop_children(l, hurry);
 	if (had_nginx && l->unix_addr[0])
-		unlink(l->unix_addr);
+		remove_unix_socket(l->unix_addr);
 	if (l->responder_fd >= 0)
 		close(l->responder_fd);
 	if (l->run_dir[0])

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from gateway import HELPER, RESPONDER, STOP_WITHIN, binary, stopwatch
-from procs import alive, kill, new_folder, wait_for
+from procs import alive, kill, new_folder, rounds, wait_for
 from web import Workers, messages, offsets
 
 SEED_FLAGS = ["kafkaPeers", "zookeeperPeers", "tcpAddr", "unixAddr", "pidFile", "help"]
@@ -89,6 +89,28 @@ def test_unix_address_that_nobody_serves_any_more(gateway):
     stale.close()
     gw.start()
     assert gw.unix.ping().status == 200
+
+
+def test_of_two_that_start_at_once_one_has_the_unix_address(gateway, note):
+    """The other one ends, and takes nothing with it."""
+    late = 0
+    for _ in range(rounds(4, 20)):
+        pair = [gateway(None, start=False) for _ in range(2)]
+        pair[1].options["unixAddr"] = pair[0].options["unixAddr"]
+        for gw in pair:
+            gw.start(wait=False)
+        loser = wait_for(lambda: next((gw for gw in pair if not gw.proc.running()), None), 20, "one of them ends")
+        winner = pair[1 - pair.index(loser)]
+        assert loser.proc.wait(1) == 1 and f"cannot listen on {loser.options['unixAddr']}: " in loser.proc.output()
+        late += "helper" in loser.proc.output()
+        winner.await_ready()
+        assert pair[0].unix.ping().status == 200
+        os.kill(winner.nginx_master(), signal.SIGKILL)
+        wait_for(winner.answers, 15, "answers again")
+        assert pair[0].unix.ping().status == 200
+        winner.stop()
+        assert not pair[0].unix.unix.exists()
+    note(f"two launchers with one --unixAddr: the second one saw it late {late} times")
 
 
 def test_unwritable_store(gateway):

@@ -157,24 +157,33 @@ test_a_program_that_is_not_there(void **state)
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
-/* What a killed one leaves is removed before the next start, not before the first. */
+/* What a killed one leaves is removed before the next start, not before the first, and
+ * not when it has become somebody else's. */
 static void
 test_leftovers(void **state)
 {
 	const char *const argv[] = { "sh", "-c", "exit 1", NULL };
 	struct child_spec spec = shell(argv);
 	struct children c = { .restart = true };
-	char path[] = "/tmp/kp-unit-XXXXXX";
+	const char *path = "left.sock";
+	int fd;
 
 	(void)state;
-	close(mkstemp(path));
+	unlink(path);
+	assert_int_equal(sock_listen(path, (gid_t)-1, &fd), KP_OK);
 	spec.leaves = path;
 	assert_int_equal(children_add(&c, &spec), KP_OK);
-	assert_int_equal(access(path, F_OK), 0);
-	reap_all(&c);
-	poll(NULL, 0, children_tick(&c) + 1);
-	children_tick(&c);
-	assert_int_equal(access(path, F_OK), -1);
+	for (int served = 1; served >= 0; served--) {
+		assert_int_equal(access(path, F_OK), 0);
+		reap_all(&c);
+		if (!served)
+			close(fd);
+		poll(NULL, 0, children_tick(&c) + 1);
+		children_tick(&c);
+		assert_int_equal(access(path, F_OK), served - 1);
+		if (served)
+			assert_true(sock_is_served(path));
+	}
 	reap_all(&c);
 }
 
