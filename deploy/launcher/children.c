@@ -180,12 +180,33 @@ has_ended(const struct child *child)
 	    info.si_pid;
 }
 
+static bool
+is_ours(const struct children *c, pid_t pid)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->v[i].pid == pid)
+			return true;
+	return false;
+}
+
+/* Those whose parent has died, for process 1; those of a shell that became us. */
+static void
+bury_strangers(const struct children *c)
+{
+	siginfo_t info = { 0 };
+
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid &&
+	    !is_ours(c, info.si_pid))
+		waitpid(info.si_pid, NULL, WNOHANG);
+}
+
 void
 children_reap(struct children *c, unsigned kinds)
 {
 	for (size_t i = 0; i < c->n; i++)
 		if ((c->v[i].spec.kind & kinds) && c->v[i].pid && has_ended(&c->v[i]))
 			bury(c, &c->v[i]);
+	bury_strangers(c);
 }
 
 int

@@ -53,7 +53,7 @@ struct children {
 enum kp_err children_add(struct children *c, const struct child_spec *spec);
 
 /* Takes note of those of the kinds that have ended. With c->restart, each end is logged as an
- * error and its next start is planned. */
+ * error and its next start is planned. Buries any other process that has become a child. */
 void children_reap(struct children *c, unsigned kinds);
 
 /* Starts what is due. Milliseconds until the next is, -1 when none waits. */

@@ -110,7 +110,8 @@ launch_check(struct launch *l, struct conf *conf)
 {
 	enum kp_err err;
 
-	*l = (struct launch){ .conf = conf, .responder_fd = -1 };
+	*l = (struct launch){ .conf = conf, .responder_fd = -1,
+	    .run.lock = -1, .spool.lock = -1 };
 	l->split = geteuid() == 0 && user_find_web(&l->web);
 	err = check_tcp(l);
 	if (err == KP_OK)
@@ -146,7 +147,7 @@ add_properties(struct launch *l)
 
 	if (l->conf->n_x == 0)
 		return KP_OK;
-	snprintf(path, sizeof(path), "%s/helper.conf", l->run_dir);
+	snprintf(path, sizeof(path), "%s/" RUNDIR_OPTIONS, l->run.path);
 	if (conf_save_properties(l->conf, path) != KP_OK) {
 		log_error("cannot write %s: %s", path, strerror(errno));
 		return KP_EIO;
@@ -173,18 +174,22 @@ make_argv(struct launch *l)
 }
 
 static enum kp_err
-make_run_dir(struct launch *l)
+make_dirs(struct launch *l)
 {
 	char path[RUNDIR_MAX + 32];
 
-	if (rundir_make(l->split, l->run_dir)) {
-		l->run_dir[0] = '\0';
+	rundir_sweep();
+	if (rundir_make(l->split, &l->run)) {
 		log_error("cannot make a directory for this run in $XDG_RUNTIME_DIR, /run, "
-		    "$TMPDIR or /tmp: %s", strerror(errno));
+		    "$TMPDIR or /tmp, or others could take its place there: %s",
+		    strerror(errno));
 		return KP_EIO;
 	}
-	snprintf(l->socket, sizeof(l->socket), "%s/" RUNDIR_SOCKET, l->run_dir);
-	snprintf(path, sizeof(path), "%s/responder.sock", l->run_dir);
+	if (rundir_make_spool(l->split, &l->spool))
+		log_warn("nginx keeps bodies below %s: there is no /var/tmp on a disk that "
+		    "can be used", l->run.path);
+	snprintf(l->socket, sizeof(l->socket), "%s/" RUNDIR_SOCKET, l->run.path);
+	snprintf(path, sizeof(path), "%s/" RUNDIR_RESPONDERS, l->run.path);
 	if (sock_listen(path, l->split ? l->web.gid : (gid_t)-1, &l->responder_fd)) {
 		log_error("cannot listen on %s: %s", path, strerror(errno));
 		return KP_EIO;
@@ -232,7 +237,7 @@ nginx_ready(const struct launch *l)
 {
 	char path[RUNDIR_MAX + 32];
 
-	snprintf(path, sizeof(path), "%s/nginx.pid", l->run_dir);
+	snprintf(path, sizeof(path), "%s/" RUNDIR_NGINX_PID, l->run.path);
 	return access(path, F_OK) == 0;
 }
 
@@ -278,7 +283,9 @@ write_nginx_conf(struct launch *l)
 {
 	struct rlimit files = { .rlim_max = 1024 };
 	struct nginx_conf n = {
-		.run_dir = l->run_dir, .listen = l->listen, .unix_addr = l->unix_addr,
+		.run_dir = l->run.path,
+		.spool_dir = l->spool.path[0] ? l->spool.path : l->run.path,
+		.listen = l->listen, .unix_addr = l->unix_addr,
 		.user = l->split ? l->web.name : "",
 		.max_message_bytes = l->conf->max_message_bytes,
 		.responders = l->conf->responders, .threads = l->conf->threads,
@@ -293,8 +300,8 @@ write_nginx_conf(struct launch *l)
 	err = nginx_conf_put(&n, &b);
 	if (err) {
 		log_error("cannot configure nginx: a path has a control character");
-	} else if (rundir_write(l->run_dir, "nginx.conf", kp_buf_slice(&b))) {
-		log_error("cannot write %s/nginx.conf: %s", l->run_dir, strerror(errno));
+	} else if (rundir_write(l->run.path, RUNDIR_NGINX, kp_buf_slice(&b))) {
+		log_error("cannot write %s/nginx.conf: %s", l->run.path, strerror(errno));
 		err = KP_EIO;
 	}
 	kp_buf_free(&b);
@@ -312,14 +319,14 @@ start_nginx(struct launch *l)
 	};
 	/* -e: or it would complain that it may not write Debian's error log. */
 	const char *const argv[] = {
-		"nginx", "-e", "stderr", "-p", l->run_dir, "-c", l->nginx_conf, NULL
+		"nginx", "-e", "stderr", "-p", l->run.path, "-c", l->nginx_conf, NULL
 	};
 	enum kp_err err;
 	int lock;
 
 	_Static_assert(sizeof(argv) == sizeof(l->nginx_argv), "it outlives this function");
 	memcpy(l->nginx_argv, argv, sizeof(argv));
-	snprintf(l->nginx_conf, sizeof(l->nginx_conf), "%s/nginx.conf", l->run_dir);
+	snprintf(l->nginx_conf, sizeof(l->nginx_conf), "%s/" RUNDIR_NGINX, l->run.path);
 	err = write_nginx_conf(l);
 	if (err)
 		return err;
@@ -340,7 +347,7 @@ start_nginx(struct launch *l)
 enum kp_err
 launch_start(struct launch *l)
 {
-	enum kp_err err = make_run_dir(l);
+	enum kp_err err = make_dirs(l);
 
 	if (err == KP_OK)
 		err = make_argv(l);
@@ -407,8 +414,8 @@ launch_stop(struct launch *l, bool hurry)
 		remove_unix_socket(l->unix_addr);
 	if (l->responder_fd >= 0)
 		close(l->responder_fd);
-	if (l->run_dir[0])
-		rundir_remove(l->run_dir);
+	rundir_remove(&l->run);
+	rundir_remove(&l->spool);
 	conf_args_free(l->helper_argv);
 	conf_args_free(l->responder_argv);
 }

@@ -27,7 +27,8 @@ struct launch {
 	char nginx_path[PATH_MAX];
 	char unix_addr[PATH_MAX];	/* absolute, empty: none */
 	char listen[ADDRESS_LISTEN_MAX];
-	char run_dir[RUNDIR_MAX];	/* empty: not made yet */
+	struct rundir run;		/* path empty: not made yet */
+	struct rundir spool;		/* for bodies; path empty: in `run` */
 	char socket[RUNDIR_MAX + 32];
 	char nginx_conf[RUNDIR_MAX + 32];
 	struct user web;		/* of nginx's workers and responders, for root */

@@ -85,12 +85,13 @@ class Gateway:
                         **broker_options(broker, coordination), **options}
         self.extra = []  # more words of the command line
         self.before = []  # a program that starts it
+        self.env = {}
         self.stderr = None  # the log's place, when it is not the file of the process
         self.proc = None
 
     def start(self, wait=True):
         self.proc = Proc("kafka-pixy", [*self.before, binary("kafka-pixy"), *flags(self.options), *self.extra],
-                         self.folder, env=self.sanitizers.env, stderr=self.stderr)
+                         self.folder, env={**self.sanitizers.env, **self.env}, stderr=self.stderr)
         if wait:
             self.await_ready()
         return self
@@ -114,8 +115,8 @@ class Gateway:
         (pid,) = self.pids(HELPER)
         return pid
 
-    def nginx_master(self):
-        (pid,) = [p for p in self.pids("nginx") if p in descendants_once(self.proc.pid)]
+    def nginx_master(self, launcher=None):
+        (pid,) = [p for p in self.pids("nginx") if p in descendants_once(launcher or self.proc.pid)]
         return pid
 
     def kill_helper(self):

@@ -5,11 +5,13 @@ import re
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from gateway import HELPER, RESPONDER, STOP_WITHIN, binary, stopwatch
-from procs import alive, kill, new_folder, rounds, wait_for
+from gateway import HELPER, RESPONDER, STOP_WITHIN, binary, descendants_once, stopwatch
+from procs import alive, descendants, kill, new_folder, rounds, wait_for
+from test_operator import helper_socket
 from web import Workers, messages, offsets
 
 SEED_FLAGS = ["kafkaPeers", "zookeeperPeers", "tcpAddr", "unixAddr", "pidFile", "help"]
@@ -252,6 +254,90 @@ def test_signal_while_it_starts(gateway):
     gw.start(wait=False)
     wait_for(gw.pids, 10, "a first child")
     gw.stop()
+
+
+def run_dir(gw):
+    return Path(helper_socket(gw)).parent
+
+
+def spool_dir(gw):
+    return Path(re.search(r'client_body_temp_path "(.*)/tmp";', (run_dir(gw) / "nginx.conf").read_text()).group(1))
+
+
+def killed(gw):
+    """A launcher that is killed, and all that it had started gone."""
+    below = gw.pids()
+    gw.proc.signal(signal.SIGKILL)
+    gw.proc.wait(10)
+    wait_for(lambda: not any(map(alive, below)), 20, "its children end as well")
+
+
+def test_next_start_removes_what_a_killed_one_has_left(gateway):
+    """And neither what is used, nor what somebody else has put there."""
+    place = new_folder("runtime")
+    for name in ("kafka-pixy.backup", "kafka-pixy.abcdef"):
+        (place / name).mkdir()
+    (place / "kafka-pixy.backup" / "precious").touch()
+
+    def start():
+        gw = gateway(None, start=False)
+        gw.env = {"XDG_RUNTIME_DIR": str(place)}
+        return gw.start()
+    first, left = start(), set()
+    live = {run_dir(first), spool_dir(first)}
+    for _ in range(3):
+        gw = start()
+        left |= {run_dir(gw), spool_dir(gw)}
+        killed(gw)
+    assert sum(path.exists() for path in left) == 2, "only those of the last one are there"
+    last = start()
+    now = {run_dir(last), spool_dir(last)}
+    assert not any(path.exists() for path in left) and all(path.exists() for path in live | now)
+    assert set(place.iterdir()) == {p for p in live | now if p.parent == place} | {place / "kafka-pixy.backup"}
+    assert first.tcp.ping().status == last.tcp.ping().status == 200
+    for gw in (first, last):
+        gw.stop()
+    assert not any(path.exists() for path in live | now)
+
+
+def test_large_bodies_lie_on_the_disk_and_have_a_bound(gateway):
+    gw = gateway(None, maxMessageBytes=64 << 20)
+    spool = spool_dir(gw)
+    assert spool.parent == Path("/var/tmp")
+    head = f"POST {messages('t')} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: {150 << 20}\r\n\r\n"
+    uploads = [gw.tcp.connect() for _ in range(5)]
+    for s in uploads:
+        s.sendall(head.encode() + b"x" * 200000)
+
+    def spooled():
+        found = [os.readlink(fd) for pid in gw.pids("nginx") for fd in Path(f"/proc/{pid}/fd").iterdir()]
+        return [path for path in found if path.startswith(f"{spool}/")]
+    wait_for(lambda: len(spooled()) == 5, 5, "five bodies in files")
+    for body in (b"y" * 200000, b"y" * 90000):
+        reply = gw.tcp.produce("t", body)
+        assert reply.status == 503 and reply.headers["retry-after"] == "1" and reply.error
+    assert gw.tcp.produce("t", b"y" * 50000, sync=True).status == 200, "it fits into memory"
+    for s in uploads:
+        s.close()
+    wait_for(lambda: gw.tcp.produce("t", b"y" * 200000).status == 200, 5, "there is room again")
+    gw.stop()
+    assert not spool.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a namespace of processes")
+def test_as_process_1_it_buries_orphans(gateway):
+    """nginx's workers, when their master was killed."""
+    gw = gateway(None, start=False)
+    gw.before = ["unshare", "--pid", "--fork", "--kill-child"]
+    gw.start()
+    (launcher,) = descendants_once(gw.proc.pid)
+    workers = descendants(gw.nginx_master(launcher))
+    assert workers
+    kill(gw.nginx_master(launcher))
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 10, "the workers are buried")
+    wait_for(gw.answers, 15, "answers again")
+    os.kill(launcher, signal.SIGTERM)
+    assert gw.proc.wait(STOP_WITHIN) == 0
 
 
 # Children.
