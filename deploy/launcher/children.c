@@ -54,7 +54,8 @@ become(const struct child_spec *spec, pid_t launcher)
 
 	setpgid(0, 0);
 	in = spec->stdin_fd >= 0 ? spec->stdin_fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (in < 0 || dup2(in, STDIN_FILENO) < 0 || !set_limits(spec))
+	if (in < 0 || dup2(in, STDIN_FILENO) < 0 || !set_limits(spec) ||
+	    (spec->stderr_fd > 0 && dup2(spec->stderr_fd, STDERR_FILENO) < 0))
 		return;
 	/* All but 0, 1 and 2 close on exec; until then one tells of a failure. */
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);

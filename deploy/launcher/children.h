@@ -29,6 +29,7 @@ struct child_spec {
 	const char *const *argv;
 	const struct user *user;	/* NULL: the launcher's own */
 	int stdin_fd;			/* -1: /dev/null */
+	int stderr_fd;			/* 0: as ours */
 	int death_signal;		/* when the launcher dies */
 	const char *leaves;		/* a socket that a killed one leaves, or NULL */
 	rlim_t files_max;		/* descriptors; 0: as it is */

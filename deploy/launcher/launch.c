@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/sock.h"
 #include "deploy/launcher/find.h"
+#include "deploy/launcher/launch_args.h"
 #include "deploy/launcher/nginx_conf.h"
 #include "deploy/launcher/ping.h"
 #include "deploy/launcher/signals.h"
@@ -111,66 +112,12 @@ launch_check(struct launch *l, struct conf *conf)
 	enum kp_err err;
 
 	*l = (struct launch){ .conf = conf, .responder_fd = -1,
-	    .run.lock = -1, .spool.lock = -1 };
+	    .run.lock = -1, .spool.lock = -1, .nginx_words.in = -1 };
 	l->split = geteuid() == 0 && user_find_web(&l->web);
 	err = check_tcp(l);
 	if (err == KP_OK)
 		err = check_unix(l);
 	return err ? err : check_programs(l);
-}
-
-/* The helper must let in the user that the responders run as. */
-static enum kp_err
-admit_web_user(struct launch *l)
-{
-	struct conf *c = l->conf;
-	char *users, *group = strdup(l->web.group);
-
-	if (group == NULL || asprintf(&users, "%s%s%s", c->socket_users,
-	    c->socket_users[0] ? "," : "", l->web.name) < 0) {
-		free(group);
-		return KP_ENOMEM;
-	}
-	free(c->socket_group);
-	c->socket_group = group;
-	free(c->socket_users);
-	c->socket_users = users;
-	return KP_OK;
-}
-
-/* The helper reads -X properties from a file: a command line is for all to see. */
-static enum kp_err
-add_properties(struct launch *l)
-{
-	char path[RUNDIR_MAX + 32], *option;
-	size_t n = 0;
-
-	if (l->conf->n_x == 0)
-		return KP_OK;
-	snprintf(path, sizeof(path), "%s/" RUNDIR_OPTIONS, l->run.path);
-	if (conf_save_properties(l->conf, path) != KP_OK) {
-		log_error("cannot write %s: %s", path, strerror(errno));
-		return KP_EIO;
-	}
-	while (l->helper_argv[n])
-		n++;
-	if (asprintf(&option, "--config=%s", path) < 0)
-		return KP_ENOMEM;
-	/* conf_args() leaves room for it: it never gives --config itself. */
-	l->helper_argv[n] = option;
-	return KP_OK;
-}
-
-static enum kp_err
-make_argv(struct launch *l)
-{
-	free(l->conf->socket);
-	l->conf->socket = strdup(l->socket);
-	if (l->conf->socket == NULL || (l->split && admit_web_user(l)))
-		return KP_ENOMEM;
-	l->helper_argv = conf_args(l->conf, CONF_HELPER, "kafka-pixy-helper");
-	l->responder_argv = conf_args(l->conf, CONF_RESPONDER, "kafka-pixy.fcgi");
-	return l->helper_argv && l->responder_argv ? add_properties(l) : KP_ENOMEM;
 }
 
 static enum kp_err
@@ -311,7 +258,7 @@ write_nginx_conf(struct launch *l)
 static enum kp_err
 start_nginx(struct launch *l)
 {
-	const struct child_spec spec = {
+	struct child_spec spec = {
 		.kind = CHILD_NGINX, .name = "nginx", .path = l->nginx_path,
 		.argv = l->nginx_argv, .stdin_fd = -1, .death_signal = SIGTERM,
 		.leaves = l->unix_addr[0] ? l->unix_addr : NULL,
@@ -330,6 +277,8 @@ start_nginx(struct launch *l)
 	err = write_nginx_conf(l);
 	if (err)
 		return err;
+	if (words_open(&l->nginx_words, "nginx") == KP_OK)
+		spec.stderr_fd = l->nginx_words.in;
 	/* Another launcher may have been quicker since launch_check(). */
 	lock = l->unix_addr[0] ? sock_lock(l->unix_addr) : -1;
 	if (l->unix_addr[0] && sock_remove_stale(l->unix_addr)) {
@@ -350,7 +299,7 @@ launch_start(struct launch *l)
 	enum kp_err err = make_dirs(l);
 
 	if (err == KP_OK)
-		err = make_argv(l);
+		err = launch_make_argv(l);
 	if (err == KP_OK)
 		err = start_helper(l);
 	if (err == KP_OK)
@@ -410,6 +359,7 @@ launch_stop(struct launch *l, bool hurry)
 	bool had_nginx = children_first(&l->children, CHILD_NGINX) != NULL;
 
 	stop_children(l, hurry);
+	words_close(&l->nginx_words);
 	if (had_nginx && l->unix_addr[0])
 		remove_unix_socket(l->unix_addr);
 	if (l->responder_fd >= 0)

@@ -14,6 +14,7 @@
 #include "deploy/launcher/address.h"
 #include "deploy/launcher/children.h"
 #include "deploy/launcher/rundir.h"
+#include "deploy/launcher/words.h"
 
 /* What any of them may take to start. */
 #define LAUNCH_START_MS 20000
@@ -37,6 +38,7 @@ struct launch {
 	char **helper_argv;
 	char **responder_argv;
 	const char *nginx_argv[8];
+	struct words nginx_words;
 	struct children children;
 };
 

@@ -242,6 +242,14 @@ def test_log_that_nobody_reads_stops_nobody(gateway):
     log.end()
 
 
+def test_words_of_nginx_are_lines_of_the_log(gateway):
+    gw = gateway(None)
+    worker = descendants(gw.nginx_master())[0]
+    kill(worker)
+    wait_for(lambda: re.search(rf"Z error kafka-pixy\[\d+\]: nginx: .*worker process {worker} exited on signal 9", gw.proc.output()), 10,
+             "nginx has said so")
+
+
 def test_it_starts_again_at_once(gateway):
     gw = gateway(None)
     for _ in range(3):
