@@ -242,6 +242,18 @@ def test_log_that_nobody_reads_stops_nobody(gateway):
     log.end()
 
 
+def test_log_that_nobody_reads_stops_no_cgi(helper):
+    h, log = helper(None), Blocked()
+    env = {**os.environ, "REQUEST_METHOD": "GET", "REQUEST_URI": "/_ping", "KAFKA_PIXY_SOCKET": str(h.socket),
+           "KAFKA_PIXY_LOG_LEVEL": "debug"}
+    elapsed = stopwatch()
+    done = subprocess.run([binary(RESPONDER)], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log.writer,
+                          timeout=20)
+    assert done.returncode == 0 and b"\r\n\r\npong" in done.stdout and elapsed() < 5
+    assert log.read().strip() == ""
+    log.end()
+
+
 def test_words_of_nginx_are_lines_of_the_log(gateway):
     gw = gateway(None)
     worker = descendants(gw.nginx_master())[0]
