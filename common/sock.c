@@ -1,8 +1,8 @@
 /*
  * Unix sockets. A stale socket is told from a live one by connect(2), and is only
  * removed when it is our own. One that is bound and does not listen yet looks stale: so
- * who takes one, or removes one, does it under a lock of the folder, which leaves no
- * file behind.
+ * who takes one, or removes one, does it under a lock of its path. The lock is an abstract
+ * socket, which leaves no file behind and ends with its process.
  */
 #include "common/sock.h"
 
@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,7 +18,7 @@
 #include <unistd.h>
 
 #define CONNECT_PAUSE_MS 20
-/* Nobody of ours holds the lock for long; others in /tmp may. */
+/* Nobody of ours holds the lock for long; whoever else does holds nobody up. */
 #define LOCK_MS 1000
 #define LOCK_PAUSE_MS 5
 
@@ -67,18 +66,43 @@ sock_is_served(const char *path)
 	return make_addr(path, &addr) == KP_OK && is_served(&addr);
 }
 
+/* A name that no two paths have, in the kernel's own namespace of sockets. */
+static bool
+make_lock_addr(const char *path, struct sockaddr_un *addr, socklen_t *len)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[sizeof(addr->sun_path)] = ".";
+	struct stat st;
+	int n;
+
+	if (slash && slash - path + 1 >= (ptrdiff_t)sizeof(dir))
+		return false;
+	if (slash)
+		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path);
+	if (stat(dir, &st) < 0)
+		return false;
+	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	n = snprintf(addr->sun_path + 1, sizeof(addr->sun_path) - 1, "kafka-pixy %jx %jx %s",
+	    (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, slash ? slash + 1 : path);
+	if (n >= (int)sizeof(addr->sun_path) - 1)
+		n = (int)sizeof(addr->sun_path) - 2;
+	*len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+	return true;
+}
+
 int
 sock_lock(const char *path)
 {
-	const char *slash = strrchr(path, '/');
 	int64_t until_ms = sock_now_ms() + LOCK_MS;
-	char dir[sizeof(((struct sockaddr_un *)NULL)->sun_path)] = ".";
+	struct sockaddr_un addr;
+	socklen_t len;
 	int fd;
 
-	if (slash && (size_t)(slash - path) + 1 < sizeof(dir))
-		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && sock_now_ms() < until_ms)
+	if (!make_lock_addr(path, &addr, &len))
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	while (fd >= 0 && bind(fd, (struct sockaddr *)&addr, len) < 0 &&
+	    errno == EADDRINUSE && sock_now_ms() < until_ms)
 		poll(NULL, 0, LOCK_PAUSE_MS);
 	return fd;
 }

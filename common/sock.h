@@ -28,9 +28,9 @@ enum kp_err sock_listen(const char *path, gid_t gid, int *fd);
 bool sock_is_served(const char *path);
 
 /*
- * Between these two nobody of ours takes a socket in the folder of `path`: for a socket
- * that another program binds. sock_listen() does it by itself. After a second without
- * the lock it goes on without. -1 is no lock.
+ * Between these two nobody of ours takes a socket at `path`: for one that another program
+ * binds. sock_listen() does it by itself. After a second without the lock it goes on
+ * without. -1 is no lock.
  */
 int sock_lock(const char *path);
 void sock_unlock(int lock);

@@ -315,7 +315,9 @@ pidfile_write(const char *path)
 void
 pidfile_remove(const char *path)
 {
-	FILE *f = fopen(path, "re");
+	/* Where others can write it may have become anything. */
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
 	int pid = 0;
 
 	if (f == NULL)
