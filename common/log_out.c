@@ -99,13 +99,13 @@ write_out(const char *p, size_t n)
 	while (n) {
 		ssize_t k = write(STDERR_FILENO, p, n);
 
-		if (k >= 0) {
+		if (k > 0) {
 			p += k;
 			n -= (size_t)k;
-		} else if (errno == EAGAIN) {
+		} else if (k < 0 && errno == EAGAIN) {
 			/* Whoever we have it from made it non-blocking. */
 			poll(&(struct pollfd){ STDERR_FILENO, POLLOUT, 0 }, 1, -1);
-		} else if (errno != EINTR) {
+		} else if (k == 0 || errno != EINTR) {
 			break;
 		}
 	}
