@@ -142,7 +142,7 @@ fail_and_kill(struct order *o, unsigned turn)
 		return;
 	helper_kill(&helper);
 	helper_start(&helper, mock.brokers, options);
-	assert_true(helper_logged(&helper, "accepted before this start") > 0);
+	helper_wait_logged(&helper, "accepted before this start");
 	order_reopen(o);
 }
 
