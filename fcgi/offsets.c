@@ -1,5 +1,6 @@
 /* GET and POST /topics/{topic}/offsets?group=G */
 #include "fcgi/json.h"
+#include "fcgi/json_in.h"
 #include "fcgi/route.h"
 
 void
