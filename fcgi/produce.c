@@ -57,9 +57,12 @@ handle_produce(const struct req *req, struct res *res)
 {
 	struct url_pairs form = { 0 };
 	struct msg_produce m = { 0 };
+	enum kp_err err = KP_OK;
 
-	if (req->is_form && url_pairs_parse(&form, req->body) != KP_OK) {
-		res_fail(res, KP_ENOMEM, "%s", kp_err_text(KP_ENOMEM));
+	if (req->is_form)
+		err = url_pairs_parse(&form, req->body);
+	if (err) {
+		req_fail(res, err);
 		goto out;
 	}
 	if (!req_topic(req, res, &m.topic) || !get_value(req, &form, res, &m.value))

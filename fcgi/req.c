@@ -88,6 +88,15 @@ req_free(struct req *r)
 	free(r->arg_bytes);
 }
 
+void
+req_fail(struct res *res, enum kp_err err)
+{
+	if (err == KP_EBADREQ)
+		res_fail(res, err, "Too many parameters: the limit is %d", URL_PAIRS_MAX);
+	else
+		res_fail(res, err, "%s", kp_err_text(err));
+}
+
 bool
 req_topic(const struct req *r, struct res *res, struct kp_slice *topic)
 {

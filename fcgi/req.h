@@ -37,10 +37,13 @@ typedef const char *req_env(const void *arg, const char *name);
 /*
  * Fills *r from the variables, but for args, body, peer, client and conf. It
  * points into the variables and is ended with req_free(), whatever is returned.
- * KP_ENOMEM.
+ * KP_EBADREQ: too many parameters. KP_ENOMEM.
  */
 enum kp_err req_parse(struct req *r, req_env *env, const void *arg);
 void req_free(struct req *r);
+
+/* Fails the response as req_parse() and url_pairs_parse() say. */
+void req_fail(struct res *res, enum kp_err err);
 
 /* Both fail the response and return false when the rule is broken. */
 bool req_topic(const struct req *r, struct res *res, struct kp_slice *topic);

@@ -99,9 +99,11 @@ static void
 answer(struct serve *s, struct req *req, struct res *res)
 {
 	const struct route *route;
+	enum kp_err err;
 
-	if (req_parse(req, http_env, s->http) != KP_OK) {
-		res_fail(res, KP_ENOMEM, "%s", kp_err_text(KP_ENOMEM));
+	err = req_parse(req, http_env, s->http);
+	if (err) {
+		req_fail(res, err);
 		return;
 	}
 	req->peer = http_peer(s->http);

@@ -27,7 +27,11 @@ struct url_pairs {
 	uint8_t *bytes;
 };
 
-/* Whatever it returns, *out is ended with url_pairs_free(). KP_ENOMEM. */
+/* A pair takes more memory than its text may have: that many are a mistake. */
+#define URL_PAIRS_MAX 1000
+
+/* Whatever it returns, *out is ended with url_pairs_free(). KP_EBADREQ: more than
+ * URL_PAIRS_MAX. KP_ENOMEM. */
 enum kp_err url_pairs_parse(struct url_pairs *out, struct kp_slice text);
 void url_pairs_free(struct url_pairs *p);
 /* The first value, or an absent slice. */

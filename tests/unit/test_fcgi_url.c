@@ -2,6 +2,8 @@
  * url.ParseQuery, but for ';', which is a character like any other here. */
 #include "fcgi/url.h"
 
+#include <malloc.h>
+
 #include "tests/unit/unit.h"
 
 #define PAIRS_MAX 4
@@ -79,6 +81,30 @@ test_first_value_wins_and_all_are_counted(void **state)
 	assert_int_equal(url_pairs_count(&p, "g"), 2);
 	assert_int_equal(url_pairs_count(&p, "x"), 0);
 	url_pairs_free(&p);
+}
+
+/* What is no pair takes nothing, however much of it there is. */
+static void
+test_pairs_take_little_whatever_the_text_is(void **state)
+{
+	static const char *const units[] = { "&", "a&", "=&", "%zz&", "a=%&" };
+	struct url_pairs p;
+	struct kp_buf b;
+
+	(void)state;
+	kp_buf_init(&b, SIZE_MAX);
+	for (size_t i = 0; i < COUNT(units); i++) {
+		enum kp_err want = i == 1 || i == 2 ? KP_EBADREQ : KP_OK;
+
+		kp_buf_reset(&b);
+		while (b.len < 1000000)
+			kp_buf_puts(&b, units[i]);
+		assert_err(url_pairs_parse(&p, kp_buf_slice(&b)), want);
+		assert_in_range(malloc_usable_size(p.v), 0, 64 * 1024);
+		assert_in_range(malloc_usable_size(p.bytes), 0, b.len + 8192);
+		url_pairs_free(&p);
+	}
+	kp_buf_free(&b);
 }
 
 static void
@@ -174,6 +200,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queries_are_parsed_as_go_does),
 		cmocka_unit_test(test_first_value_wins_and_all_are_counted),
+		cmocka_unit_test(test_pairs_take_little_whatever_the_text_is),
 		cmocka_unit_test(test_absent_text_has_no_pairs),
 		cmocka_unit_test(test_plus_is_itself_in_a_path),
 		cmocka_unit_test(test_targets_are_cut),
