@@ -8,7 +8,8 @@
 #include "common/msg_store.h"
 
 /* Empties *out and puts a whole frame into it. `m` is the message of that type,
- * NULL when its body is empty. */
+ * NULL when its body is empty. KP_ETIMEDOUT: the deadline has passed, and there is no
+ * frame; of CONFIRM, which has no reply, it is not looked at. KP_ETOOBIG. */
 enum kp_err ask_put(struct kp_buf *out, uint8_t type, uint32_t id, int64_t deadline_ms,
     const void *m);
 

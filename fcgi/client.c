@@ -24,7 +24,7 @@
 #define QUERY_MS 6000
 /* The helper's own answer at its deadline is better than ours. */
 #define GRACE_MS 1000
-#define CONFIRM_MS 1000
+#define CONFIRM_MS 1000			/* to write it */
 
 #define TRIES_MAX 3
 #define REST_BYTES (32u * 1024)
@@ -186,7 +186,8 @@ attempt(struct client *c, struct call *k)
 	size_t sent;
 
 	k->whole = false;
-	err = make_ready(c, k->until_ms);
+	/* A helper that is there too late for an answer is of no use. */
+	err = make_ready(c, k->until_ms - GRACE_MS);
 	if (err == KP_OK)
 		err = put_frame(c, k->type, k->m, k->until_ms - GRACE_MS - sock_now_ms());
 	if (err)
@@ -308,7 +309,7 @@ client_confirm(struct client *c, const struct msg_confirm *m)
 {
 	if (c->fd < 0)
 		return;
-	if (put_frame(c, MSG_CONFIRM_OFFER, m, CONFIRM_MS) != KP_OK ||
+	if (put_frame(c, MSG_CONFIRM_OFFER, m, 0) != KP_OK ||
 	    sock_write(c->fd, c->out.p, c->out.len, sock_now_ms() + CONFIRM_MS, NULL) != KP_OK)
 		drop(c);
 }

@@ -192,7 +192,7 @@ op_new(struct conn *c, const struct wire_frame *f)
 	c->n_ops++;
 	c->ipc->n_ops++;
 	/* A CONFIRM is handled at once and needs no clock. */
-	if (f->deadline_ms)
+	if (f->type != MSG_CONFIRM_OFFER)
 		loop_timer_set(c->ipc->loop, &op->deadline, f->deadline_ms, 0, op_expired, op);
 	c->ipc->dispatch(c->ipc->arg, op);
 	return KP_OK;
