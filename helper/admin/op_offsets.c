@@ -82,7 +82,7 @@ ask_all(struct offsets_job *j, int64_t until)
 	for (int32_t i = 0; i < n; i++)
 		j->v[i].partition = i;
 	j->err = kafka_admin_offsets(j->h->admin, j->group, j->topic, j->v, j->n,
-	    (int)(until - sock_now_ms()) + 1, j->why);
+	    sock_left_ms(until), j->why);
 }
 
 /* ---- get ---- */
@@ -150,8 +150,7 @@ resolve_times(struct offsets_job *j, struct msg_offsets *want, int64_t until)
 				.committed = want->v[i].offset,
 			};
 	if (n)
-		err = kafka_admin_times(j->h->admin, j->topic, v, n,
-		    (int)(until - sock_now_ms()) + 1, j->why);
+		err = kafka_admin_times(j->h->admin, j->topic, v, n, sock_left_ms(until), j->why);
 	for (size_t i = want->n; i-- > 0 && err == KP_OK;)
 		if (want->v[i].by_time)
 			want->v[i].offset = v[--n].committed;
