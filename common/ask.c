@@ -79,7 +79,7 @@ ask_read(int fd, struct kp_buf *in, int64_t until_ms, int other, struct wire_fra
 			return used == in->len ? KP_OK : KP_EBADMSG;
 		want -= in->len;
 		if (!kp_buf_reserve(in, want > READ_BYTES ? want : READ_BYTES))
-			return KP_ENOMEM;
+			return in->no_room ? KP_EBUSY : KP_ENOMEM;
 		err = sock_read(fd, in->p + in->len, in->cap - in->len, until_ms, other, &n,
 		    hungup);
 		if (*hungup)

@@ -16,6 +16,7 @@
 #include "common/ask.h"
 #include "common/log.h"
 #include "common/sock.h"
+#include "fcgi/room.h"
 
 #define CONNECT_MS 1000
 #define PING_MS 2000
@@ -78,8 +79,8 @@ client_new(const char *path)
 		return NULL;
 	c->path = path;
 	c->fd = -1;
-	kp_buf_init(&c->out, WIRE_HEADER + WIRE_BODY_MAX);
-	kp_buf_init(&c->in, WIRE_HEADER + WIRE_BODY_MAX);
+	kp_buf_init_quota(&c->out, WIRE_HEADER + WIRE_BODY_MAX, room());
+	kp_buf_init_quota(&c->in, WIRE_HEADER + WIRE_BODY_MAX, room());
 	return c;
 }
 
@@ -216,6 +217,8 @@ explain(struct client *c, const struct call *k, enum kp_err err)
 		text = "The helper is of another version than the responder: restart both";
 	else if (err == KP_ENOMEM || err == KP_ETOOBIG)
 		text = kp_err_text(err);
+	else if (err == KP_EBUSY)
+		text = ROOM_NONE;
 	else if (k->whole && !asks[k->type].again)
 		text = asks[k->type].lost;
 	else if (err == KP_ETIMEDOUT)

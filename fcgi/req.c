@@ -140,6 +140,12 @@ req_integer(struct kp_slice s, uint64_t max, uint64_t *n)
 	return s.n > 0;
 }
 
+struct kp_slice
+req_body(const struct req *r)
+{
+	return (struct kp_slice){ r->body ? r->body : (const uint8_t *)"", r->body_bytes };
+}
+
 bool
 req_content_length(const struct req *r, struct res *res, int64_t *n)
 {

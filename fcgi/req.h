@@ -24,7 +24,8 @@ struct req {
 	bool is_form;
 	const char *content_length;	/* as given; NULL for none */
 	bool has_body;			/* also when its length is not known */
-	struct kp_slice body;
+	uint8_t *body;			/* for the endpoint to do with as it likes */
+	size_t body_bytes;
 
 	int peer;			/* what hangs up with the client; -1: unseen */
 	struct client *client;
@@ -50,6 +51,8 @@ bool req_topic(const struct req *r, struct res *res, struct kp_slice *topic);
 /* Exactly one, with a good name. */
 bool req_group(const struct req *r, struct res *res, struct kp_slice *group);
 
+/* The body as a slice, never absent. */
+struct kp_slice req_body(const struct req *r);
 /* The length of the body, -1 when it is not given. */
 bool req_content_length(const struct req *r, struct res *res, int64_t *n);
 /* Digits only, at most `max`. */

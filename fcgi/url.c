@@ -80,15 +80,10 @@ add(struct url_pairs *out, struct url_pair pair)
 	return KP_OK;
 }
 
-enum kp_err
-url_pairs_parse(struct url_pairs *out, struct kp_slice text)
+/* What is decoded is never longer than what was passed, so that `bytes` may be the text. */
+static enum kp_err
+parse(struct url_pairs *out, struct kp_slice text, uint8_t *bytes)
 {
-	uint8_t *bytes;
-
-	*out = (struct url_pairs){ 0 };
-	out->bytes = bytes = malloc(text.n + 1);
-	if (out->bytes == NULL)
-		return KP_ENOMEM;
 	while (text.n) {
 		struct kp_slice value = cut(&text, '&'), name;
 		struct url_pair pair;
@@ -104,6 +99,20 @@ url_pairs_parse(struct url_pairs *out, struct kp_slice text)
 			return err;
 	}
 	return KP_OK;
+}
+
+enum kp_err
+url_pairs_parse(struct url_pairs *out, struct kp_slice text)
+{
+	*out = (struct url_pairs){ .bytes = malloc(text.n + 1) };
+	return out->bytes ? parse(out, text, out->bytes) : KP_ENOMEM;
+}
+
+enum kp_err
+url_pairs_parse_in_place(struct url_pairs *out, uint8_t *text, size_t n)
+{
+	*out = (struct url_pairs){ 0 };
+	return parse(out, (struct kp_slice){ text, n }, text);
 }
 
 void

@@ -33,11 +33,13 @@ run(struct fake *f, const char *method, const char *uri, const char *type, struc
 	assert_err(req_parse(&req, vars_get, vars), KP_OK);
 	req.conf = &conf;
 	req.client = client_new(f->path);
-	req.body = body;
+	req.body = exact_copy(body.p, body.n);
+	req.body_bytes = body.n;
 	route = route_find(&req, res);
 	assert_non_null(route);
 	route->handle(&req, res);
 	client_free(req.client);
+	free(req.body);
 	req_free(&req);
 	fake_stop(f);
 	return f->n_seen > 0;

@@ -64,6 +64,14 @@ test_queries_are_parsed_as_go_does(void **state)
 			check_slice(p.v[k].value, queries[i].want[k].value);
 		}
 		url_pairs_free(&p);
+		/* Over the text it is the same. */
+		assert_err(url_pairs_parse_in_place(&p, copy, n), KP_OK);
+		assert_int_equal(p.n, queries[i].n);
+		for (size_t k = 0; k < p.n; k++) {
+			check_slice(p.v[k].name, queries[i].want[k].name);
+			check_slice(p.v[k].value, queries[i].want[k].value);
+		}
+		url_pairs_free(&p);
 		free(copy);
 	}
 }
