@@ -229,6 +229,11 @@ ipc_open(struct loop *l, const struct conf *conf, void (*dispatch)(void *arg, st
 	ipc->body_max = conf->max_message_bytes + WIRE_BODY_SLACK;
 	if (ipc->body_max < 1024 * 1024)
 		ipc->body_max = 1024 * 1024;	/* offsets of many partitions */
+	ipc->large.max = LARGE_MESSAGES * ipc->body_max;
+	if (ipc->large.max < LARGE_BYTES)
+		ipc->large.max = LARGE_BYTES;
+	ipc->small.max = SMALL_BYTES;
+	ipc->replies.max = REPLIES_BYTES;
 	kp_buf_init(&ipc->out, WIRE_HEADER + WIRE_BODY_MAX);
 	err = resolve_users(ipc, conf->socket_users);
 	if (err == KP_OK)

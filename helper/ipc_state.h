@@ -11,10 +11,19 @@
 
 #define CONNS_MAX 8192			/* 16 responders of 400 threads fit */
 #define OPS_PER_CONN_MAX 64
+#define HOOKS_PER_CONN_MAX 2048
 #define UNSENT_MAX (16u * 1024 * 1024)	/* of replies that a peer does not read */
 #define UNSENT_PAUSE (256u * 1024)	/* its requests wait until it has read some */
 #define KEEP_BYTES (64u * 1024)		/* a larger buffer is not kept */
+#define IDLE_BYTES (8u * 1024)		/* nor one that is, with a peer that says nothing */
 #define USERS_MAX 16
+
+/* Of all peers together: see struct ipc. */
+#define LARGE_BYTES (256u * 1024 * 1024)
+#define LARGE_MESSAGES 4		/* or so many of the largest, if that is more */
+#define SMALL_BYTES (128u * 1024 * 1024)
+#define REPLIES_BYTES (128u * 1024 * 1024)
+#define OP_BYTES 512			/* what a request takes beside its body, about */
 
 struct ipc {
 	struct loop *loop;
@@ -30,6 +39,9 @@ struct ipc {
 	struct conn *conns;
 	size_t n_conns;
 	size_t n_ops;
+	/* Large requests, on their way in or waiting to be answered; small ones, for which
+	 * there is room when there is none for large ones; replies that are not read. */
+	struct kp_quota large, small, replies;
 	struct kp_buf out;		/* the reply being built */
 	size_t out_begin;
 	struct log_rate rate;
@@ -46,6 +58,7 @@ struct conn {
 	struct op *ops;
 	size_t n_ops;
 	struct conn_hook *hooks;
+	size_t n_hooks;
 	size_t unsent;			/* with what each reply costs in memory */
 	bool closing;
 	bool is_operator;
@@ -63,7 +76,7 @@ void conn_close(struct conn *c, const char *why);
 void conn_end(struct conn *c);
 
 /* op.c */
-/* A request came in: hands it to dispatch. KP_ENOMEM. */
+/* A request came in: hands it to dispatch. KP_ENOMEM, KP_EUNAVAIL: no room. */
 enum kp_err op_new(struct conn *c, const struct wire_frame *f);
 /* The connection of the op has gone. */
 void op_abandon(struct op *op);

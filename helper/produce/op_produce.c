@@ -34,7 +34,7 @@ struct produce {
 struct sync_send {
 	struct op *op;			/* NULL: was answered */
 	struct helper *h;
-	uint8_t *body;
+	struct op_body body;
 	struct kp_slice key, value;	/* in the body */
 	bool late;
 	char topic[TOPIC_MAX + 1];
@@ -95,7 +95,7 @@ op_produce_delivered(void *arg, void *opaque, const struct delivery *d)
 		msg_produced_encode(op_reply_begin(s->op, MSG_PRODUCED), &r);
 		op_reply_send(s->op);
 	}
-	free(s->body);
+	op_body_free(&s->body);
 	free(s);
 }
 
@@ -130,7 +130,7 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 	s->op = op;
 	s->h = h;
 	memcpy(s->topic, m->topic.p, m->topic.n);
-	s->body = op_take_body(op);
+	op_keep_body(op, &s->body);
 	op->state = s;
 	op->interrupted = sync_late;
 	s->key = m->key;
@@ -139,7 +139,7 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 	if (err == KP_OK)
 		return;
 	op_fail(op, err, 1, "Kafka: %s", why);
-	free(s->body);
+	op_body_free(&s->body);
 	free(s);
 }
 
