@@ -74,6 +74,7 @@ write_done(uv_write_t *req, int status)
 	struct conn *c = w->conn;
 	bool paused = c->unsent > UNSENT_PAUSE;
 
+	c->rounds_out = 0;
 	c->unsent -= sizeof(*w) + w->n;
 	kp_quota_give(&c->ipc->replies, sizeof(*w) + w->n);
 	free(w);
@@ -195,6 +196,7 @@ next_frame(struct conn *c)
 		refuse_frame(c, f.id, err);
 		return false;
 	}
+	c->rounds_in = 0;
 	if (!c->closing)
 		kp_buf_consume(&c->in, used);
 	return !c->closing;
@@ -304,6 +306,20 @@ conn_close(struct conn *c, const char *why)
 		log_warn("ipc connection cut dropped_lines=%u: %s", dropped, why);
 	c->end.run = end_task;
 	loop_post(c->ipc->loop, &c->end);
+}
+
+void
+conn_round(struct conn *c)
+{
+	if (c->in.len == 0)
+		c->rounds_in = 0;
+	if (c->unsent == 0)
+		c->rounds_out = 0;
+	/* Whose replies are not read is not read from. */
+	if (c->unsent <= UNSENT_PAUSE && ++c->rounds_in > ROUNDS_IN)
+		conn_close(c, "a request that does not end");
+	else if (++c->rounds_out > ROUNDS_OUT)
+		conn_close(c, "replies are not read");
 }
 
 void

@@ -164,6 +164,16 @@ accept_again(void *arg)
 
 /* ---- opening and ending ---- */
 
+static void
+next_round(void *arg)
+{
+	struct ipc *ipc = arg;
+
+	/* None is freed here: see conn_close(). */
+	for (struct conn *c = ipc->conns; c; c = c->next)
+		conn_round(c);
+}
+
 /* Fills the list of users that are served from "name,name". */
 static enum kp_err
 resolve_users(struct ipc *ipc, const char *names)
@@ -245,6 +255,7 @@ ipc_open(struct loop *l, const struct conf *conf, void (*dispatch)(void *arg, st
 	ipc->listener = fd;
 	ipc->spare = -1;
 	accept_again(ipc);
+	loop_timer_set(l, &ipc->round, ROUND_MS, ROUND_MS, next_round, ipc);
 	*out = ipc;
 	return KP_OK;
 }
@@ -274,6 +285,7 @@ void
 ipc_close(struct ipc *ipc)
 {
 	ipc_stop_accepting(ipc);
+	loop_timer_end(&ipc->round);
 	while (ipc->conns) {
 		ipc->conns->closing = true;
 		conn_end(ipc->conns);

@@ -18,6 +18,13 @@
 #define IDLE_BYTES (8u * 1024)		/* nor one that is, with a peer that says nothing */
 #define USERS_MAX 16
 
+/* What a peer has begun and does not end holds memory that others need: a request that
+ * does not come to its end for 10 s, replies of which none was read for 20 s. Counted in
+ * rounds, so that a time in which we stood still is none of theirs. */
+#define ROUND_MS 2000
+#define ROUNDS_IN 5
+#define ROUNDS_OUT 10
+
 /* Of all peers together: see struct ipc. */
 #define LARGE_BYTES (256u * 1024 * 1024)
 #define LARGE_MESSAGES 4		/* or so many of the largest, if that is more */
@@ -32,6 +39,7 @@ struct ipc {
 	struct loop_timer pause;	/* for so long */
 	int spare;			/* a descriptor to turn peers away with; -1 */
 	struct log_rate accept_rate;
+	struct loop_timer round;
 	char *path;
 	size_t body_max;
 	uid_t users[USERS_MAX];
@@ -60,6 +68,8 @@ struct conn {
 	struct conn_hook *hooks;
 	size_t n_hooks;
 	size_t unsent;			/* with what each reply costs in memory */
+	unsigned rounds_in;		/* since a request was whole, or none had begun */
+	unsigned rounds_out;		/* since a reply was read, or there was none */
 	bool closing;
 	bool is_operator;
 	struct loop_task end;
@@ -73,6 +83,8 @@ void conn_write(struct conn *c, const uint8_t *p, size_t n);
  * because a connection may be found broken in the middle of anything. `why` is
  * NULL for an ordinary end of file. */
 void conn_close(struct conn *c, const char *why);
+/* Once a round. */
+void conn_round(struct conn *c);
 void conn_end(struct conn *c);
 
 /* op.c */

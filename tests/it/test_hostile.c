@@ -529,6 +529,51 @@ test_replies_that_many_never_read(void **state)
 		peer_close(&crowd[i]);
 }
 
+/* What was begun comes to an end, and gives back what it holds; who waits, or has nothing to
+ * say, is left alone. */
+static void
+test_what_is_begun_and_never_ended(void **state)
+{
+	struct peer waits, idle, half, large, deaf;
+	int64_t begin_ms = sock_now_ms();
+	struct wire_frame f;
+	struct kp_buf b;
+	uint32_t id;
+
+	(void)state;
+	mock_topic(&mock, "patient", 1);
+	peer_open(&waits, &helper);
+	peer_open(&idle, &helper);
+	peer_open(&half, &helper);
+	peer_open(&large, &helper);
+	peer_open(&deaf, &helper);
+	put_large(&b);
+	assert_true(peer_send_raw(&half, b.p, 3));
+	assert_true(peer_send_raw(&large, b.p, b.len - 1));
+	kp_buf_reset(&b);
+	for (int i = 0; i < 4096; i++)
+		assert_err(wire_end(&b, wire_begin(&b, MSG_PING, 1, 1000)), KP_OK);
+	while (sock_write(deaf.fd, b.p, b.len, sock_now_ms() + 100, NULL) == KP_OK)
+		;
+	kp_buf_free(&b);
+	id = peer_ask_consume(&waits, "patient", "g", 26000);
+	assert_true(peer_cut(&half, 2 * PEER_WAIT_MS));
+	assert_true(peer_cut(&large, 2 * PEER_WAIT_MS));
+	assert_in_range(sock_now_ms() - begin_ms, 8000, 2 * PEER_WAIT_MS);
+	/* Seen by what is logged: to look at the socket would be to read. */
+	while (helper_logged(&helper, "ipc connection cut dropped_lines=0: replies are not read") <
+	    1 && sock_now_ms() - begin_ms < 4 * PEER_WAIT_MS)
+		poll(NULL, 0, 100);
+	assert_in_range(sock_now_ms() - begin_ms, 18000, 3 * PEER_WAIT_MS);
+	assert_err(peer_ping(&idle), KP_OK);
+	assert_err(peer_reply(&waits, id, MSG_MESSAGE, &f), KP_ENOMSG);
+	peer_close(&waits);
+	peer_close(&idle);
+	peer_close(&half);
+	peer_close(&large);
+	peer_close(&deaf);
+}
+
 /* Nobody's turn is taken by those who say nothing. */
 static void
 test_idle_connections(void **state)
@@ -634,6 +679,7 @@ main(void)
 		TEST(test_large_requests_of_many),
 		TEST(test_offers_that_are_never_confirmed),
 		TEST(test_replies_that_many_never_read),
+		TEST(test_what_is_begun_and_never_ended),
 		TEST(test_idle_connections),
 		TEST(test_more_connections_than_are_served),
 		TEST(test_hang_ups_in_flight),
