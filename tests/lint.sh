@@ -106,7 +106,7 @@ outside() {
 }
 home() { check "$1 outside its home" outside "$2" "$3"; }
 home libfcgi 'fcgi(app|_stdio|os|misc|_config)?\.h' 'fcgi/http\.[ch]|fcgi/main\.c'
-home jansson 'jansson.*\.h' 'fcgi/json\.c|helper/zookeeper/registration\.c'
+home jansson 'jansson.*\.h' 'fcgi/json_in\.c|helper/zookeeper/registration\.c'
 home SQLite 'sqlite3.*\.h' 'helper/produce/store[a-z_]*\.[ch]'
 home librdkafka 'librdkafka/.*\.h' \
 	'helper/kafka[a-z_]*\.[ch]|helper/produce/producer[a-z_]*\.[ch]|helper/consume/consumer[a-z_]*\.c|helper/admin/kafka_admin[a-z_]*\.[ch]'

@@ -286,7 +286,7 @@ members_once(struct kafka_admin *a, struct members *m, const char *group, int64_
 	enum kp_err err = KP_OK;
 
 	if (group == NULL) {
-		err = list_groups(a, &names, (int)(until - sock_now_ms()) + 1, why);
+		err = list_groups(a, &names, sock_left_ms(until), why);
 	} else if ((names.v = calloc(1, sizeof(*names.v))) != NULL &&
 	    (names.v[0] = strdup(group)) != NULL) {
 		names.n = 1;
@@ -294,8 +294,7 @@ members_once(struct kafka_admin *a, struct members *m, const char *group, int64_
 		err = KP_ENOMEM;
 	}
 	if (err == KP_OK && names.n > 0)
-		err = describe(a, m, group ? group : ALL, &names,
-		    (int)(until - sock_now_ms()) + 1, &known, why);
+		err = describe(a, m, group ? group : ALL, &names, sock_left_ms(until), &known, why);
 	if (err == KP_OK && !known) {
 		snprintf(why, WHY_MAX, NOT_KNOWN);
 		err = KP_ENOTFOUND;
