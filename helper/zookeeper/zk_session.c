@@ -180,7 +180,6 @@ zk_session_open(struct zk *z)
 	s->timeout_ms = ZK_SESSION_TIMEOUT_MS;
 	atomic_init(&s->refs, 1);
 	LIST_INIT(&s->calls);
-	LIST_INIT(&s->watches);
 	z->s = s;
 	z->job.work = open_work;
 	z->job.done = open_done;

@@ -522,6 +522,30 @@ def test_long_absence_of_the_server(zookeeper, zk, join):
     expect(zk, [a], [10], 5)
 
 
+def test_groups_that_come_and_go_leave_nothing_behind(zookeeper, zk, join, name):
+    """Neither here nor in ZooKeeper, although a member stays that they read, and owners that they wait for."""
+    groups, times = 40, rounds(25, 250)
+    a = join()
+    there = json.dumps({"pattern": "static", "subscription": {TOPIC: 1}, "timestamp": 1, "version": 1}).encode()
+    for n in range(groups):
+        base = f"/consumers/{name}-{n}"
+        zk.create(f"{base}/ids/zz", there, ephemeral=True, makepath=True)
+        zk.create(f"{base}/owners/{TOPIC}/{n % 2}", b"zz", ephemeral=True, makepath=True)
+
+    def watches():
+        return int(re.search(r"Total watches:(\d+)", zookeeper.four_letters("wchs"))[1])
+
+    def run(times):
+        before = len(a.lines("rounds .*"))
+        a.tell(f"rounds {groups} {times}")
+        return int(wait_for(lambda: a.lines(r"rounds (\d+)")[before:], 2 * times + 20, "the rounds are over")[0])
+    size, seen = run(3), watches()
+    grown = run(times) - size
+    print(f"{groups * times} rounds: {grown} bytes more, watches {seen} -> {watches()}")
+    assert grown < 32 * 1024
+    assert watches() <= seen
+
+
 def test_quit_without_a_server(zookeeper, zk, join):
     a = join()
     expect(zk, [a], [10], 3)
