@@ -546,6 +546,26 @@ def test_groups_that_come_and_go_leave_nothing_behind(zookeeper, zk, join, name)
     assert watches() <= seen
 
 
+def test_questions_about_all_groups_are_behind_claims(zookeeper, zk, join, name):
+    """However many groups there are: a topic that is subscribed while they are answered is not held up."""
+    a, n = join(), 1500
+    made = [zk.create_async(f"/consumers/{name}-{i}/owners/q/0", b"somebody", ephemeral=True, makepath=True) for i in range(n)]
+    for m in made:
+        m.get(30)
+    began, questions = time.monotonic(), 12
+    for _ in range(questions):
+        a.tell("consumers q")
+    a.tell("subscribe fresh 10")
+    wait_for(lambda: a.held("fresh") == list(range(10)), 10, "it is claimed")
+    claimed, answered = time.monotonic() - began, len(a.lines("consumers .*"))
+    wait_for(lambda: len(a.lines("consumers .*")) == questions, 10, "all are answered")
+    print(f"claimed after {claimed:.2f} s, with {answered} of {questions} answered, all after {time.monotonic() - began:.2f} s")
+    assert answered < questions
+    for line in a.lines("consumers (.*)"):
+        assert line == "ZooKeeper did not answer in time" or line.count("/somebody=0") == n
+    assert a.lines("consumers ok.*")
+
+
 def test_quit_without_a_server(zookeeper, zk, join):
     a = join()
     expect(zk, [a], [10], 3)
