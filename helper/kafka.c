@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/msg.h"
 #include "common/secret.h"
 #include "helper/kafka_trouble.h"
 #include "helper/kafka_version.h"
@@ -363,6 +364,13 @@ kafka_err_of_batch(rd_kafka_resp_err_t err)
 		if (errors[i].kafka == err)
 			return errors[i].kind == BATCH;
 	return false;
+}
+
+/* Key and value: both names, partition and offset, two times, and what frames them. */
+size_t
+kafka_commit_bytes(const char *topic, size_t metadata_bytes)
+{
+	return GROUP_MAX + strlen(topic) + metadata_bytes + 64;
 }
 
 struct kafka_wake {
