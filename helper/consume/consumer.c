@@ -159,10 +159,7 @@ end(struct consumer *c)
 {
 	c->end.work = end_work;
 	c->end.done = end_done;
-	if (!loop_work(c->loop, &c->end)) {
-		end_work(&c->end);
-		end_done(&c->end);
-	}
+	loop_work_last(c->loop, &c->end);
 }
 
 /* A worker that still asks through the handle comes back first. */
