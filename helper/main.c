@@ -299,6 +299,29 @@ boot(struct boot *b)
 	return err;
 }
 
+static void
+stop_loop(void *arg)
+{
+	loop_stop(arg);
+}
+
+/* Takes what boot has made, when it failed. ZooKeeper's threads post to the loop until its
+ * session has ended; the other threads end with what they belong to. */
+static void
+boot_undo(struct boot *b)
+{
+	struct helper *h = &b->h;
+
+	health_stop(h->health);		/* nothing more is asked */
+	if (h->zk) {
+		zk_close(h->zk, stop_loop, h->loop);
+		loop_run(h->loop);
+	}
+	if (h->zk && loop_jobs(h->loop) > 0)
+		_exit(EXIT_FAILURE);	/* it hangs, in one of its own threads */
+	close_all(b);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -326,7 +349,7 @@ main(int argc, char **argv)
 	if (conf_embedded(&b.h.conf) && b.h.conf.store[0] == '\0')
 		b.h.conf.durability = DURABLE_MEMORY;
 	if (default_store(&b.h.conf) != KP_OK || boot(&b) != KP_OK) {
-		close_all(&b);
+		boot_undo(&b);
 		return EXIT_FAILURE;
 	}
 	watch_signals(&b);

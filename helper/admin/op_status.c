@@ -74,9 +74,9 @@ op_get_status(struct helper *h, struct op *op)
 	struct status *st = calloc(1, sizeof(*st));
 
 	if (op->body_bytes || st == NULL) {
-		free(st);
 		op_fail(op, st ? KP_EBADMSG : KP_ENOMEM, 1, "%s", st ? "malformed GET_STATUS" :
 		    kp_err_text(KP_ENOMEM));
+		free(st);
 		return;
 	}
 	st->h = h;

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import re
 import signal
 import socket
@@ -14,7 +15,7 @@ import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
-from gateway import TREE, Sanitizers, binary
+from gateway import HELPER, TREE, Sanitizers, binary
 from kafka import Zookeeper
 from procs import Proc, new_folder, rounds, wait_for
 
@@ -605,6 +606,18 @@ def test_server_absent_at_the_start(join):
     wait_for(lambda: a.held() == list(range(10)), RECONNECT, "it works once the server is there")
     a.quit()
     server.stop()
+
+
+def test_helper_that_cannot_start_ends_in_order(zookeeper):
+    """Its socket is made last: then ZooKeeper's threads are at work already, and post what they hear. ASan looks."""
+    folder = new_folder("helper")
+    sanitizers = Sanitizers(folder)
+    for n in range(rounds(5, 50)):
+        run = subprocess.run([binary(HELPER), "--kafkaPeers", "127.0.0.1:1", "--store", folder / "store" / "store.db", "--socket",
+                              folder / "nowhere" / "h.sock", "--zookeeperPeers", f"127.0.0.1:{zookeeper.port}"],
+                             capture_output=True, text=True, timeout=20, env={**os.environ, **sanitizers.env})
+        assert run.returncode == 1 and "nowhere/h.sock" in run.stderr, run
+    sanitizers.check([])
 
 
 @pytest.mark.parametrize("servers", ["", "/chroot", "127.0.0.1:1//a", "127.0.0.1:1/a/"])
