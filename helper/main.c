@@ -291,6 +291,7 @@ boot(struct boot *b)
 	h->loop = loop_new();
 	if (h->loop == NULL)
 		return KP_ENOMEM;
+	h->started_ms = loop_now_ms(h->loop);
 	err = open_kafka(b);
 	if (err == KP_OK)
 		err = open_groups(b);
@@ -344,7 +345,6 @@ main(int argc, char **argv)
 	if (secret_hide_args(argc, argv))
 		log_warn("-X: " SECRET_SHOWN);
 	set_limits();
-	b.h.wall_started_ms = time(NULL) * INT64_C(1000);
 	make_member(b.member, sizeof(b.member));
 	if (conf_embedded(&b.h.conf) && b.h.conf.store[0] == '\0')
 		b.h.conf.durability = DURABLE_MEMORY;
