@@ -135,6 +135,14 @@ admin_pause(void)
 	nanosleep(&pause, NULL);
 }
 
+int
+admin_left_ms(int64_t until)
+{
+	int64_t left = until - sock_now_ms();
+
+	return left > 1 ? (int)left : 1;
+}
+
 /* A topic that is being created is unknown, or has no leaders, for a while. */
 enum kp_err
 kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create, int timeout_ms,

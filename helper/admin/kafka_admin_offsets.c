@@ -267,8 +267,7 @@ commit_all(struct kafka_admin *a, const char *group, const char *topic,
 
 	for (size_t at = 0, some; at < n && err == KP_OK; at += some) {
 		some = count_next(topic, v + at, n - at);
-		err = commit_once(a, group, topic, v + at, some,
-		    (int)(until - sock_now_ms()) + 1, why);
+		err = commit_once(a, group, topic, v + at, some, admin_left_ms(until), why);
 	}
 	return err;
 }

@@ -25,6 +25,8 @@ enum kp_err admin_say(char *why, enum kp_err err, const char *fmt, ...)
 enum kp_err admin_fail(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err);
 /* Before it is tried again. */
 void admin_pause(void);
+/* Until then, by sock_now_ms(): 1 at least, because librdkafka waits for ever for -1. */
+int admin_left_ms(int64_t until);
 /* For requests to coordinators: see kafka_admin_late.h. */
 rd_kafka_AdminOptions_t *admin_options(struct kafka_admin *a, rd_kafka_admin_op_t op);
 /* The answer to a request about the group, or NULL and why there is none. Takes q. */
