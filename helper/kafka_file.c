@@ -21,7 +21,8 @@ static const char *const names[] = {
 bool
 kafka_file_is(const char *name, size_t n)
 {
-	bool side = n > 9 && (memcmp(name, "producer.", 9) == 0 || memcmp(name, "consumer.", 9) == 0);
+	bool side = n > 9 && (memcmp(name, "producer.", 9) == 0 ||
+	    memcmp(name, "consumer.", 9) == 0);
 
 	name += side ? 9 : 0;
 	n -= side ? 9 : 0;
