@@ -243,6 +243,33 @@ reach_coordinator(struct kafka_admin *a, const char *group, const char *topic,
 	return err;
 }
 
+/* As many as go in one request: one at least. */
+static size_t
+count_next(const char *topic, const struct partition_offsets *v, size_t n)
+{
+	size_t bytes = 0, i = 0;
+
+	for (; i < n; i++) {
+		bytes += kafka_commit_bytes(topic, v[i].metadata ? strlen(v[i].metadata) : 0);
+		if (i > 0 && bytes > KAFKA_COMMIT_BYTES)
+			break;
+	}
+	return i;
+}
+
+static enum kp_err
+commit_all(struct kafka_admin *a, const char *group, const char *topic,
+    const struct partition_offsets *v, size_t n, int64_t until, char *why)
+{
+	enum kp_err err = KP_OK;
+
+	for (size_t at = 0, some; at < n && err == KP_OK; at += some) {
+		some = count_next(topic, v + at, n - at);
+		err = commit_once(a, group, topic, v + at, some, sock_left_ms(until), why);
+	}
+	return err;
+}
+
 /* The same offsets twice are as good as once. */
 enum kp_err
 kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,
@@ -254,7 +281,7 @@ kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,
 	for (;;) {
 		err = reach_coordinator(a, group, topic, v[0].partition, until, why);
 		if (err == KP_OK)
-			err = commit_once(a, group, topic, v, n, sock_left_ms(until), why);
+			err = commit_all(a, group, topic, v, n, until, why);
 		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
 			return err;
 		admin_pause();

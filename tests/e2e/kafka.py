@@ -107,14 +107,17 @@ class Zookeeper(Java):
         self.config.write_text(
             f"dataDir={self.folder}/data\nclientPort={self.port}\nclientPortAddress=127.0.0.1\n"
             "tickTime=1000\nmaxSessionTimeout=40000\nmaxClientCnxns=0\nadmin.enableServer=false\n"
-            "4lw.commands.whitelist=srvr\n")
+            "4lw.commands.whitelist=srvr,wchs\n")
+
+    def four_letters(self, word):
+        with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+            s.sendall(word.encode())
+            return s.makefile("rb").read().decode()
 
     def ready(self):
         """Its port opens before it serves."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 5) as s:
-                s.sendall(b"srvr")
-                return b"Mode:" in s.makefile("rb").read()
+            return "Mode:" in self.four_letters("srvr")
         except OSError:
             return False
 
