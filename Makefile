@@ -119,7 +119,7 @@ $(B)/store_driver: $(DRIVER:%=$(B)/tests/faults/%.o) $(STORE_T)
 $(B)/faults_%: $(B)/tests/faults/test_%.o $(call obj,$(FAULT_LIB)) $(STORE_T) \
     $(call obj,$(filter-out tests/it/test_%,$(wildcard tests/it/*.c)))
 	$(Q)$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS) -lcmocka
-FAULT_BINS = $(B)/shim.so $(B)/shim_malloc.so $(B)/store_driver $(DISK:%=$(B)/faults_%)
+FAULT_BINS = $(B)/shim.so $(B)/shim_malloc.so $(B)/bad_librdkafka.so $(B)/store_driver $(DISK:%=$(B)/faults_%)
 
 .PHONY: check-faults
 check-faults: $(B)/kafka-pixy-helper $(FAULT_BINS) faults

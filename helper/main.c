@@ -25,6 +25,7 @@
 #include "helper/dispatch.h"
 #include "helper/helper.h"
 #include "helper/ipc.h"
+#include "helper/kafka_library.h"
 #include "helper/produce/op_produce.h"
 #include "helper/produce/sender.h"
 #include "helper/topics.h"
@@ -312,7 +313,8 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (b.h.conf.help || b.h.conf.version) {
-		printf("kafka-pixy-helper %s\n", KP_VERSION);
+		printf("kafka-pixy-helper %s, librdkafka %s\n", KP_VERSION,
+		    kafka_library_version());
 		if (b.h.conf.help)
 			conf_help(stdout, CONF_HELPER);
 		return EXIT_SUCCESS;
@@ -320,6 +322,7 @@ main(int argc, char **argv)
 	log_init("helper", (enum log_level)b.h.conf.log_level);
 	if (secret_hide_args(argc, argv))
 		log_warn("-X: " SECRET_SHOWN);
+	kafka_library_warn();
 	set_limits();
 	b.h.wall_started_ms = time(NULL) * INT64_C(1000);
 	make_member(b.member, sizeof(b.member));
@@ -330,8 +333,9 @@ main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	watch_signals(&b);
-	log_info("ready version=%s member=%s socket=%s kafka=%s durability=%s", KP_VERSION,
-	    b.member, b.h.conf.socket, b.h.conf.kafka_peers, durability[b.h.conf.durability]);
+	log_info("ready version=%s librdkafka=%s member=%s socket=%s kafka=%s durability=%s",
+	    KP_VERSION, kafka_library_version(), b.member, b.h.conf.socket,
+	    b.h.conf.kafka_peers, durability[b.h.conf.durability]);
 	loop_run(b.h.loop);
 	if (!b.clean) {
 		sender_close(b.h.sender);

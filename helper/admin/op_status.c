@@ -5,6 +5,7 @@
 #include "common/msg_store.h"
 #include "helper/admin/health.h"
 #include "helper/consume/group.h"
+#include "helper/kafka_library.h"
 #include "helper/ops.h"
 
 /* A store that does not answer must not keep the status from being told. */
@@ -29,7 +30,9 @@ answer(struct status *st)
 
 	sender_stats(h->sender, &s);
 	m = (struct msg_status){
-		.version = LIT(KP_VERSION), .started_ms = h->wall_started_ms,
+		.version = LIT(KP_VERSION),
+		.librdkafka = kp_slice_str(kafka_library_version()),
+		.started_ms = h->wall_started_ms,
 		.durability = kp_slice_str(durability[h->conf.durability]),
 		.embedded = conf_embedded(&h->conf),
 		.accepted = s.store.counts.accepted, .delivered = s.store.counts.delivered,
