@@ -1,7 +1,7 @@
 """Real ZooKeeper and real Kafka from the jars in the cache, and what tests ask of them.
 
 Kafka 3.9.1, and the old 0.8.2.2 and 0.9.0.1, run with ZooKeeper under a chroot and do not create topics on their
-own; Kafka 4.1.0 runs as KRaft and does. Each keeps its port and its data over stop and start.
+own; Kafka 4.1.0 and 4.4.0 run as KRaft and do. Each keeps its port and its data over stop and start.
 """
 
 import json
@@ -397,3 +397,7 @@ class KafkaKraft(Broker):
 
     def end(self):
         self.stop()
+
+
+class Kafka44(KafkaKraft):
+    version = "4.4.0"
