@@ -332,7 +332,10 @@ class OldKafka(KafkaWithZookeeper):
                        "log4j.appender.out=org.apache.log4j.ConsoleAppender\n"
                        "log4j.appender.out.layout=org.apache.log4j.PatternLayout\n"
                        "log4j.appender.out.layout.ConversionPattern=%d %p %m%n\n")
-        self.flags = [f"-Dlog4j.configuration=file:{log}"]
+        # 0.9 asks for the address of this host's name, and stops at one that nobody knows, as in a bare root.
+        hosts = self.folder / "hosts"
+        hosts.write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
+        self.flags = [f"-Dlog4j.configuration=file:{log}", f"-Djdk.net.hosts.file={hosts}"]
         self.client = {"api.version.request": "false", "broker.version.fallback": self.version}
         self.options = {"kafkaVersion": self.version}
         self.config.write_text(self.config.read_text() + f"port={self.port}\nhost.name=127.0.0.1\n")
