@@ -130,6 +130,11 @@ check-unit: $(UNIT:%=$(B)/test_%)
 	@tests/run.sh unit $^
 check-it: $(B)/kafka-pixy-helper $(IT:%=$(B)/it_%) faults
 	@KP_BUILD=$(B) KP_TEST_JOBS=3 tests/run.sh integration $(IT:%=$(B)/it_%)
+# What the helper does to librdkafka, on other versions of it than the system's.
+OTHER_IT := acks broker_errors consume consume_end lifecycle member offsets operator order produce stall
+.PHONY: check-librdkafka
+check-librdkafka: $(B)/kafka-pixy-helper $(filter $(B)/test_helper_%,$(UNIT:%=$(B)/test_%)) $(OTHER_IT:%=$(B)/it_%) faults
+	@KP_BUILD=$(B) KP_TEST_JOBS=3 tests/librdkafka.sh run $(filter $(B)/test_% $(B)/it_%,$^)
 check-layers:
 	@tests/lint.sh
 check-e2e: $(BINS) $(B)/zkdrive $(B)/load faults
@@ -227,7 +232,7 @@ help:
 	@echo "make demo          the quick start, with a broker in memory"
 	@echo "make check         installs what the tests need and runs all of them"
 	@echo "make check-long    the random ones with large numbers, and the long ones: up to 2 h"
-	@echo "make check-layers check-unit check-it check-faults check-e2e    some of them"
+	@echo "make check-layers check-unit check-it check-librdkafka check-faults check-e2e    some of them"
 	@echo "make fuzz          looks for bytes that break a parser, for KP_FUZZ_SECONDS a target"
 	@echo "make asan tsan     builds and tests under the sanitizers"
 	@echo "make install       PREFIX=$(PREFIX) DESTDIR= SYSCONFDIR=$(SYSCONFDIR)"
