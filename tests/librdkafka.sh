@@ -1,15 +1,17 @@
 #!/bin/sh
 # Other librdkafkas than the system's, taken out of the wheels of Python's confluent-kafka:
-#   tests/librdkafka.sh fetch            puts them into the cache; tests/setup.sh does it
-#   tests/librdkafka.sh run PROGRAM...   runs programs of unit/ and it/ on each, by tests/run.sh
+#   tests/librdkafka.sh fetch               puts them into the cache; tests/setup.sh does it
+#   tests/librdkafka.sh debian PROGRAM...   runs programs of unit/ and it/ on that of the other Debian
+#   tests/librdkafka.sh newest PROGRAM...   and on the newest
 # A program finds librdkafka.so.1 when it starts, so nothing is built again; the helper has to say that it
 # found this one. Without PyPI it says so: the runs are then skipped, with CI=true they count as failed.
 set -u
 
 cache=${KP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kafka-pixy}
 
-# librdkafka=confluent-kafka: that of Debian 12, that of Debian 13, the newest.
-versions="2.0.2=2.0.2 2.8.0=2.8.0 2.16.0=2.16.1"
+# librdkafka=confluent-kafka: those of Debian 12 and 13, and the newest.
+debian="2.0.2=2.0.2 2.8.0=2.8.0"
+newest="2.16.0=2.16.1"
 
 say() { echo "librdkafka: $*"; }
 
@@ -51,14 +53,21 @@ run_on() {
 	fi
 }
 
-mode=${1:-}
-[ $# -eq 0 ] || shift
-failed=0
+case ${1:-} in
+fetch) versions="$debian $newest" ours=$(pkg-config --modversion rdkafka) ;;
+debian) versions=$debian ours=$(found '') ;;
+newest) versions=$newest ours=$(found '') ;;
+*) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
+mode=$1 failed=0
+shift
 for v in $versions; do
-	case $mode in
-	fetch) [ "${v%=*}" = "$(pkg-config --modversion rdkafka)" ] || fetch "${v%=*}" "${v#*=}" ;;
-	run) [ "${v%=*}" = "$(found '')" ] || run_on "${v%=*}" "$@" || failed=1 ;;
-	*) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
-	esac
+	if [ "${v%=*}" = "$ours" ]; then
+		continue
+	elif [ "$mode" = fetch ]; then
+		fetch "${v%=*}" "${v#*=}"
+	else
+		run_on "${v%=*}" "$@" || failed=1
+	fi
 done
 exit $failed
