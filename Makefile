@@ -139,7 +139,7 @@ check-e2e: $(BINS) $(B)/zkdrive $(B)/load faults
 # on it, and the newest with what depends on it most.
 UNIT_K   := $(filter helper_%,$(UNIT))
 IT_K     := $(filter-out ceilings hostile store_limits,$(IT))
-NEWEST_K := broker_errors consume lifecycle order produce stall
+NEWEST_K := consume lifecycle member offsets order produce stall
 .PHONY: check-librdkafka
 check-librdkafka: export KP_BUILD = $(B)
 check-librdkafka: export KP_TEST_JOBS = 3
