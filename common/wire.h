@@ -19,7 +19,7 @@
 #include "common/buf.h"
 #include "common/err.h"
 
-#define WIRE_VERSION 3
+#define WIRE_VERSION 4
 #define WIRE_HEADER 16
 
 /* No body is ever longer, whatever --maxMessageBytes says. */

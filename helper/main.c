@@ -27,6 +27,7 @@
 #include "helper/helper.h"
 #include "helper/ipc.h"
 #include "helper/produce/lookout.h"
+#include "helper/kafka_library.h"
 #include "helper/produce/op_produce.h"
 #include "helper/produce/sender.h"
 #include "helper/topics.h"
@@ -327,9 +328,10 @@ boot_undo(struct boot *b)
 		zk_close(h->zk, stop_loop, h->loop);
 		loop_run(h->loop);
 	}
-	if (h->zk && loop_jobs(h->loop) > 0)
+	if (h->zk && loop_jobs(h->loop) > 0) {
 		log_flush(LOG_FLUSH_MS);
 		_exit(EXIT_FAILURE);	/* it hangs, in one of its own threads */
+	}
 	close_all(b);
 }
 
@@ -346,7 +348,8 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (b.h.conf.help || b.h.conf.version) {
-		printf("kafka-pixy-helper %s\n", KP_VERSION);
+		printf("kafka-pixy-helper %s, librdkafka %s\n", KP_VERSION,
+		    kafka_library_version());
 		if (b.h.conf.help)
 			conf_help(stdout, CONF_HELPER);
 		return EXIT_SUCCESS;
@@ -354,6 +357,7 @@ main(int argc, char **argv)
 	log_init("helper", (enum log_level)b.h.conf.log_level);
 	if (secret_hide_args(argc, argv))
 		log_warn("-X: " SECRET_SHOWN);
+	kafka_library_warn();
 	set_limits();
 	make_member(b.member, sizeof(b.member));
 	if (conf_embedded(&b.h.conf) && b.h.conf.store[0] == '\0')
@@ -363,8 +367,9 @@ main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	watch_signals(&b);
-	log_info("ready version=%s member=%s socket=%s kafka=%s durability=%s", KP_VERSION,
-	    b.member, b.h.conf.socket, b.h.conf.kafka_peers, durability[b.h.conf.durability]);
+	log_info("ready version=%s librdkafka=%s member=%s socket=%s kafka=%s durability=%s",
+	    KP_VERSION, kafka_library_version(), b.member, b.h.conf.socket,
+	    b.h.conf.kafka_peers, durability[b.h.conf.durability]);
 	loop_run(b.h.loop);
 	if (!b.clean) {
 		sender_close(b.h.sender);

@@ -5,6 +5,7 @@
 #include "common/wall.h"
 #include "helper/admin/health.h"
 #include "helper/consume/group.h"
+#include "helper/kafka_library.h"
 #include "helper/ops.h"
 
 /* A store that does not answer must not keep the status from being told. */
@@ -43,7 +44,9 @@ answer(struct status *st)
 
 	sender_stats(h->sender, &s);
 	m = (struct msg_status){
-		.version = LIT(KP_VERSION), .started_ms = wall_started_ms(h),
+		.version = LIT(KP_VERSION),
+		.librdkafka = kp_slice_str(kafka_library_version()),
+		.started_ms = wall_started_ms(h),
 		.durability = kp_slice_str(durability[h->conf.durability]),
 		.embedded = conf_embedded(&h->conf),
 		.accepted = s.store.counts.accepted, .delivered = s.store.counts.delivered,

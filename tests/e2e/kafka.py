@@ -1,7 +1,7 @@
 """Real ZooKeeper and real Kafka from the jars in the cache, and what tests ask of them.
 
 Kafka 3.9.1, and the old 0.8.2.2 and 0.9.0.1, run with ZooKeeper under a chroot and do not create topics on their
-own; Kafka 4.1.0 runs as KRaft and does. Each keeps its port and its data over stop and start.
+own; Kafka 4.1.0 and 4.4.0 run as KRaft and do. Each keeps its port and its data over stop and start.
 """
 
 import json
@@ -335,7 +335,10 @@ class OldKafka(KafkaWithZookeeper):
                        "log4j.appender.out=org.apache.log4j.ConsoleAppender\n"
                        "log4j.appender.out.layout=org.apache.log4j.PatternLayout\n"
                        "log4j.appender.out.layout.ConversionPattern=%d %p %m%n\n")
-        self.flags = [f"-Dlog4j.configuration=file:{log}"]
+        # 0.9 asks for the address of this host's name, and stops at one that nobody knows, as in a bare root.
+        hosts = self.folder / "hosts"
+        hosts.write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
+        self.flags = [f"-Dlog4j.configuration=file:{log}", f"-Djdk.net.hosts.file={hosts}"]
         self.client = {"api.version.request": "false", "broker.version.fallback": self.version}
         self.options = {"kafkaVersion": self.version}
         self.config.write_text(self.config.read_text() + f"port={self.port}\nhost.name=127.0.0.1\n")
@@ -400,3 +403,7 @@ class KafkaKraft(Broker):
 
     def end(self):
         self.stop()
+
+
+class Kafka44(KafkaKraft):
+    version = "4.4.0"

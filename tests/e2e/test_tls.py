@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import HELPER
+from gateway import HELPER, binary
 from procs import new_folder, wait_for
 from secured import PASSWORDS, Certificates, KafkaSecured, KafkaSecured4
 from test_contract import arrived, from_start
@@ -148,9 +148,9 @@ def others_see(g):
 
 
 def libversion():
-    """Of the librdkafka that the helper is linked with."""
-    said = subprocess.run(["pkg-config", "--modversion", "rdkafka"], capture_output=True, check=True, text=True).stdout
-    return tuple(map(int, said.strip().split(".")))
+    """Of the librdkafka that the helper runs on."""
+    said = subprocess.run([binary("kafka-pixy-helper"), "--version"], capture_output=True, check=True, text=True).stdout
+    return tuple(map(int, re.search(r"librdkafka (\d+)\.(\d+)\.(\d+)", said).groups()))
 
 
 @pytest.fixture(scope="module")
