@@ -30,7 +30,6 @@
 #include "helper/topics.h"
 
 #define EXIT_USAGE 2
-#define WORKERS "16"
 #define DRAIN_MS 10000
 #define STOP_CHECK_MS 20
 /* If a library hangs at the end, the process still ends; nothing is lost by it. */
@@ -284,10 +283,12 @@ static enum kp_err
 boot(struct boot *b)
 {
 	struct helper *h = &b->h;
+	char workers[16];
 	enum kp_err err;
 
 	/* Workers mostly wait for brokers: libuv's four would be too few. */
-	setenv("UV_THREADPOOL_SIZE", WORKERS, 0);
+	snprintf(workers, sizeof(workers), "%d", LOOP_WORKERS);
+	setenv("UV_THREADPOOL_SIZE", workers, 1);
 	h->loop = loop_new();
 	if (h->loop == NULL)
 		return KP_ENOMEM;

@@ -182,6 +182,7 @@ zk_session_open(struct zk *z)
 	LIST_INIT(&s->calls);
 	LIST_INIT(&s->watches);
 	z->s = s;
+	z->job.lane = LOOP_ZOOKEEPER;
 	z->job.work = open_work;
 	z->job.done = open_done;
 	if (!loop_work(z->loop, &z->job)) {
