@@ -128,7 +128,7 @@ open_kafka(struct boot *b)
 	h->sync = producer_new(h->loop, h->kafka, &(struct producer_conf){
 	    .timeout_ms = sync_timeout_ms(&h->conf), .delivered = op_produce_delivered });
 	if (h->sync)
-		h->admin = kafka_admin_new(h->kafka, producer_handle(h->sync));
+		h->admin = kafka_admin_new(h->kafka);
 	if (h->admin)
 		h->topics = topics_new(h->loop, h->admin);
 	if (h->topics == NULL)
@@ -267,6 +267,7 @@ close_all(struct boot *b)
 	groups_free(h->groups);
 	if (h->sender)
 		sender_close(h->sender);
+	topics_stop(h->topics);
 	kafka_admin_free(h->admin);
 	producer_free(h->sync);
 	if (h->loop)

@@ -1,12 +1,26 @@
-/* The directory of topics: one entry a name, one question at a time for each. */
+/*
+ * The directory of topics: one entry a name, on one list, which says what becomes of it:
+ *
+ *   KNOWN, OTHER      nothing: idle, the least recently used first
+ *     LOOK            a job is to ask whether it exists
+ *     LOOKED            does so
+ *     CREATE          it does not, but brokers may make it: a job is to ask for that
+ *     CREATED           does so
+ *     COMING          they may be making it: back to LOOK in a moment
+ *
+ * One job looks and one creates, each for all names that have come meanwhile. Under a flood
+ * of names a round asks for many; then it rests for longer than it took.
+ */
 #include "helper/topics.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
-#define TOPICS_KNOWN_MAX 4096
+#define BUCKETS 4096
+#define ROUND_MAX 1024
 #define ASK_TIMEOUT_MS 2500
-#define BUCKETS 256
+#define ANSWERED_MS 1000
 
 /* How long an answer is good for. Unknown topics may be created any moment, and
  * when Kafka is away nobody should wait for it again and again. */
@@ -14,198 +28,427 @@
 #define UNKNOWN_MS 1000
 #define UNREACHABLE_MS 2000
 
+/* Before a name that is coming is looked for again: at least, and times what that took. */
+#define AGAIN_MS 100
+#define AGAIN_TIMES 10
+
+enum list { KNOWN, OTHER, LOOK, LOOKED, CREATE, CREATED, COMING, LISTS };
+
+/* Names come from outside, so there are limits. */
+static const size_t limits[LISTS] = {
+	[KNOWN] = 16384,
+	[OTHER] = 1024,
+	[LOOK] = 4096,
+	[CREATE] = 1024,
+	[COMING] = 1024,
+};
+#define CROWDED "too many topics are being looked for; try again"
+
 struct topic {
-	struct topic *next;
-	struct topics *topics;
-	char name[TOPIC_MAX + 1];
-	bool asking;
+	TAILQ_ENTRY(topic) link;
+	struct topic *next;		/* of its bucket */
+	enum list list;
 	bool ever_known;
+	bool created;			/* brokers could make it, before they said what they did */
 	int64_t good_until_ms;
+	int64_t coming_until_ms;	/* 0: nobody has asked for it to come */
 	enum kp_err err;
 	int32_t partitions;
-	char why[WHY_MAX];
-	struct topics_ask *first, *last;
+	int code;			/* why, for kafka_admin_why() */
+	struct topics_ask *first, **last;
+	struct topic_look look;		/* the worker's while LOOKED or CREATED */
+	char name[];
+};
+TAILQ_HEAD(topic_list, topic);
+
+struct round {
+	struct topics *topics;
+	enum list from, to;
 	struct loop_job job;
-	/* The worker's until its job is done. */
-	struct {
-		enum kp_err err;
-		int32_t partitions;
-		char why[WHY_MAX];
-	} answer;
+	bool out;
+	int64_t begun_ms;
+	size_t n;
+	struct topic_look *v[ROUND_MAX];	/* of the topics on the list `to` */
 };
 
 struct topics {
 	struct loop *loop;
 	struct kafka_admin *admin;
 	struct topic *buckets[BUCKETS];
-	size_t n;
+	struct topic_list lists[LISTS];
+	size_t n[LISTS];
+	struct round look, create;
+	struct loop_timer again;
+	bool again_set;
+	int64_t rest_ms;
+	int64_t answered_ms;		/* when Kafka last answered */
+	bool stopped;
 };
 
+/* The only place that changes a topic's list. */
+static void
+move(struct topics *t, struct topic *e, enum list list)
+{
+	TAILQ_REMOVE(&t->lists[e->list], e, link);
+	t->n[e->list]--;
+	e->list = list;
+	TAILQ_INSERT_TAIL(&t->lists[list], e, link);
+	t->n[list]++;
+}
+
+static bool
+is_full(const struct topics *t, enum list list)
+{
+	return t->n[list] >= limits[list];
+}
+
 static struct topic **
-bucket_of(struct topics *t, struct kp_slice name)
+find(struct topics *t, struct kp_slice name)
 {
 	uint32_t h = 2166136261u;
+	struct topic **at;
 
 	for (size_t i = 0; i < name.n; i++)
 		h = (h ^ name.p[i]) * 16777619u;
-	return &t->buckets[h % BUCKETS];
+	at = &t->buckets[h % BUCKETS];
+	while (*at && !kp_slice_eq(name, kp_slice_str((*at)->name)))
+		at = &(*at)->next;
+	return at;
 }
 
-static struct topic *
-find(struct topics *t, struct kp_slice name)
-{
-	struct topic *e = *bucket_of(t, name);
-
-	while (e && !kp_slice_eq(name, kp_slice_str(e->name)))
-		e = e->next;
-	return e;
-}
-
-/* Names come from outside, so there is a limit: the idle ones make room. */
 static void
-make_room(struct topics *t)
+drop(struct topics *t, struct topic *e)
 {
-	for (size_t i = 0; i < BUCKETS; i++) {
-		struct topic **p = &t->buckets[i];
+	struct topic **at = find(t, kp_slice_str(e->name));
 
-		while (*p) {
-			struct topic *e = *p;
-
-			if (e->asking) {
-				p = &e->next;
-				continue;
-			}
-			*p = e->next;
-			free(e);
-			t->n--;
-		}
-	}
+	*at = e->next;
+	TAILQ_REMOVE(&t->lists[e->list], e, link);
+	t->n[e->list]--;
+	free(e);
 }
 
+/* It is on the list OTHER. NULL without memory. */
 static struct topic *
 add(struct topics *t, struct kp_slice name)
 {
-	struct topic **bucket = bucket_of(t, name), *e;
+	struct topic *e = calloc(1, sizeof(*e) + name.n + 1);
 
-	if (t->n >= TOPICS_KNOWN_MAX)
-		make_room(t);
-	e = t->n < TOPICS_KNOWN_MAX ? calloc(1, sizeof(*e)) : NULL;
 	if (e == NULL)
 		return NULL;
-	e->topics = t;
 	memcpy(e->name, name.p, name.n);
-	e->next = *bucket;
-	*bucket = e;
-	t->n++;
+	e->last = &e->first;
+	*find(t, name) = e;
+	e->list = OTHER;
+	TAILQ_INSERT_TAIL(&t->lists[OTHER], e, link);
+	t->n[OTHER]++;
 	return e;
 }
 
+/* It is idle; of the idle ones of its kind it is the last to be dropped. */
 static void
-ask_kafka(struct loop_job *job)
+rest(struct topics *t, struct topic *e)
 {
-	struct topic *e = (struct topic *)((char *)job - offsetof(struct topic, job));
+	enum list list = e->ever_known ? KNOWN : OTHER;
 
-	e->answer.err = kafka_admin_partitions(e->topics->admin, e->name, true, ASK_TIMEOUT_MS,
-	    &e->answer.partitions, e->answer.why);
+	move(t, e, list);
+	while (t->n[list] > limits[list])
+		drop(t, TAILQ_FIRST(&t->lists[list]));
+}
+
+/* ---- answers ---- */
+
+/* To all who wait, or only to those for whom it is not to be made. */
+static void
+answer(struct topic *e, bool all, enum kp_err err, const char *why)
+{
+	struct topics_ask *ask, *waiting = e->first, **at = &waiting;
+	int32_t partitions = e->partitions;
+
+	e->first = NULL;
+	e->last = &e->first;
+	while (!all && (ask = *at) != NULL) {
+		if (ask->only_look) {
+			at = &ask->next;
+			continue;
+		}
+		*at = ask->next;
+		ask->next = NULL;
+		*e->last = ask;
+		e->last = &ask->next;
+	}
+	while ((ask = waiting) != NULL) {
+		waiting = ask->next;
+		ask->done(ask, err, partitions, why);
+	}
+}
+
+static int64_t
+good_for_ms(enum kp_err err)
+{
+	switch (err) {
+	case KP_OK:
+		return KNOWN_MS;
+	case KP_ENOTFOUND:
+		return UNKNOWN_MS;
+	case KP_EBUSY:
+		return 0;
+	default:
+		return UNREACHABLE_MS;
+	}
 }
 
 /* What was known stays true while Kafka cannot be asked. */
 static void
-learn(struct topic *e, enum kp_err err)
+learn(struct topics *t, struct topic *e, enum kp_err err)
 {
-	int64_t now = loop_now_ms(e->topics->loop);
-
-	e->good_until_ms = now + (err == KP_OK ? KNOWN_MS :
-	    err == KP_ENOTFOUND ? UNKNOWN_MS : UNREACHABLE_MS);
+	e->coming_until_ms = 0;
+	e->good_until_ms = loop_now_ms(t->loop) + good_for_ms(err);
 	if (err && err != KP_ENOTFOUND && e->ever_known)
 		return;
 	e->err = err;
-	e->partitions = e->answer.partitions;
+	e->code = e->look.code;
+	e->partitions = e->look.partitions;
 	e->ever_known = err == KP_OK;
-	memcpy(e->why, e->answer.why, sizeof(e->why));
+}
+
+/* It is idle before anybody is told, who may ask for it again at once. */
+static void
+finish(struct topics *t, struct topic *e, enum kp_err err)
+{
+	char why[WHY_MAX];
+
+	learn(t, e, err);
+	kafka_admin_why(t->admin, e->err ? e->code : 0, why);
+	rest(t, e);
+	answer(e, true, e->err, why);
+}
+
+/* Too many are on their way: nothing is learned, and who waits is told so. */
+static void
+turn_away(struct topics *t, struct topic *e)
+{
+	e->coming_until_ms = 0;
+	rest(t, e);
+	answer(e, true, KP_EBUSY, CROWDED);
 }
 
 static void
-answered(struct loop_job *job)
+go(struct topics *t, struct topic *e, enum list list)
 {
-	struct topic *e = (struct topic *)((char *)job - offsetof(struct topic, job));
-
-	learn(e, e->answer.err);
-	/* `asking` stays set meanwhile, so that the entry does. */
-	while (e->first) {
-		struct topics_ask *ask = e->first;
-
-		e->first = ask->next;
-		ask->done(ask, e->err, e->partitions, e->why);
-	}
-	e->last = NULL;
-	e->asking = false;
+	if (is_full(t, list) && !e->ever_known)
+		turn_away(t, e);
+	else
+		move(t, e, list);
 }
+
+/* An answer has come for it, which may not be the last. One who was known is not taken for
+ * unknown because of one broker that has just started, and says so. */
+static void
+settle(struct topics *t, struct topic *e)
+{
+	enum kp_err err = e->look.err;
+	int64_t now = loop_now_ms(t->loop);
+	bool waits = err == KP_ENOTFOUND || e->look.coming;
+	char why[WHY_MAX];
+
+	if (err == KP_ENOTFOUND && !e->ever_known) {
+		kafka_admin_why(t->admin, e->look.code, why);
+		answer(e, false, err, why);
+	}
+	if (waits && e->coming_until_ms == 0 && (e->ever_known || e->look.coming))
+		e->coming_until_ms = now + TOPIC_CREATE_MS;
+	if (!waits || (e->first == NULL && !e->ever_known))
+		finish(t, e, err);
+	else if (e->coming_until_ms == 0)
+		go(t, e, CREATE);
+	else if (now + AGAIN_MS < e->coming_until_ms)
+		go(t, e, COMING);
+	else
+		finish(t, e, err);
+}
+
+/* ---- rounds ---- */
+
+static void
+round_work(struct loop_job *job)
+{
+	struct round *r = (struct round *)((char *)job - offsetof(struct round, job));
+
+	kafka_admin_look(r->topics->admin, r->v, r->n, r->from == CREATE, ASK_TIMEOUT_MS);
+}
+
+static void
+round_begin(struct round *r)
+{
+	struct topics *t = r->topics;
+	struct topic *e;
+
+	if (r->out || t->stopped)
+		return;
+	for (r->n = 0; r->n < ROUND_MAX && (e = TAILQ_FIRST(&t->lists[r->from])) != NULL; r->n++) {
+		move(t, e, r->to);
+		e->look = (struct topic_look){ .topic = e->name };
+		r->v[r->n] = &e->look;
+	}
+	r->begun_ms = loop_now_ms(t->loop);
+	/* Its lane has room for both. */
+	r->out = r->n > 0 && loop_work(t->loop, &r->job);
+}
+
+static void
+look_again(void *arg)
+{
+	struct topics *t = arg;
+	struct topic *e;
+
+	t->again_set = false;
+	while ((e = TAILQ_FIRST(&t->lists[COMING])) != NULL)
+		move(t, e, LOOK);
+	round_begin(&t->look);
+}
+
+static void
+go_on(struct topics *t)
+{
+	round_begin(&t->look);
+	round_begin(&t->create);
+	if (t->again_set || t->stopped || t->n[COMING] == 0)
+		return;
+	t->again_set = true;
+	loop_timer_set(t->loop, &t->again, t->rest_ms, 0, look_again, t);
+}
+
+static void
+round_done(struct loop_job *job)
+{
+	struct round *r = (struct round *)((char *)job - offsetof(struct round, job));
+	struct topics *t = r->topics;
+	int64_t now = loop_now_ms(t->loop), rest_ms = AGAIN_TIMES * (now - r->begun_ms);
+	struct topic *e;
+
+	t->rest_ms = rest_ms < AGAIN_MS ? AGAIN_MS : rest_ms > TOPIC_CREATE_MS / 4 ?
+	    TOPIC_CREATE_MS / 4 : rest_ms;
+	while ((e = TAILQ_FIRST(&t->lists[r->to])) != NULL) {
+		if (e->look.err != KP_EUNAVAIL || e->look.coming)
+			t->answered_ms = now;
+		if (r->from == CREATE) {
+			e->created = true;
+			e->coming_until_ms = now + TOPIC_CREATE_MS;
+		}
+		settle(t, e);
+	}
+	r->out = false;
+	go_on(t);
+}
+
+static void
+look_for(struct topics *t, struct topic *e)
+{
+	e->created = false;
+	go(t, e, LOOK);
+	if (e->list == LOOK)
+		round_begin(&t->look);
+}
+
+/* ---- */
 
 struct topics *
 topics_new(struct loop *l, struct kafka_admin *a)
 {
 	struct topics *t = calloc(1, sizeof(*t));
 
-	if (t) {
-		t->loop = l;
-		t->admin = a;
-	}
+	if (t == NULL)
+		return NULL;
+	t->loop = l;
+	t->admin = a;
+	t->rest_ms = AGAIN_MS;
+	t->answered_ms = INT64_MIN / 2;
+	for (int i = 0; i < LISTS; i++)
+		TAILQ_INIT(&t->lists[i]);
+	t->look = (struct round){ .topics = t, .from = LOOK, .to = LOOKED };
+	t->create = (struct round){ .topics = t, .from = CREATE, .to = CREATED };
+	t->look.job = t->create.job = (struct loop_job){ .lane = LOOP_TOPICS,
+	    .work = round_work, .done = round_done };
 	return t;
+}
+
+void
+topics_stop(struct topics *t)
+{
+	if (t == NULL)
+		return;
+	t->stopped = true;
+	loop_timer_end(&t->again);
 }
 
 void
 topics_free(struct topics *t)
 {
+	struct topic *e;
+
 	if (t == NULL)
 		return;
-	make_room(t);
+	for (int i = 0; i < LISTS; i++)
+		while ((e = TAILQ_FIRST(&t->lists[i])) != NULL)
+			drop(t, e);
 	free(t);
+}
+
+/* What was asked about a topic that is not to be made says nothing to whom it is. */
+static bool
+is_fresh(const struct topics *t, const struct topic *e, const struct topics_ask *ask)
+{
+	return loop_now_ms(t->loop) < e->good_until_ms &&
+	    (e->err != KP_ENOTFOUND || e->created || ask->only_look);
 }
 
 /* Whoever comes while others wait queues behind them: order is kept. */
 void
 topics_ask(struct topics *t, struct kp_slice name, struct topics_ask *ask)
 {
-	struct topic *e = find(t, name);
+	struct topic *e = *find(t, name);
+	char why[WHY_MAX];
 	bool fresh;
 
-	if (e == NULL)
-		e = add(t, name);
-	if (e == NULL) {
-		ask->done(ask, KP_EUNAVAIL, 0, "too many topics are in use");
+	if (e == NULL && (e = is_full(t, LOOK) ? NULL : add(t, name)) == NULL) {
+		ask->done(ask, KP_EBUSY, 0, CROWDED);
 		return;
 	}
-	fresh = loop_now_ms(t->loop) < e->good_until_ms;
-	if (!e->asking && !fresh) {
-		e->job.work = ask_kafka;
-		e->job.done = answered;
-		e->asking = loop_work(t->loop, &e->job);
-		if (!e->asking && !e->ever_known) {
-			ask->done(ask, KP_EUNAVAIL, 0, "too many requests wait for Kafka");
-			return;
-		}
-	}
+	fresh = is_fresh(t, e, ask);
 	/* A topic that was there a while ago is not worth waiting for. */
 	if (e->first == NULL && (fresh || e->ever_known)) {
-		ask->done(ask, e->err, e->partitions, e->why);
+		if (e->list == KNOWN || e->list == OTHER) {
+			if (fresh)
+				rest(t, e);
+			else
+				look_for(t, e);
+		}
+		kafka_admin_why(t->admin, e->err ? e->code : 0, why);
+		ask->done(ask, e->err, e->partitions, why);
 		return;
 	}
 	ask->next = NULL;
-	if (e->first)
-		e->last->next = ask;
-	else
-		e->first = ask;
-	e->last = ask;
+	*e->last = ask;
+	e->last = &ask->next;
+	if (e->list == KNOWN || e->list == OTHER)
+		look_for(t, e);
 }
 
 void
 topics_forget(struct topics *t, struct kp_slice name)
 {
-	struct topic *e = find(t, name);
+	struct topic *e = *find(t, name);
 
-	if (e) {
-		e->ever_known = false;
-		e->good_until_ms = 0;
-	}
+	if (e == NULL)
+		return;
+	e->ever_known = false;
+	e->good_until_ms = 0;
+	if (e->list == KNOWN)
+		rest(t, e);
+}
+
+bool
+topics_answered(const struct topics *t)
+{
+	return loop_now_ms(t->loop) - t->answered_ms < ANSWERED_MS;
 }

@@ -297,12 +297,6 @@ producer_flush(struct producer *p)
 	producer_flush_start(p->flush);
 }
 
-rd_kafka_t *
-producer_handle(struct producer *p)
-{
-	return p->handles[BATCHES].rk;
-}
-
 void
 producer_free(struct producer *p)
 {
