@@ -49,9 +49,10 @@ struct topic {
 	struct topic *next;		/* of its bucket */
 	enum list list;
 	bool ever_known;
-	bool created;			/* brokers could make it, before they said what they did */
+	bool created;			/* brokers were asked to make it */
 	int64_t good_until_ms;
-	int64_t coming_until_ms;	/* 0: nobody has asked for it to come */
+	int64_t asked_ms;		/* what is being found out now, since then */
+	int64_t coming_until_ms;	/* 0: it is not known to be coming */
 	enum kp_err err;
 	int32_t partitions;
 	int code;			/* why, for kafka_admin_why() */
@@ -241,27 +242,39 @@ go(struct topics *t, struct topic *e, enum list list)
 		move(t, e, list);
 }
 
-/* An answer has come for it, which may not be the last. One who was known is not taken for
- * unknown because of one broker that has just started, and says so. */
+/* Until when it is worth another look; 0: not at all. One who was known is not taken for
+ * unknown because of one broker that has just started, and says so; and a connection that has
+ * just ended is no sign that Kafka cannot be reached. */
+static int64_t
+look_until_ms(struct topics *t, struct topic *e)
+{
+	bool unknown = e->look.err == KP_ENOTFOUND, away = e->look.err == KP_EUNAVAIL;
+
+	if (e->first == NULL && !(unknown && e->ever_known))
+		return 0;
+	if (away && !e->look.coming)
+		return is_full(t, COMING) ? 0 : e->asked_ms + ASK_TIMEOUT_MS;
+	if (!unknown && !away)
+		return 0;
+	if (e->coming_until_ms == 0)
+		e->coming_until_ms = loop_now_ms(t->loop) + TOPIC_CREATE_MS;
+	return e->coming_until_ms;
+}
+
+/* An answer has come for it, which may not be the last. */
 static void
 settle(struct topics *t, struct topic *e)
 {
 	enum kp_err err = e->look.err;
-	int64_t now = loop_now_ms(t->loop);
-	bool waits = err == KP_ENOTFOUND || e->look.coming;
 	char why[WHY_MAX];
 
 	if (err == KP_ENOTFOUND && !e->ever_known) {
 		kafka_admin_why(t->admin, e->look.code, why);
 		answer(e, false, err, why);
 	}
-	if (waits && e->coming_until_ms == 0 && (e->ever_known || e->look.coming))
-		e->coming_until_ms = now + TOPIC_CREATE_MS;
-	if (!waits || (e->first == NULL && !e->ever_known))
-		finish(t, e, err);
-	else if (e->coming_until_ms == 0)
+	if (err == KP_ENOTFOUND && !e->ever_known && !e->created && e->first)
 		go(t, e, CREATE);
-	else if (now + AGAIN_MS < e->coming_until_ms)
+	else if (loop_now_ms(t->loop) + AGAIN_MS < look_until_ms(t, e))
 		go(t, e, COMING);
 	else
 		finish(t, e, err);
@@ -345,6 +358,7 @@ static void
 look_for(struct topics *t, struct topic *e)
 {
 	e->created = false;
+	e->asked_ms = loop_now_ms(t->loop);
 	go(t, e, LOOK);
 	if (e->list == LOOK)
 		round_begin(&t->look);

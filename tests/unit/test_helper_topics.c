@@ -22,15 +22,12 @@ static struct {
 	enum kp_err err;		/* of all */
 	unsigned looked, created;	/* names */
 	unsigned rounds;
-	uv_sem_t *held;			/* NULL, or: each round waits for it */
 } kafka;
 
 void
 fake_look(struct kafka_admin *a, struct topic_look **v, size_t n, bool create, int timeout_ms)
 {
 	(void)a, (void)timeout_ms;
-	if (kafka.held)
-		uv_sem_wait(kafka.held);
 	uv_mutex_lock(&kafka.lock);
 	kafka.rounds++;
 	*(create ? &kafka.created : &kafka.looked) += (unsigned)n;
@@ -139,6 +136,26 @@ await(unsigned n)
 	assert_false(late);
 }
 
+/* A moment of the loop. */
+static void
+turn(void)
+{
+	awaited = 0;
+	loop_timer_set(loop, &poll, 1, 0, is_there, NULL);
+	loop_run(loop);
+}
+
+static unsigned
+read_counter(const unsigned *counter)
+{
+	unsigned n;
+
+	uv_mutex_lock(&kafka.lock);
+	n = *counter;
+	uv_mutex_unlock(&kafka.lock);
+	return n;
+}
+
 static enum kp_err
 answer_of(const char *name, bool only_look)
 {
@@ -208,11 +225,8 @@ test_one_that_comes_is_found(void **state)
 
 	(void)state;
 	ask(&wants, "coming", false);
-	while (kafka.created == 0) {
-		loop_timer_set(loop, &poll, 1, 0, is_there, NULL);
-		awaited = 0;
-		loop_run(loop);
-	}
+	while (read_counter(&kafka.created) == 0)
+		turn();
 	uv_mutex_lock(&kafka.lock);
 	kafka.exists = "coming";
 	uv_mutex_unlock(&kafka.lock);
@@ -235,9 +249,7 @@ test_one_that_was_known_is_doubted_first(void **state)
 	e->good_until_ms = 0;
 	begin = loop_now_ms(loop);
 	while (answer_of("there", true) == KP_OK) {
-		loop_timer_set(loop, &poll, 5, 0, is_there, NULL);
-		awaited = 0;
-		loop_run(loop);
+		turn();
 		assert_true(loop_now_ms(loop) - begin < WAIT_MS);
 	}
 	assert_true(loop_now_ms(loop) - begin > TOPIC_CREATE_MS - 2 * AGAIN_MS);
@@ -318,6 +330,25 @@ test_kafka_away(void **state)
 	assert_err(answer_of("there", false), KP_OK);
 }
 
+/* A connection that has ended is not yet a Kafka that cannot be reached. */
+static void
+test_a_passing_failure_is_no_answer(void **state)
+{
+	struct asked wants;
+
+	(void)state;
+	kafka.err = KP_EUNAVAIL;
+	ask(&wants, "there", false);
+	while (read_counter(&kafka.rounds) == 0)
+		turn();
+	uv_mutex_lock(&kafka.lock);
+	kafka.err = KP_OK;
+	kafka.exists = "there";
+	uv_mutex_unlock(&kafka.lock);
+	await(1);
+	assert_err(wants.err, KP_OK);
+}
+
 static void
 test_forgotten_ones_are_asked_for_again(void **state)
 {
@@ -341,6 +372,7 @@ main(void)
 		TEST(test_many_at_once),
 		TEST(test_it_has_an_end_and_keeps_what_is_used),
 		TEST(test_kafka_away),
+		TEST(test_a_passing_failure_is_no_answer),
 		TEST(test_forgotten_ones_are_asked_for_again),
 	};
 
