@@ -1,23 +1,20 @@
 /*
- * The directory of topics: one entry a name, on one list, which says what becomes of it:
+ * Asking whether topics exist. One job looks and one creates, each for all names that have come
+ * meanwhile. Under a flood of names a round asks for many; then it rests for longer than it
+ * took. The states that a name goes through are those of topics_dir.h:
  *
- *   KNOWN, OTHER      nothing: idle, the least recently used first
- *     LOOK            a job is to ask whether it exists
- *     LOOKED            does so
- *     CREATE          it does not, but brokers may make it: a job is to ask for that
- *     CREATED           does so
- *     COMING          they may be making it: back to LOOK in a moment
- *
- * One job looks and one creates, each for all names that have come meanwhile. Under a flood
- * of names a round asks for many; then it rests for longer than it took.
+ *	OTHER -> LOOK -> LOOKED -> KNOWN or OTHER
+ *	           ^       |  \-> CREATE -> CREATED -> KNOWN or OTHER
+ *	           |       v                  |
+ *	           +--- COMING <--------------+
  */
 #include "helper/topics.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
-#define BUCKETS 4096
+#include "helper/topics_dir.h"
+
 #define ROUND_MAX 1024
 #define ASK_TIMEOUT_MS 2500
 #define ANSWERED_MS 1000
@@ -32,52 +29,22 @@
 #define AGAIN_MS 100
 #define AGAIN_TIMES 10
 
-enum list { KNOWN, OTHER, LOOK, LOOKED, CREATE, CREATED, COMING, LISTS };
-
-/* Names come from outside, so there are limits. */
-static const size_t limits[LISTS] = {
-	[KNOWN] = 16384,
-	[OTHER] = 1024,
-	[LOOK] = 4096,
-	[CREATE] = 1024,
-	[COMING] = 1024,
-};
 #define CROWDED "too many topics are being looked for; try again"
-
-struct topic {
-	TAILQ_ENTRY(topic) link;
-	struct topic *next;		/* of its bucket */
-	enum list list;
-	bool ever_known;
-	bool created;			/* brokers were asked to make it */
-	int64_t good_until_ms;
-	int64_t asked_ms;		/* what is being found out now, since then */
-	int64_t coming_until_ms;	/* 0: it is not known to be coming */
-	enum kp_err err;
-	int32_t partitions;
-	int code;			/* why, for kafka_admin_why() */
-	struct topics_ask *first, **last;
-	struct topic_look look;		/* the worker's while LOOKED or CREATED */
-	char name[];
-};
-TAILQ_HEAD(topic_list, topic);
 
 struct round {
 	struct topics *topics;
-	enum list from, to;
+	enum topic_state from, to;
 	struct loop_job job;
 	bool out;
 	int64_t begun_ms;
 	size_t n;
-	struct topic_look *v[ROUND_MAX];	/* of the topics on the list `to` */
+	struct topic_look *v[ROUND_MAX];	/* of the topics in the state `to` */
 };
 
 struct topics {
 	struct loop *loop;
 	struct kafka_admin *admin;
-	struct topic *buckets[BUCKETS];
-	struct topic_list lists[LISTS];
-	size_t n[LISTS];
+	struct topics_dir dir;
 	struct round look, create;
 	struct loop_timer again;
 	bool again_set;
@@ -85,76 +52,6 @@ struct topics {
 	int64_t answered_ms;		/* when Kafka last answered */
 	bool stopped;
 };
-
-/* The only place that changes a topic's list. */
-static void
-move(struct topics *t, struct topic *e, enum list list)
-{
-	TAILQ_REMOVE(&t->lists[e->list], e, link);
-	t->n[e->list]--;
-	e->list = list;
-	TAILQ_INSERT_TAIL(&t->lists[list], e, link);
-	t->n[list]++;
-}
-
-static bool
-is_full(const struct topics *t, enum list list)
-{
-	return t->n[list] >= limits[list];
-}
-
-static struct topic **
-find(struct topics *t, struct kp_slice name)
-{
-	uint32_t h = 2166136261u;
-	struct topic **at;
-
-	for (size_t i = 0; i < name.n; i++)
-		h = (h ^ name.p[i]) * 16777619u;
-	at = &t->buckets[h % BUCKETS];
-	while (*at && !kp_slice_eq(name, kp_slice_str((*at)->name)))
-		at = &(*at)->next;
-	return at;
-}
-
-static void
-drop(struct topics *t, struct topic *e)
-{
-	struct topic **at = find(t, kp_slice_str(e->name));
-
-	*at = e->next;
-	TAILQ_REMOVE(&t->lists[e->list], e, link);
-	t->n[e->list]--;
-	free(e);
-}
-
-/* It is on the list OTHER. NULL without memory. */
-static struct topic *
-add(struct topics *t, struct kp_slice name)
-{
-	struct topic *e = calloc(1, sizeof(*e) + name.n + 1);
-
-	if (e == NULL)
-		return NULL;
-	memcpy(e->name, name.p, name.n);
-	e->last = &e->first;
-	*find(t, name) = e;
-	e->list = OTHER;
-	TAILQ_INSERT_TAIL(&t->lists[OTHER], e, link);
-	t->n[OTHER]++;
-	return e;
-}
-
-/* It is idle; of the idle ones of its kind it is the last to be dropped. */
-static void
-rest(struct topics *t, struct topic *e)
-{
-	enum list list = e->ever_known ? KNOWN : OTHER;
-
-	move(t, e, list);
-	while (t->n[list] > limits[list])
-		drop(t, TAILQ_FIRST(&t->lists[list]));
-}
 
 /* ---- answers ---- */
 
@@ -220,7 +117,7 @@ finish(struct topics *t, struct topic *e, enum kp_err err)
 
 	learn(t, e, err);
 	kafka_admin_why(t->admin, e->err ? e->code : 0, why);
-	rest(t, e);
+	topics_dir_rest(&t->dir, e);
 	answer(e, true, e->err, why);
 }
 
@@ -229,17 +126,17 @@ static void
 turn_away(struct topics *t, struct topic *e)
 {
 	e->coming_until_ms = 0;
-	rest(t, e);
+	topics_dir_rest(&t->dir, e);
 	answer(e, true, KP_EBUSY, CROWDED);
 }
 
 static void
-go(struct topics *t, struct topic *e, enum list list)
+go(struct topics *t, struct topic *e, enum topic_state state)
 {
-	if (is_full(t, list) && !e->ever_known)
+	if (topics_dir_full(&t->dir, state) && !e->ever_known)
 		turn_away(t, e);
 	else
-		move(t, e, list);
+		topics_dir_move(&t->dir, e, state);
 }
 
 /* Until when it is worth another look; 0: not at all. One who was known is not taken for
@@ -253,7 +150,7 @@ look_until_ms(struct topics *t, struct topic *e)
 	if (e->first == NULL && !(unknown && e->ever_known))
 		return 0;
 	if (away && !e->look.coming)
-		return is_full(t, COMING) ? 0 : e->asked_ms + ASK_TIMEOUT_MS;
+		return topics_dir_full(&t->dir, TOPIC_COMING) ? 0 : e->asked_ms + ASK_TIMEOUT_MS;
 	if (!unknown && !away)
 		return 0;
 	if (e->coming_until_ms == 0)
@@ -273,9 +170,9 @@ settle(struct topics *t, struct topic *e)
 		answer(e, false, err, why);
 	}
 	if (err == KP_ENOTFOUND && !e->ever_known && !e->created && e->first)
-		go(t, e, CREATE);
+		go(t, e, TOPIC_CREATE);
 	else if (loop_now_ms(t->loop) + AGAIN_MS < look_until_ms(t, e))
-		go(t, e, COMING);
+		go(t, e, TOPIC_COMING);
 	else
 		finish(t, e, err);
 }
@@ -287,7 +184,7 @@ round_work(struct loop_job *job)
 {
 	struct round *r = (struct round *)((char *)job - offsetof(struct round, job));
 
-	kafka_admin_look(r->topics->admin, r->v, r->n, r->from == CREATE, ASK_TIMEOUT_MS);
+	kafka_admin_look(r->topics->admin, r->v, r->n, r->from == TOPIC_CREATE, ASK_TIMEOUT_MS);
 }
 
 static void
@@ -298,8 +195,11 @@ round_begin(struct round *r)
 
 	if (r->out || t->stopped)
 		return;
-	for (r->n = 0; r->n < ROUND_MAX && (e = TAILQ_FIRST(&t->lists[r->from])) != NULL; r->n++) {
-		move(t, e, r->to);
+	for (r->n = 0; r->n < ROUND_MAX; r->n++) {
+		e = topics_dir_first(&t->dir, r->from);
+		if (e == NULL)
+			break;
+		topics_dir_move(&t->dir, e, r->to);
 		e->look = (struct topic_look){ .topic = e->name };
 		r->v[r->n] = &e->look;
 	}
@@ -315,8 +215,8 @@ look_again(void *arg)
 	struct topic *e;
 
 	t->again_set = false;
-	while ((e = TAILQ_FIRST(&t->lists[COMING])) != NULL)
-		move(t, e, LOOK);
+	while ((e = topics_dir_first(&t->dir, TOPIC_COMING)) != NULL)
+		topics_dir_move(&t->dir, e, TOPIC_LOOK);
 	round_begin(&t->look);
 }
 
@@ -325,7 +225,7 @@ go_on(struct topics *t)
 {
 	round_begin(&t->look);
 	round_begin(&t->create);
-	if (t->again_set || t->stopped || t->n[COMING] == 0)
+	if (t->again_set || t->stopped || t->dir.n[TOPIC_COMING] == 0)
 		return;
 	t->again_set = true;
 	loop_timer_set(t->loop, &t->again, t->rest_ms, 0, look_again, t);
@@ -341,10 +241,10 @@ round_done(struct loop_job *job)
 
 	t->rest_ms = rest_ms < AGAIN_MS ? AGAIN_MS : rest_ms > TOPIC_CREATE_MS / 4 ?
 	    TOPIC_CREATE_MS / 4 : rest_ms;
-	while ((e = TAILQ_FIRST(&t->lists[r->to])) != NULL) {
+	while ((e = topics_dir_first(&t->dir, r->to)) != NULL) {
 		if (e->look.err != KP_EUNAVAIL || e->look.coming)
 			t->answered_ms = now;
-		if (r->from == CREATE) {
+		if (r->from == TOPIC_CREATE) {
 			e->created = true;
 			e->coming_until_ms = now + TOPIC_CREATE_MS;
 		}
@@ -359,8 +259,8 @@ look_for(struct topics *t, struct topic *e)
 {
 	e->created = false;
 	e->asked_ms = loop_now_ms(t->loop);
-	go(t, e, LOOK);
-	if (e->list == LOOK)
+	go(t, e, TOPIC_LOOK);
+	if (e->state == TOPIC_LOOK)
 		round_begin(&t->look);
 }
 
@@ -377,10 +277,9 @@ topics_new(struct loop *l, struct kafka_admin *a)
 	t->admin = a;
 	t->rest_ms = AGAIN_MS;
 	t->answered_ms = INT64_MIN / 2;
-	for (int i = 0; i < LISTS; i++)
-		TAILQ_INIT(&t->lists[i]);
-	t->look = (struct round){ .topics = t, .from = LOOK, .to = LOOKED };
-	t->create = (struct round){ .topics = t, .from = CREATE, .to = CREATED };
+	topics_dir_init(&t->dir);
+	t->look = (struct round){ .topics = t, .from = TOPIC_LOOK, .to = TOPIC_LOOKED };
+	t->create = (struct round){ .topics = t, .from = TOPIC_CREATE, .to = TOPIC_CREATED };
 	t->look.job = t->create.job = (struct loop_job){ .lane = LOOP_TOPICS,
 	    .work = round_work, .done = round_done };
 	return t;
@@ -398,13 +297,9 @@ topics_stop(struct topics *t)
 void
 topics_free(struct topics *t)
 {
-	struct topic *e;
-
 	if (t == NULL)
 		return;
-	for (int i = 0; i < LISTS; i++)
-		while ((e = TAILQ_FIRST(&t->lists[i])) != NULL)
-			drop(t, e);
+	topics_dir_clear(&t->dir);
 	free(t);
 }
 
@@ -420,20 +315,22 @@ is_fresh(const struct topics *t, const struct topic *e, const struct topics_ask 
 void
 topics_ask(struct topics *t, struct kp_slice name, struct topics_ask *ask)
 {
-	struct topic *e = *find(t, name);
+	struct topic *e = topics_dir_find(&t->dir, name);
 	char why[WHY_MAX];
 	bool fresh;
 
-	if (e == NULL && (e = is_full(t, LOOK) ? NULL : add(t, name)) == NULL) {
+	if (e == NULL && !topics_dir_full(&t->dir, TOPIC_LOOK))
+		e = topics_dir_add(&t->dir, name);
+	if (e == NULL) {
 		ask->done(ask, KP_EBUSY, 0, CROWDED);
 		return;
 	}
 	fresh = is_fresh(t, e, ask);
 	/* A topic that was there a while ago is not worth waiting for. */
 	if (e->first == NULL && (fresh || e->ever_known)) {
-		if (e->list == KNOWN || e->list == OTHER) {
+		if (e->state == TOPIC_KNOWN || e->state == TOPIC_OTHER) {
 			if (fresh)
-				rest(t, e);
+				topics_dir_rest(&t->dir, e);
 			else
 				look_for(t, e);
 		}
@@ -444,21 +341,21 @@ topics_ask(struct topics *t, struct kp_slice name, struct topics_ask *ask)
 	ask->next = NULL;
 	*e->last = ask;
 	e->last = &ask->next;
-	if (e->list == KNOWN || e->list == OTHER)
+	if (e->state == TOPIC_KNOWN || e->state == TOPIC_OTHER)
 		look_for(t, e);
 }
 
 void
 topics_forget(struct topics *t, struct kp_slice name)
 {
-	struct topic *e = *find(t, name);
+	struct topic *e = topics_dir_find(&t->dir, name);
 
 	if (e == NULL)
 		return;
 	e->ever_known = false;
 	e->good_until_ms = 0;
-	if (e->list == KNOWN)
-		rest(t, e);
+	if (e->state == TOPIC_KNOWN)
+		topics_dir_rest(&t->dir, e);
 }
 
 bool
