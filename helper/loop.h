@@ -51,9 +51,9 @@ void loop_post(struct loop *l, struct loop_task *t);
  * end: past it false, and nothing happens. Jobs with a key (of a topic, a group, …) that was
  * slow of late wait for each other, and the rest do not wait for them.
  */
-#define LOOP_WORKERS 18
+#define LOOP_WORKERS 27
 enum loop_lane {
-	LOOP_OTHER,		/* ends of handles, and what else there is */
+	LOOP_OTHER,		/* ends of handles, of which many come at once; and the rest */
 	LOOP_ZOOKEEPER,
 	LOOP_HEALTH,
 	LOOP_TOPICS,		/* which topics exist */

@@ -19,7 +19,7 @@ static const struct {
 	unsigned slow;			/* of them, for what is slow */
 	unsigned waiting;
 } limits[LOOP_LANES] = {
-	[LOOP_OTHER] = { 3, 3, 1024 },
+	[LOOP_OTHER] = { 12, 12, 1024 },
 	[LOOP_ZOOKEEPER] = { 1, 1, 4 },
 	[LOOP_HEALTH] = { 1, 1, 4 },
 	[LOOP_TOPICS] = { 2, 2, 4 },
