@@ -124,7 +124,8 @@ choose(const rd_kafka_topic_t *rkt, const void *key, size_t key_bytes, int32_t p
 static const char *
 property(const struct producer *p, const char *name, char *out, size_t cap)
 {
-	const rd_kafka_conf_t *rc = rd_kafka_conf(producer_handle_rk(p->sides[BATCHES].handle));
+	const struct producer_handle *h = p->sides[BATCHES].handle;
+	const rd_kafka_conf_t *rc = rd_kafka_conf(producer_handle_rk(h));
 
 	if (rd_kafka_conf_get(rc, name, out, &cap) != RD_KAFKA_CONF_OK)
 		out[0] = '\0';
@@ -173,9 +174,9 @@ open_handle(struct side *side)
 
 	snprintf(timeout, sizeof(timeout), "%u", p->conf.timeout_ms);
 	snprintf(linger, sizeof(linger), "%u", flushes ? LINGER_MS : 0);
-	return producer_handle_new(&(struct producer_handle_conf){ .loop = p->loop, .kafka = p->kafka,
-	    .props = props, .choose = choose, .choose_arg = p, .report = report,
-	    .retired = retired, .arg = side });
+	return producer_handle_new(&(struct producer_handle_conf){
+	    .loop = p->loop, .kafka = p->kafka, .props = props, .choose = choose,
+	    .choose_arg = p, .report = report, .retired = retired, .arg = side });
 }
 
 /* ---- a handle takes the place of another ---- */

@@ -223,7 +223,8 @@ let_go(struct producer_handle *h)
 static void
 destroy(struct loop_job *job)
 {
-	struct producer_handle *h = (struct producer_handle *)((char *)job - offsetof(struct producer_handle, end));
+	struct producer_handle *h = (struct producer_handle *)((char *)job -
+	    offsetof(struct producer_handle, end));
 
 	rd_kafka_destroy(h->rk);
 }
