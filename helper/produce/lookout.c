@@ -33,7 +33,7 @@ judge_sync(struct lookout *o)
 		return;
 	log_warn("sync nothing is reported topic=%s partition=%d: it has a leader, so it is "
 	    "tried through a new handle", topic, partition);
-	producer_renew(o->sync, true);
+	producer_renew(o->sync, false);	/* who waits there has a deadline */
 }
 
 static void

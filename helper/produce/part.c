@@ -23,8 +23,8 @@
 /* librdkafka forgets topics. While it does not know one, it divides the messages by
  * itself, in several requests: then one has to go first. */
 #define FORGOTTEN_MS (60 * 1000)
-/* A wave that is older is asked about. */
-#define LATE_MS (PRODUCER_STUCK_MS / 4)
+/* One that waits for its turn is overtaken once by each of the others, not more often. */
+#define OVERTAKEN 4
 
 static bool
 alloc_parts(struct lane *lane, int32_t n)
@@ -95,6 +95,7 @@ put(struct part *part, struct entry *e, bool on_its_way)
 {
 	if (on_its_way) {
 		part->sent_ms = e->part->sent_ms;
+		part->overtaken_at = e->part->overtaken_at;
 		part->generation = e->part->generation;
 	}
 	e->part = part;
@@ -143,11 +144,22 @@ take_oldest(struct part *parts, int32_t n, bool *on_its_way)
 	return oldest;
 }
 
+static size_t
+count_waves(const struct lane *lane)
+{
+	size_t n = 0;
+
+	for (int32_t i = 0; i < lane->n_parts; i++)
+		n += lane->parts[i].unreported > 0;
+	return n;
+}
+
 /* The number of partitions has become known, or has changed. */
 static void
 divide(struct lane *lane)
 {
 	int32_t seen = atomic_load(&lane->partitions_seen), n = lane->n_parts;
+	size_t out = count_waves(lane);
 	struct part *old = lane->parts;
 	struct entry *e;
 	bool on_its_way = false;
@@ -161,6 +173,7 @@ divide(struct lane *lane)
 	for (int32_t i = 0; i < lane->n_parts; i++)
 		if (lane->parts[i].unreported == 0)
 			join(&lane->parts[i]);
+	lane->sender->waves_out += count_waves(lane) - out;
 	free(old);
 }
 
@@ -190,8 +203,8 @@ parts_take(struct lane *lane, struct entry *e)
 	put(part_of(lane, e), e, false);
 }
 
-static void
-leave(struct entry *e, struct entries *list)
+void
+parts_leave(struct entry *e, struct entries *list)
 {
 	TAILQ_REMOVE(list, e, link);
 	e->part->load--;
@@ -229,7 +242,7 @@ send_first(struct part *part)
 		return false;
 	}
 	if (err) {
-		leave(e, &part->queue);
+		parts_leave(e, &part->queue);
 		entry_hopeless(e, err, failed.text);
 		entry_free_if_done(e);
 		return true;
@@ -293,7 +306,7 @@ announce_waves(struct lane *lane)
 static bool
 send_waves(struct lane *lane)
 {
-	const struct sender *s = lane->sender;
+	struct sender *s = lane->sender;
 	bool any = false;
 
 	for (int32_t i = 0; i < lane->n_parts; i++) {
@@ -302,6 +315,8 @@ send_waves(struct lane *lane)
 		if (may_send(part, s)) {
 			send_wave(part, part->held ? part->limit : 1, s->request_bytes);
 			any = any || part->unreported;
+			s->waves_out += part->unreported > 0;
+			part->overtaken_at = s->waves_done + OVERTAKEN * (s->waves_out + 1);
 		}
 		part->held = false;
 	}
@@ -381,19 +396,19 @@ settle(struct entry *e, const struct delivery *d)
 	bool one_of_many = d->shared && part->wave_size > 1;
 
 	if (d->err && e->sender->closing) {
-		leave(e, &part->wave);
+		parts_leave(e, &part->wave);
 		entry_given_up(e);
 	} else if (d->err == KP_OK) {
 		e->lane->taken_ms = e->lane->moved_ms = loop_now_ms(e->sender->loop);
 		e->lane->taken_generation = part->generation;
 		doubt_end(e->lane);
-		leave(e, &part->wave);
+		parts_leave(e, &part->wave);
 		entry_done(e, d);
 	} else if (one_of_many) {
 		refused(e, d);
 		return false;
 	} else if (doubt_failed(e->lane, d)) {
-		leave(e, &part->wave);
+		parts_leave(e, &part->wave);
 		entry_hopeless(e, d->err, d->text);
 	} else {
 		pause_part(e, d);
@@ -414,6 +429,8 @@ parts_delivered(void *arg, void *opaque, const struct delivery *d)
 	if (settle(e, d))
 		entry_free_if_done(e);
 	if (part->unreported == 0) {
+		lane->sender->waves_out--;
+		lane->sender->waves_done++;
 		end_wave(lane, part);
 		parts_send(lane);
 	}
@@ -429,95 +446,9 @@ parts_end(struct lane *lane)
 		struct entry *e;
 
 		while ((e = TAILQ_FIRST(queue)) != NULL) {
-			leave(e, queue);
+			parts_leave(e, queue);
 			entry_given_up(e);
 			entry_free_if_done(e);
 		}
 	}
-}
-
-/* ---- back to the disk ---- */
-
-static int
-by_id(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* The id up to which so many stay, and in any case what librdkafka has. 0: no memory. */
-static int64_t
-last_to_stay(const struct lane *lane, size_t keep)
-{
-	int64_t *ids = calloc(lane->in_window, sizeof(*ids)), last = 0;
-	const struct entry *e;
-	size_t n = 0;
-
-	if (ids == NULL)
-		return 0;
-	for (int32_t i = 0; i < lane->n_parts; i++) {
-		TAILQ_FOREACH(e, &lane->parts[i].wave, link)
-			last = e->row.id > last ? e->row.id : last;
-		TAILQ_FOREACH(e, &lane->parts[i].queue, link)
-			ids[n++] = e->row.id;
-	}
-	qsort(ids, n, sizeof(*ids), by_id);
-	if (n && ids[n > keep ? keep - 1 : n - 1] > last)
-		last = ids[n > keep ? keep - 1 : n - 1];
-	free(ids);
-	return last;
-}
-
-int64_t
-parts_put_back(struct lane *lane, size_t keep)
-{
-	int64_t last = last_to_stay(lane, keep);
-	struct entry *e, *before;
-
-	if (last == 0)
-		return lane->loaded_id;
-	for (int32_t i = 0; i < lane->n_parts; i++)
-		for (e = TAILQ_LAST(&lane->parts[i].queue, entries); e; e = before) {
-			before = TAILQ_PREV(e, entries, link);
-			/* One that the disk did not take waits for Kafka alone. */
-			if (e->row.id <= last || e->appended == APPEND_NONE)
-				continue;
-			leave(e, &lane->parts[i].queue);
-			entry_put_back(e);
-		}
-	return last;
-}
-
-static bool
-is_late(const struct lane *lane, const struct part *part, int64_t ms)
-{
-	return part->unreported && loop_now_ms(lane->sender->loop) - part->sent_ms > ms;
-}
-
-bool
-parts_late(const struct lane *lane)
-{
-	for (int32_t i = 0; i < lane->n_parts; i++)
-		if (is_late(lane, &lane->parts[i], LATE_MS))
-			return true;
-	return false;
-}
-
-bool
-parts_stuck(struct lane *lane, const struct kafka_list *list)
-{
-	int64_t now = loop_now_ms(lane->sender->loop);
-	bool stuck = false;
-
-	for (int32_t i = 0; i < lane->n_parts; i++) {
-		struct part *part = &lane->parts[i];
-		bool led = is_late(lane, part, LATE_MS) &&
-		    kafka_list_led(list, lane->name, lane->partitions ? i : -1);
-
-		part->led_ms = !led ? 0 : part->led_ms ? part->led_ms : now;
-		stuck |= led && is_late(lane, part, PRODUCER_STUCK_MS) &&
-		    now - part->led_ms >= PRODUCER_STUCK_MS - 2 * LATE_MS;
-	}
-	return stuck;
 }

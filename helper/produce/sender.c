@@ -18,6 +18,7 @@
 /* No topic may keep out the others. */
 #define SHARE_PART 2
 #define STALLED_MS 3000
+#define RENEW_PAUSE_MAX_MS (30 * 60 * 1000)
 
 static enum kp_err
 accept_entry(struct lane *lane, struct op *op, const struct msg_produce *m, struct entry **out)
@@ -199,14 +200,17 @@ sender_in_trouble(struct sender *s)
 	return false;
 }
 
-/* A new handle is given time before the next. */
+/* A new handle is given time before the next, and more each time that it did not help. */
 static void
 renew(struct sender *s, const char *topic)
 {
-	int64_t now = loop_now_ms(s->loop);
+	int64_t now = loop_now_ms(s->loop), since = now - s->renewed_ms;
+	bool again = since < 4 * s->renew_pause_ms;
 
-	if (now - s->renewed_ms < PRODUCER_STUCK_MS)
+	if (since < s->renew_pause_ms)
 		return;
+	s->renew_pause_ms = !again ? PRODUCER_STUCK_MS :
+	    s->renew_pause_ms < RENEW_PAUSE_MAX_MS ? 2 * s->renew_pause_ms : s->renew_pause_ms;
 	s->renewed_ms = now;
 	log_warn("sender nothing is reported topic=%s: it is sent again through a new handle",
 	    topic);
@@ -282,7 +286,8 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 		return KP_ENOMEM;
 	s->loop = l;
 	s->next_id = IDS_FIRST;
-	s->renewed_ms = loop_now_ms(l) - PRODUCER_STUCK_MS;
+	s->renew_pause_ms = PRODUCER_STUCK_MS;
+	s->renewed_ms = loop_now_ms(l) - 4 * s->renew_pause_ms;
 	TAILQ_INIT(&s->again);
 	STAILQ_INIT(&s->ready);
 	s->max_bytes = conf->store_max_bytes;

@@ -1,7 +1,8 @@
 /*
  * The state of the sender, shared by sender.c (accepting, life), sender_retry.c, entry.c (one
- * message on its way), lane.c (one topic: window and backlog) and part.c (one
- * partition: what waits and what librdkafka has). Nobody else includes it.
+ * message on its way), lane.c (one topic: window and backlog), part.c (one partition: what
+ * waits and what librdkafka has), part_back.c (back to the disk with it), part_stuck.c (what
+ * is not reported) and doubt.c (a topic that Kafka says is not there). Nobody else includes it.
  *
  * Every async message that is in memory is an entry. It may be in the store's
  * hands, in a partition's, or both, and is freed when it is in neither:
@@ -50,6 +51,7 @@ struct part {
 	int64_t pause_until_ms;		/* after a strange failure */
 	int64_t sent_ms;		/* when the wave began */
 	int64_t led_ms;			/* since when it has a leader all the same; 0: not asked */
+	uint64_t overtaken_at;		/* the sender's waves_done, when others must not be ahead */
 	unsigned generation;		/* of the producer that got it */
 };
 
@@ -135,7 +137,10 @@ struct sender {
 	struct loop_timer retry;
 	struct entries again;		/* their rows could not be removed: full disk */
 	int64_t delivered_ms;		/* the last time Kafka took a message */
+	size_t waves_out;		/* parts that librdkafka has something of */
+	uint64_t waves_done;
 	int64_t renewed_ms;		/* the last time something was stuck */
+	int64_t renew_pause_ms;		/* until the next time */
 	int64_t drain_until_ms;
 	struct loop_timer drain;
 	bool closing;			/* nothing is sent or loaded any more */
@@ -180,17 +185,24 @@ void parts_take(struct lane *lane, struct entry *e);
 void parts_send(struct lane *lane);
 /* Gives up what was not sent. */
 void parts_end(struct lane *lane);
-/* What waits goes back to the disk, but the oldest `keep`. Returns the id up to which it
- * did not. */
-int64_t parts_put_back(struct lane *lane, size_t keep);
-/* A wave of the topic is on its way for so long that its leader is to be asked for. */
-bool parts_late(const struct lane *lane);
-/* True when one is that had a leader all the time: librdkafka will not send it. */
-bool parts_stuck(struct lane *lane, const struct kafka_list *list);
 /* Callbacks of the producer, as in struct producer_conf. */
 void parts_delivered(void *arg, void *opaque, const struct delivery *d);
 void parts_flushed(void *arg);
 int32_t parts_place(void *opaque, int32_t partitions, int32_t proposed);
+
+/* It is no longer in the hands of the part of that list. */
+void parts_leave(struct entry *e, struct entries *list);
+
+/* part_back.c */
+/* What waits goes back to the disk, but the oldest `keep`. Returns the id up to which it
+ * did not. */
+int64_t parts_put_back(struct lane *lane, size_t keep);
+
+/* part_stuck.c */
+/* A wave of the topic is on its way for so long that its leader is to be asked for. */
+bool parts_late(const struct lane *lane);
+/* True when one is that had a leader all the time: librdkafka will not send it. */
+bool parts_stuck(struct lane *lane, const struct kafka_list *list);
 
 /* doubt.c */
 /* What librdkafka, or a report, said of one of its messages. True: it is so for good. */
