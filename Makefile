@@ -132,7 +132,7 @@ check-it: $(B)/kafka-pixy-helper $(IT:%=$(B)/it_%) faults
 	@KP_BUILD=$(B) KP_TEST_JOBS=3 tests/run.sh integration $(IT:%=$(B)/it_%)
 check-layers:
 	@tests/lint.sh
-check-e2e: $(BINS) $(B)/zkdrive $(B)/load faults
+check-e2e: $(BINS) $(B)/zkdrive $(B)/load $(B)/soak faults
 	@KP_BUILD=$(B) tests/e2e/run $(KP_E2E)
 
 # Our side of the coordination alone, for tests on a real ZooKeeper.
@@ -143,8 +143,12 @@ $(B)/zkdrive: $(B)/tests/e2e/zkdrive.o $(HELPER_T)
 $(B)/load: $(B)/tests/e2e/load.o
 	$(Q)$(CC) $(LINK) -o $@ $^ -lpthread
 
+# Asks for everything at a pace, for long.
+$(B)/soak: $(B)/tests/e2e/soak.o $(B)/tests/e2e/soak_http.o
+	$(Q)$(CC) $(LINK) -o $@ $^
+
 .PHONY: tests
-tests: $(UNIT:%=$(B)/test_%) $(IT:%=$(B)/it_%) $(B)/zkdrive $(B)/load \
+tests: $(UNIT:%=$(B)/test_%) $(IT:%=$(B)/it_%) $(B)/zkdrive $(B)/load $(B)/soak \
     $(if $(filter thread,$(SAN)),,$(FAULT_BINS))
 
 # Everything, on everything: installs what is missing, then the plain build with all
