@@ -10,9 +10,10 @@
  * with the next request, one by itself. When all have joined, the paced kinds begin.
  *
  * To standard output, a line of JSON: {"ready":true} then, {"t":…} each second with [answers, median
- * us, 99th percentile us] of each kind and the CPU time of a piece of work that is always the same,
- * and {"end":true,…} at the end. SIGUSR1: Kafka cannot be asked now, so nothing is posted to names that
- * are not there; SIGUSR2: it can. SIGTERM: consume what is left, and end.
+ * us, 99th percentile us] of each kind, how many posts to unknown names are out, and the CPU
+ * time of a piece of work that is always the same; and {"end":true,…} at the end. SIGUSR1: Kafka cannot
+ * be asked from now on, so nothing is posted to names that are not there; SIGUSR2: it can. SIGTERM:
+ * consume what is left, and end.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -52,6 +53,7 @@ struct asker {
 	enum kind kind;
 	int topic;
 	uint32_t seq;
+	bool posts;			/* to a name that is not there */
 };
 
 /* One that consumes a topic for its group, one request after the other. */
@@ -335,6 +337,7 @@ ask_unknown(struct asker *a)
 	/* What Kafka cannot be asked about is kept, async, and this is not about that. */
 	if (away)
 		what %= 2;
+	a->posts = what >= 2;
 	if (what == 0)
 		http_get(&a->c, "/topics/%s-none-%" PRIx64 "/messages?group=%s-0", soak.run, name,
 		    soak.run);
@@ -484,8 +487,12 @@ by_value(const void *a, const void *b)
 static void
 tell_second(int64_t now_us)
 {
-	printf("{\"t\":%.3f,\"work\":%.1f,\"missed\":%ld", (double)now_us / SECOND,
-	    soak.works ? (double)soak.work_cpu_us / (double)soak.works : 0.0, soak.missed);
+	int out = 0;
+
+	for (int i = 0; i < kinds[UNKNOWN].askers; i++)
+		out += soak.asker[UNKNOWN][i].c.busy && soak.asker[UNKNOWN][i].posts;
+	printf("{\"t\":%.3f,\"work\":%.1f,\"missed\":%ld,\"posts_out\":%d", (double)now_us / SECOND,
+	    soak.works ? (double)soak.work_cpu_us / (double)soak.works : 0.0, soak.missed, out);
 	soak.work_cpu_us = soak.works = 0;
 	for (int k = 0; k < KINDS; k++) {
 		int n = soak.timed[k];

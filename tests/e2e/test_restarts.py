@@ -22,9 +22,9 @@ def restart(cluster, node, oracles):
     node.stop()
     assert node.proc.popen.returncode in (0, 143), node.proc.popen.returncode
     node.start()
+    cluster.await_all_whole()
     for o in oracles:
         o.await_traffic(20, 60, "traffic after a restart")
-        cluster.await_whole(o.topic)
         o.fault("restart", begin)
 
 
@@ -37,8 +37,7 @@ def test_restarted_brokers_bury_nothing(stand, name, note, kind):
             node.config.write_text(node.config.read_text() + "controlled.shutdown.enable=true\n")
         cluster.start()
         # The more a broker has to learn at its start, the longer it knows only a part of it.
-        for i in range(OTHERS):
-            cluster.create_topic(f"{name}-other-{i}")
+        cluster.create_topics([f"{name}-other-{i}" for i in range(OTHERS)])
         at = stand(cluster, coordination="local")
         oracles = [Oracle(cluster, cluster.create_topic(f"{name}-{i}")) for i in range(ORACLES)]
         with ExitStack() as loads:
@@ -50,6 +49,7 @@ def test_restarted_brokers_bury_nothing(stand, name, note, kind):
         for o in oracles:
             o.await_delivery(at, 60)
         said = conserved(at)
+        cluster.await_leaders([(o.topic, 4) for o in oracles])
         for o in oracles:
             o.check()
         counts = "; ".join(o.counts() for o in oracles)
