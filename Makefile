@@ -144,7 +144,7 @@ $(B)/load: $(B)/tests/e2e/load.o
 	$(Q)$(CC) $(LINK) -o $@ $^ -lpthread
 
 # Asks for everything at a pace, for long.
-$(B)/soak: $(B)/tests/e2e/soak.o $(B)/tests/e2e/soak_http.o
+$(B)/soak: $(call obj,$(wildcard tests/e2e/soak*.c))
 	$(Q)$(CC) $(LINK) -o $@ $^
 
 .PHONY: tests
