@@ -25,6 +25,7 @@ static struct {
 	int timed[KINDS];
 	long statuses[KINDS][STATUSES];
 	int64_t moved_us;		/* when a message was consumed last */
+	long behind;			/* accepted, and not consumed yet */
 	long missed, sent, accepted, consumed, twice, phantom, refused_seen;
 } books;
 
@@ -47,8 +48,11 @@ books_add(int topic)
 void
 books_note(int topic, uint32_t seq, enum book book)
 {
-	books.topic[topic].books[seq] |= (uint8_t)book;
+	uint8_t *b = &books.topic[topic].books[seq];
+
+	*b |= (uint8_t)book;
 	books.accepted += book == BOOK_ACCEPTED;
+	books.behind += book == BOOK_ACCEPTED && !(*b & BOOK_SEEN);
 }
 
 /* The first n bytes of base64 text, with a NUL behind them. */
@@ -86,6 +90,7 @@ books_consumed(int topic, const char *value)
 		return;
 	}
 	books.twice += (t->books[seq] & BOOK_SEEN) != 0;
+	books.behind -= (t->books[seq] & (BOOK_ACCEPTED | BOOK_SEEN)) == BOOK_ACCEPTED;
 	books.refused_seen += (t->books[seq] & BOOK_REFUSED) != 0;
 	t->books[seq] |= BOOK_SEEN;
 }
@@ -106,30 +111,10 @@ books_missed(void)
 	books.missed++;
 }
 
-/* How many were accepted and not consumed. */
-static long
-missing(bool print)
-{
-	long n = 0;
-
-	for (int i = 0; i < soak.topics; i++) {
-		const struct topic *t = &books.topic[i];
-
-		for (uint32_t seq = 0; seq < t->n; seq++) {
-			if ((t->books[seq] & (BOOK_ACCEPTED | BOOK_SEEN)) != BOOK_ACCEPTED)
-				continue;
-			if (print && n < 5)
-				printf("%s\"%d:%u\"", n ? "," : "", i, seq);
-			n++;
-		}
-	}
-	return n;
-}
-
 bool
 books_done(int64_t now_us)
 {
-	return now_us - books.moved_us > STUCK_US || missing(false) == 0;
+	return now_us - books.moved_us > STUCK_US || books.behind == 0;
 }
 
 /* ---- what is told ---- */
@@ -167,6 +152,25 @@ by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Some of those that were accepted and not consumed, as topic:number. */
+static void
+tell_lost(void)
+{
+	const char *comma = "";
+
+	for (int i = 0; i < soak.topics; i++) {
+		const struct topic *t = &books.topic[i];
+
+		for (uint32_t seq = 0; seq < t->n; seq++) {
+			if ((t->books[seq] & (BOOK_ACCEPTED | BOOK_SEEN)) == BOOK_ACCEPTED) {
+				printf("%s\"%d:%u\"", comma, i, seq);
+				comma = ",";
+				break;
+			}
+		}
+	}
+}
+
 void
 books_tell(int64_t now_us)
 {
@@ -174,8 +178,8 @@ books_tell(int64_t now_us)
 
 	for (int i = 0; i < soak.kinds[UNKNOWN].askers; i++)
 		posts += soak.asker[UNKNOWN][i].c.busy && soak.asker[UNKNOWN][i].posts;
-	printf("{\"t\":%.3f,\"work\":%.1f,\"missed\":%ld,\"posts_out\":%d",
-	    (double)now_us / SECOND, work_us(), books.missed, posts);
+	printf("{\"t\":%.3f,\"work\":%.1f,\"missed\":%ld,\"behind\":%ld,\"posts_out\":%d",
+	    (double)now_us / SECOND, work_us(), books.missed, books.behind, posts);
 	for (int k = 0; k < KINDS; k++) {
 		uint32_t *t = books.times[k];
 		int n = books.timed[k];
@@ -193,10 +197,12 @@ void
 books_tell_end(void)
 {
 	printf("{\"end\":true,\"sent\":%ld,\"accepted\":%ld,\"consumed\":%ld,\"twice\":%ld,"
-	    "\"phantom\":%ld,\"refused_seen\":%ld,\"kept_unknown\":%ld,\"missed\":%ld,\"lost\":[",
+	    "\"phantom\":%ld,\"refused_seen\":%ld,\"kept_unknown\":%ld,\"missed\":%ld,\"lost\":%ld,"
+	    "\"such_as\":[",
 	    books.sent, books.accepted, books.consumed, books.twice, books.phantom,
-	    books.refused_seen, books.statuses[UNKNOWN][200], books.missed);
-	printf("],\"lost_count\":%ld,\"statuses\":{", missing(true));
+	    books.refused_seen, books.statuses[UNKNOWN][200], books.missed, books.behind);
+	tell_lost();
+	printf("],\"statuses\":{");
 	for (int k = 0, n = 0; k < KINDS; k++)
 		for (int s = 0; s < STATUSES; s++)
 			if (books.statuses[k][s])
