@@ -102,7 +102,7 @@ class Load:
         """All is asked in time, and nobody is behind by more than is due to rests."""
         def settled():
             lines = self.lines()[-5:]
-            return lines[0].get("missed") == lines[-1]["missed"] and all(line["behind"] < BEHIND for line in lines)
+            return lines[0].get("missed") == lines[-1]["missed"] and all(line.get("behind", BEHIND) < BEHIND for line in lines)
         wait_for(settled, 240, "consumers have caught up", every=1)
 
     def unasked(self):
