@@ -59,11 +59,16 @@ class Sampler:
         return [s for s in self.seen[pid] if begin <= s.at < end]
 
     def lived(self, begin, end, slack=5):
-        """The pids that were there from one time to the other."""
-        return [pid for pid, seen in self.seen.items() if seen[0].at <= begin + slack and seen[-1].at >= end - slack]
+        """{name: pids} of those that were there from one time to the other."""
+        found = {}
+        for pid, seen in self.seen.items():
+            if seen[0].at <= begin + slack and seen[-1].at >= end - slack:
+                found.setdefault(self.names[pid], []).append(pid)
+        return found
 
-    def typical(self, pid, what, begin, end):
-        return median(getattr(s, what) for s in self.between(pid, begin, end))
+    def typical(self, pids, what, begin, end):
+        """Of all of them together."""
+        return sum(median(getattr(s, what) for s in self.between(pid, begin, end)) for pid in pids)
 
     def cpu_s(self, begin, end):
         """{name: CPU time of all processes of that name}."""

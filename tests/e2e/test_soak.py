@@ -45,7 +45,7 @@ LONG = bool(os.environ.get("KP_LONG"))
 
 # How much more the last quarter may take than the first, and what is no more than noise.
 BOUND = 0.05
-FLOOR = {"rss_kb": 256, "threads": 2, "fds": 4}
+FLOOR = {"rss_kb": 256, "threads": 2, "fds": 4} if LONG else {"rss_kb": 1024, "threads": 8, "fds": 16}
 CPU_BOUND = 0.05 if LONG else 0.5
 MISSED = 0.01  # in a quarter, of what was asked
 
@@ -127,17 +127,14 @@ RESTARTED = "responders restarted"
 def names_of(gw, spared):
     """{pid: name} of all parts: a responder that was spared restarts is not one of the others."""
     found = {gw.proc.pid: "launcher"}
-    workers = 0
-    for pid in sorted(gw.pids()):
+    for pid in gw.pids():
         what = program(pid)
         if what == HELPER:
             found[pid] = "helper"
         elif what == RESPONDER:
             found[pid] = "responder" if pid == spared else RESTARTED
         elif what == "nginx":
-            master = pid == min(p for p in gw.pids("nginx"))
-            workers += not master
-            found[pid] = "nginx" if master else f"nginx worker {workers}"
+            found[pid] = "nginx"
     return found
 
 
@@ -238,12 +235,11 @@ def compare(soak, first, last):
         lines.append(f"{name:30} {before:10.1f} {after:10.1f} {unit:3}{' BEYOND' if beyond else ''}".rstrip())
         if beyond:
             wrong.append(f"{name}: {before:.1f}, then {after:.1f} {unit}".rstrip())
-    for pid in soak.sampler.lived(first[0], last[1]):
-        if soak.sampler.names[pid] == RESTARTED:
-            continue  # it was young in the first
+    old = soak.sampler.lived(first[0], last[1])
+    for name in ("launcher", "helper", "responder", "nginx"):  # what was restarted was young in the first
         for what, floor in FLOOR.items():
-            before, after = (soak.sampler.typical(pid, what, *times) for times in (first, last))
-            row(f"{soak.sampler.names[pid]} {what}", before, after, after - before > max(before * BOUND, floor))
+            before, after = (soak.sampler.typical(old[name], what, *times) for times in (first, last))
+            row(f"{name} {what}", before, after, after - before > max(before * BOUND, floor))
     before, after = measured(soak, first), measured(soak, last)
     drift = after["work"] / before["work"]
     row("a piece of work", before["work"], after["work"], unit="us")
