@@ -9,6 +9,9 @@
  *				seen to notice it
  *	KP_RECOMMIT_MS=5000	a wait that is too long for a test is so long instead,
  *	KP_STALL_MS=1000	likewise
+ *	KP_DOUBT_MS=3000	likewise
+ *	KP_IDLE_MS=1000		likewise
+ *	KP_STUCK_MS=3000	likewise
  *	KP_WAVE_PAUSE_US=80000	stands still within every wave
  *
  * Any thread.

@@ -18,6 +18,7 @@ struct helper {
 	struct topics *topics;
 	struct producer *sync;
 	struct sender *sender;
+	struct lookout *lookout;
 	struct groups *groups;
 	struct zk *zk;			/* NULL unless --coordination zookeeper */
 	struct health *health;

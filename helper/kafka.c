@@ -118,13 +118,17 @@ set_all(rd_kafka_conf_t *rc, const struct kafka_property *p, bool only_fixed)
 	char why[512];
 
 	for (; p && p->name; p++) {
-		bool fixed = p->name[0] == '!';
+		bool fixed = p->name[0] == '!', newer = p->name[0] == '?';
+		const char *name = p->name + (fixed || newer);
+		rd_kafka_conf_res_t res;
 
-		if ((fixed || !only_fixed) && rd_kafka_conf_set(rc, p->name + fixed, p->value, why,
-		    sizeof(why)) != RD_KAFKA_CONF_OK) {
-			log_error("kafka property %s: %s", p->name + fixed, why);
-			return false;
-		}
+		if (only_fixed && !fixed)
+			continue;
+		res = rd_kafka_conf_set(rc, name, p->value, why, sizeof(why));
+		if (res == RD_KAFKA_CONF_OK || (newer && res == RD_KAFKA_CONF_UNKNOWN))
+			continue;
+		log_error("kafka property %s: %s", name, why);
+		return false;
 	}
 	return true;
 }
@@ -298,22 +302,26 @@ kafka_unreachable(struct kafka *k, char *out, size_t cap)
 }
 
 /* PASSING: the same message may be taken later. PERMANENT: never. BATCH: a broker says
- * so to a whole batch because of one message in it. */
+ * so to a whole batch because of one message in it. TOPIC: of a topic, which may be so for
+ * good, or until the broker that says so has learnt what it should know. */
 static const struct {
 	rd_kafka_resp_err_t kafka;
 	enum kp_err err;
-	enum { PASSING, PERMANENT, BATCH } kind;
+	enum { PASSING, PERMANENT, BATCH, TOPIC } kind;
 } errors[] = {
 	{ RD_KAFKA_RESP_ERR_NO_ERROR, KP_OK, PASSING },
 	{ RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, KP_ETOOBIG, BATCH },
 	{ RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, KP_ETOOBIG, BATCH },
-	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, KP_EDENIED, PERMANENT },
+	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, KP_EDENIED, TOPIC },
 	{ RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, KP_EDENIED, PERMANENT },
-	{ RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, KP_EDENIED, PERMANENT },
-	{ RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, KP_ENOTFOUND, PERMANENT },
-	{ RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, KP_ENOTFOUND, PERMANENT },
-	{ RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, KP_ENOTFOUND, PERMANENT },
-	{ RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, KP_EKAFKA, PERMANENT },
+	{ RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, KP_EDENIED, TOPIC },
+	{ RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, KP_ENOTFOUND, TOPIC },
+	{ RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, KP_ENOTFOUND, TOPIC },
+	{ RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, KP_ENOTFOUND, TOPIC },
+	{ RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, KP_EKAFKA, TOPIC },
+	{ RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR, KP_EKAFKA, TOPIC },
+	{ RD_KAFKA_RESP_ERR_INVALID_PARTITIONS, KP_EKAFKA, TOPIC },
+	{ RD_KAFKA_RESP_ERR_INVALID_CONFIG, KP_EKAFKA, TOPIC },
 	{ RD_KAFKA_RESP_ERR_INVALID_MSG, KP_EKAFKA, BATCH },
 	{ RD_KAFKA_RESP_ERR_INVALID_RECORD, KP_EKAFKA, BATCH },
 	{ RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, KP_EKAFKA, BATCH },
@@ -347,22 +355,31 @@ kafka_err(rd_kafka_resp_err_t err)
 	return KP_EKAFKA;
 }
 
-bool
-kafka_err_permanent(rd_kafka_resp_err_t err)
+static bool
+is_kind(rd_kafka_resp_err_t err, int kind)
 {
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		if (errors[i].kafka == err)
-			return errors[i].kind != PASSING;
+			return (int)errors[i].kind == kind;
 	return false;
+}
+
+bool
+kafka_err_permanent(rd_kafka_resp_err_t err)
+{
+	return is_kind(err, PERMANENT) || is_kind(err, BATCH);
 }
 
 bool
 kafka_err_of_batch(rd_kafka_resp_err_t err)
 {
-	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
-		if (errors[i].kafka == err)
-			return errors[i].kind == BATCH;
-	return false;
+	return is_kind(err, BATCH);
+}
+
+bool
+kafka_err_of_topic(rd_kafka_resp_err_t err)
+{
+	return is_kind(err, TOPIC);
 }
 
 struct kafka_wake {

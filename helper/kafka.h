@@ -19,7 +19,7 @@ enum kp_err kafka_open(const struct conf *conf, const char *client_id, struct ka
 void kafka_close(struct kafka *k);
 
 /* One property that the handle needs; -X may override it, unless its name begins
- * with a '!'. */
+ * with a '!'. With a '?' it is one that older versions do not know, and do without. */
 struct kafka_property {
 	const char *name;
 	const char *value;
@@ -58,6 +58,9 @@ enum kp_err kafka_err(rd_kafka_resp_err_t err);
 bool kafka_err_permanent(rd_kafka_resp_err_t err);
 /* A permanent one that a broker says to all messages of a batch because of one. */
 bool kafka_err_of_batch(rd_kafka_resp_err_t err);
+/* What is said of a topic: it is not there, or not for us. For good or while a cluster
+ * starts: who keeps messages tells the two apart by time. */
+bool kafka_err_of_topic(rd_kafka_resp_err_t err);
 
 /*
  * Calls fire(arg) on the loop whenever something comes into the queue, which

@@ -25,6 +25,7 @@
 #include "helper/dispatch.h"
 #include "helper/helper.h"
 #include "helper/ipc.h"
+#include "helper/produce/lookout.h"
 #include "helper/produce/op_produce.h"
 #include "helper/produce/sender.h"
 #include "helper/topics.h"
@@ -134,7 +135,10 @@ open_kafka(struct boot *b)
 		h->topics = topics_new(h->loop, h->admin);
 	if (h->topics == NULL)
 		return KP_EIO;
-	return sender_open(h->loop, h->kafka, &h->conf, &h->sender);
+	err = sender_open(h->loop, h->kafka, &h->conf, &h->sender);
+	if (err == KP_OK)
+		h->lookout = lookout_new(h->loop, h->kafka, h->sender, h->sync);
+	return err == KP_OK && h->lookout == NULL ? KP_ENOMEM : err;
 }
 
 static enum kp_err
@@ -234,6 +238,7 @@ on_signal(uv_signal_t *s, int sig)
 	log_info("stop signal=%d in_flight=%zu", sig, ipc_in_flight(b->h.ipc));
 	b->h.stopping = true;
 	health_stop(b->h.health);
+	lookout_stop(b->h.lookout);
 	signal(SIGALRM, on_alarm);
 	alarm(STOP_LIMIT_S);
 	ipc_stop_accepting(b->h.ipc);
@@ -265,6 +270,7 @@ close_all(struct boot *b)
 	if (h->ipc)
 		ipc_close(h->ipc);
 	health_stop(h->health);
+	lookout_stop(h->lookout);
 	groups_free(h->groups);
 	if (h->sender)
 		sender_close(h->sender);
@@ -276,6 +282,7 @@ close_all(struct boot *b)
 		ipc_free(h->ipc);
 	health_free(h->health);
 	topics_free(h->topics);
+	lookout_free(h->lookout);
 	kafka_close(h->kafka);
 	conf_free(&h->conf);
 }

@@ -164,13 +164,13 @@ entry_appended(struct store_cmd *cmd, enum kp_err err)
 }
 
 enum kp_err
-entry_send(struct entry *e, const char **why)
+entry_send(struct entry *e, struct delivery *failed)
 {
 	enum kp_err err;
 
 	fault_point("P6");
 	err = producer_send(e->sender->producer, e->lane->name, e->row.key, e->row.value, false, e,
-	    why);
+	    failed);
 	if (err)
 		return err;
 	fault_point("P7");

@@ -18,6 +18,7 @@
 
 /* librdkafka looks at its time-outs once a second: its report comes within that. */
 #define REPORT_LATE_MS 700
+#define AGAIN_MS 250
 
 /* What follows is kafka_cause(). */
 #define LATEST "; the latest failure: "
@@ -32,11 +33,14 @@ struct produce {
 
 /* A sync message on its way; the value must stay until its report. */
 struct sync_send {
+	struct topics_ask ask;		/* first */
+	struct loop_timer again;
 	struct op *op;			/* NULL: was answered */
 	struct helper *h;
 	uint8_t *body;
 	struct kp_slice key, value;	/* in the body */
 	bool late;
+	bool maybe_kept;		/* when no report says more */
 	char topic[TOPIC_MAX + 1];
 };
 
@@ -60,7 +64,9 @@ fail_sync(struct helper *h, struct op *op, const struct delivery *d)
 	const char *maybe = d->maybe_kept ? "; a copy was on its way, so Kafka may have it" :
 	    "; nothing was sent";
 
-	if (d->err == KP_ETIMEDOUT || d->err == KP_EUNAVAIL)
+	if (d->err == KP_EBUSY)
+		op_fail(op, d->err, 1, "Kafka: %s", d->text);
+	else if (d->err == KP_ETIMEDOUT || d->err == KP_EUNAVAIL)
 		op_fail(op, KP_ETIMEDOUT, 0, "Kafka did not take the message in time%s%s%s",
 		    maybe, known ? LATEST : "", cause);
 	else if (d->err == KP_ENOTFOUND)
@@ -69,13 +75,66 @@ fail_sync(struct helper *h, struct op *op, const struct delivery *d)
 		op_fail(op, d->err, 0, "Kafka: %s", d->text);
 }
 
-/* Its batch was refused, maybe for another message in it. */
-static bool
-send_alone(struct sync_send *s)
+static void
+sync_free(struct sync_send *s)
 {
-	const char *why;
+	loop_timer_end(&s->again);
+	free(s->body);
+	free(s);
+}
 
-	return producer_send(s->h->sync, s->topic, s->key, s->value, true, s, &why) == KP_OK;
+static void sync_unknown(struct sync_send *s, const struct delivery *d);
+
+static void
+sync_put(struct sync_send *s, bool alone)
+{
+	struct delivery failed;
+
+	if (producer_send(s->h->sync, s->topic, s->key, s->value, alone, s, &failed) == KP_OK)
+		return;
+	if (failed.err == KP_ENOTFOUND) {
+		sync_unknown(s, &failed);
+		return;
+	}
+	fail_sync(s->h, s->op, &failed);
+	sync_free(s);
+}
+
+static void
+sync_again(void *arg)
+{
+	struct sync_send *s = arg;
+
+	if (s->op)
+		sync_put(s, false);
+	else
+		sync_free(s);
+}
+
+static void
+sync_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const char *why)
+{
+	struct sync_send *s = (struct sync_send *)ask;
+
+	(void)partitions;
+	if (s->op && (err == KP_ENOTFOUND || err == KP_EDENIED)) {
+		op_fail(s->op, err, 0, "%s", why);
+		s->op = NULL;
+	}
+	if (s->op)
+		loop_timer_set(s->h->loop, &s->again, AGAIN_MS, 0, sync_again, s);
+	else
+		sync_free(s);
+}
+
+/* A broker that has just started may say so of any topic: another one is asked. */
+static void
+sync_unknown(struct sync_send *s, const struct delivery *d)
+{
+	s->maybe_kept = d->maybe_kept;
+	topics_forget(s->h->topics, kp_slice_str(s->topic));
+	s->ask.done = sync_asked;
+	topics_ask(s->h->topics, kp_slice_str(s->topic), &s->ask);
 }
 
 void
@@ -85,26 +144,30 @@ op_produce_delivered(void *arg, void *opaque, const struct delivery *d)
 	struct msg_produced r = { .partition = d->partition, .offset = d->offset };
 
 	(void)arg;
-	if (d->shared && s->op && send_alone(s))
+	if (d->shared && s->op) {
+		/* Its batch was refused, maybe for another message in it. */
+		sync_put(s, true);
 		return;
-	if (d->err == KP_ENOTFOUND)
-		topics_forget(s->h->topics, kp_slice_str(s->topic));
+	}
+	if (d->err == KP_ENOTFOUND && s->op) {
+		sync_unknown(s, d);
+		return;
+	}
 	if (s->op && d->err) {
 		fail_sync(s->h, s->op, d);
 	} else if (s->op) {
 		msg_produced_encode(op_reply_begin(s->op, MSG_PRODUCED), &r);
 		op_reply_send(s->op);
 	}
-	free(s->body);
-	free(s);
+	sync_free(s);
 }
 
 /* The report knows whether a copy was on its way, so it is worth a moment more. */
 static void
 sync_late(struct op *op, enum kp_err why)
 {
-	static const struct delivery unknown = { .err = KP_ETIMEDOUT, .maybe_kept = true };
 	struct sync_send *s = op->state;
+	struct delivery unknown = { .err = KP_ETIMEDOUT, .maybe_kept = s->maybe_kept };
 
 	if (why == KP_ETIMEDOUT && !s->late) {
 		s->late = true;
@@ -120,8 +183,6 @@ static void
 send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 {
 	struct sync_send *s = calloc(1, sizeof(*s));
-	const char *why;
-	enum kp_err err;
 
 	if (s == NULL) {
 		op_fail(op, KP_ENOMEM, 1, "%s", kp_err_text(KP_ENOMEM));
@@ -135,12 +196,8 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 	op->interrupted = sync_late;
 	s->key = m->key;
 	s->value = m->value;
-	err = producer_send(h->sync, s->topic, s->key, s->value, false, s, &why);
-	if (err == KP_OK)
-		return;
-	op_fail(op, err, 1, "Kafka: %s", why);
-	free(s->body);
-	free(s);
+	s->maybe_kept = true;
+	sync_put(s, false);
 }
 
 /* ---- both ---- */

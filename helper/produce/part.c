@@ -23,6 +23,8 @@
 /* librdkafka forgets topics. While it does not know one, it divides the messages by
  * itself, in several requests: then one has to go first. */
 #define FORGOTTEN_MS (60 * 1000)
+/* A wave that is older is asked about. */
+#define LATE_MS (PRODUCER_STUCK_MS / 4)
 
 static bool
 alloc_parts(struct lane *lane, int32_t n)
@@ -91,6 +93,10 @@ parts_place(void *opaque, int32_t partitions, int32_t proposed)
 static void
 put(struct part *part, struct entry *e, bool on_its_way)
 {
+	if (on_its_way) {
+		part->sent_ms = e->part->sent_ms;
+		part->generation = e->part->generation;
+	}
 	e->part = part;
 	part->load++;
 	part->wave_size += on_its_way;
@@ -197,19 +203,32 @@ request_bytes(const struct entry *e)
 	return e->row.key.n + e->row.value.n + PRODUCER_OVERHEAD;
 }
 
+/* It is in nobody's hands, and goes again in a moment. */
+static void
+pause_part(struct entry *e, const struct delivery *d)
+{
+	e->lane->taken_ms = 0;
+	e->part->pause_until_ms = loop_now_ms(e->sender->loop) + AGAIN_MS;
+	entry_again(e, d->text);
+}
+
 /* Hands over the first that waits. False: not now. */
 static bool
 send_first(struct part *part)
 {
 	struct entry *e = TAILQ_FIRST(&part->queue);
-	const char *why;
-	enum kp_err err = entry_send(e, &why);
+	struct delivery failed;
+	enum kp_err err = entry_send(e, &failed);
 
 	if (err == KP_EBUSY)
 		return false;
+	if (err && !doubt_failed(e->lane, &failed)) {
+		pause_part(e, &failed);
+		return false;
+	}
 	if (err) {
 		leave(e, &part->queue);
-		entry_hopeless(e, err, why);
+		entry_hopeless(e, err, failed.text);
 		entry_free_if_done(e);
 		return true;
 	}
@@ -223,8 +242,11 @@ send_first(struct part *part)
 static void
 send_wave(struct part *part, size_t limit, size_t room)
 {
-	struct entry *e;
+	struct entry *e = TAILQ_FIRST(&part->queue);
 
+	part->sent_ms = loop_now_ms(e->sender->loop);
+	part->led_ms = 0;
+	part->generation = producer_generation(e->sender->producer);
 	while ((e = TAILQ_FIRST(&part->queue)) != NULL && part->wave_size < limit) {
 		size_t bytes = request_bytes(e);
 
@@ -251,7 +273,8 @@ static void
 announce_waves(struct lane *lane)
 {
 	const struct sender *s = lane->sender;
-	bool known = lane->taken_ms && loop_now_ms(s->loop) - lane->taken_ms < FORGOTTEN_MS;
+	bool known = lane->taken_ms && loop_now_ms(s->loop) - lane->taken_ms < FORGOTTEN_MS &&
+	    lane->taken_generation == producer_generation(s->producer);
 
 	divide(lane);
 	for (int32_t i = 0; i < lane->n_parts && known; i++) {
@@ -354,25 +377,24 @@ settle(struct entry *e, const struct delivery *d)
 {
 	struct part *part = e->part;
 	bool one_of_many = d->shared && part->wave_size > 1;
-	int64_t now = loop_now_ms(e->sender->loop);
 
 	if (d->err && e->sender->closing) {
 		leave(e, &part->wave);
 		entry_given_up(e);
 	} else if (d->err == KP_OK) {
-		e->lane->taken_ms = now;
+		e->lane->taken_ms = loop_now_ms(e->sender->loop);
+		e->lane->taken_generation = part->generation;
+		doubt_end(e->lane);
 		leave(e, &part->wave);
 		entry_done(e, d);
 	} else if (one_of_many) {
 		refused(e, d);
 		return false;
-	} else if (d->permanent) {
+	} else if (doubt_failed(e->lane, d)) {
 		leave(e, &part->wave);
 		entry_hopeless(e, d->err, d->text);
 	} else {
-		e->lane->taken_ms = 0;
-		part->pause_until_ms = now + AGAIN_MS;
-		entry_again(e, d->text);
+		pause_part(e, d);
 		return false;
 	}
 	return true;
@@ -410,4 +432,37 @@ parts_end(struct lane *lane)
 			entry_free_if_done(e);
 		}
 	}
+}
+
+static bool
+is_late(const struct lane *lane, const struct part *part, int64_t ms)
+{
+	return part->unreported && loop_now_ms(lane->sender->loop) - part->sent_ms > ms;
+}
+
+bool
+parts_late(const struct lane *lane)
+{
+	for (int32_t i = 0; i < lane->n_parts; i++)
+		if (is_late(lane, &lane->parts[i], LATE_MS))
+			return true;
+	return false;
+}
+
+bool
+parts_stuck(struct lane *lane, const struct kafka_list *list)
+{
+	int64_t now = loop_now_ms(lane->sender->loop);
+	bool stuck = false;
+
+	for (int32_t i = 0; i < lane->n_parts; i++) {
+		struct part *part = &lane->parts[i];
+		bool led = is_late(lane, part, LATE_MS) &&
+		    kafka_list_led(list, lane->name, lane->partitions ? i : -1);
+
+		part->led_ms = !led ? 0 : part->led_ms ? part->led_ms : now;
+		stuck |= led && is_late(lane, part, PRODUCER_STUCK_MS) &&
+		    now - part->led_ms >= PRODUCER_STUCK_MS - 2 * LATE_MS;
+	}
+	return stuck;
 }

@@ -16,6 +16,7 @@
 
 #include "common/log.h"
 #include "helper/produce/producer_flush.h"
+#include "helper/produce/producer_handle.h"
 
 /* With flushes: longer than the owner mostly needs to hand over what is to go together. It
  * is waited for only by what is sent again, and when a broker's thread sleeps through a
@@ -23,12 +24,12 @@
 #define LINGER_MS 50
 /* With flushes a partition has one request, and does not wait for those of others. */
 #define IN_FLIGHT "16"
-#define PURGE_TRIES 100		/* of 10 ms, for brokers' threads to let go */
+/* More than that stand still, and another new handle would, too. */
+#define RETIRED_MAX 4
+#define LOOK_MS (HANDLE_IDLE_MS / 10)
 
 /* Of a request that is not its messages, and more. */
 #define REQUEST_OVERHEAD 1024
-
-enum { BATCHES, ALONE, N_HANDLES };
 
 /* librdkafka's partitioners, and the keys that they look at. */
 static const struct partitioner {
@@ -46,13 +47,15 @@ static const struct partitioner {
 };
 #define N_PARTITIONERS (sizeof(partitioners) / sizeof(partitioners[0]))
 
-struct handle {
+/* Messages in batches, or each in a batch of its own: librdkafka has that for a handle. */
+struct side {
 	struct producer *p;
-	rd_kafka_t *rk;			/* NULL: not made yet */
-	rd_kafka_queue_t *q;
-	struct kafka_wake *wake;
 	bool alone;
+	struct handle *handle;		/* NULL: not made yet */
+	struct handle *retired[RETIRED_MAX];	/* what they have is still to be reported */
 };
+
+enum { BATCHES, ALONE, N_SIDES };
 
 struct producer {
 	struct loop *loop;
@@ -60,51 +63,51 @@ struct producer {
 	struct producer_conf conf;
 	const struct partitioner *partitioner;
 	struct producer_flush *flush;	/* NULL: not wanted */
+	struct handle *flushing;	/* by its thread */
 	rd_kafka_topic_partition_list_t *held;
-	struct handle handles[N_HANDLES];
+	struct side sides[N_SIDES];
+	unsigned generation;
+	struct loop_timer look;
+	int64_t renewed_ms;
 };
 
-static void
-report(const struct handle *h, const rd_kafka_message_t *m)
+static struct delivery
+delivery_of(const struct side *side, rd_kafka_resp_err_t err)
 {
-	struct delivery d = {
-		.err = kafka_err(m->err),
-		.permanent = kafka_err_permanent(m->err),
-		.shared = !h->alone && kafka_err_of_batch(m->err),
-		.partition = m->partition,
-		.offset = m->offset,
-		.text = rd_kafka_err2str(m->err),
-	};
+	bool purged = err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+	    err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
 
+	return (struct delivery){
+		.err = purged ? KP_EUNAVAIL : kafka_err(err),
+		.permanent = kafka_err_permanent(err),
+		.of_topic = kafka_err_of_topic(err),
+		.shared = !side->alone && kafka_err_of_batch(err),
+		.text = rd_kafka_err2str(err),
+	};
+}
+
+static void
+report(void *arg, const rd_kafka_message_t *m)
+{
+	const struct side *side = arg;
+	struct delivery d = delivery_of(side, m->err);
+
+	d.partition = m->partition;
+	d.offset = m->offset;
 	if (m->err)
 		d.maybe_kept = rd_kafka_message_status(m) !=
 		    RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
-	if (m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || m->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
-		d.err = KP_EUNAVAIL;
-	h->p->conf.delivered(h->p->conf.arg, m->_private, &d);
+	side->p->conf.delivered(side->p->conf.arg, m->_private, &d);
 }
 
 static void
-serve_events(struct handle *h, int timeout_ms)
+retired(void *arg, struct handle *h)
 {
-	rd_kafka_event_t *ev;
+	struct side *side = arg;
 
-	while ((ev = rd_kafka_queue_poll(h->q, timeout_ms)) != NULL) {
-		const rd_kafka_message_t *m;
-
-		if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_DR)
-			while ((m = rd_kafka_event_message_next(ev)) != NULL)
-				report(h, m);
-		else if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_ERROR)
-			log_warn("producer kafka: %s", rd_kafka_event_error_string(ev));
-		rd_kafka_event_destroy(ev);
-	}
-}
-
-static void
-serve(void *arg)
-{
-	serve_events(arg, 0);
+	for (size_t i = 0; i < RETIRED_MAX; i++)
+		if (side->retired[i] == h)
+			side->retired[i] = NULL;
 }
 
 static int32_t
@@ -122,7 +125,7 @@ choose(const rd_kafka_topic_t *rkt, const void *key, size_t key_bytes, int32_t p
 static const char *
 property(const struct producer *p, const char *name, char *out, size_t cap)
 {
-	if (rd_kafka_conf_get(rd_kafka_conf(p->handles[BATCHES].rk), name, out, &cap) !=
+	if (rd_kafka_conf_get(rd_kafka_conf(handle_rk(p->sides[BATCHES].handle)), name, out, &cap) !=
 	    RD_KAFKA_CONF_OK)
 		out[0] = '\0';
 	return out;
@@ -140,22 +143,25 @@ find_partitioner(const struct producer *p)
 	return f;
 }
 
-static bool
-open_handle(struct producer *p, struct handle *h, bool alone)
+static struct handle *
+open_handle(struct side *side)
 {
-	bool flushes = p->conf.flushed && !alone;
+	struct producer *p = side->p;
+	bool flushes = p->conf.flushed && !side->alone;
 	char timeout[16], linger[16];
 	const struct kafka_property props[] = {
 		{ "acks", "all" },
 		{ "message.timeout.ms", timeout },
 		{ flushes ? "!linger.ms" : "linger.ms", linger },
-		{ alone ? "!batch.num.messages" : "batch.num.messages", alone ? "1" : "10000" },
+		{ side->alone ? "!batch.num.messages" : "batch.num.messages",
+		    side->alone ? "1" : "10000" },
 		{ "max.in.flight.requests.per.connection", flushes ? IN_FLIGHT : "1" },
 		/* A leader that hangs holds a wave so long; a broker may ponder one for 30 s. */
 		{ "socket.timeout.ms", "35000" },
-		/* Who waits wants to know soon; a kept message can wait for a cluster
-		 * that is starting and does not know its topics yet. */
-		{ "topic.metadata.propagation.max.ms", p->conf.timeout_ms ? "2000" : "60000" },
+		/* Who waits wants to know soon; a kept message is sent again. */
+		{ "topic.metadata.propagation.max.ms", "2000" },
+		/* Without a cap they wait for up to a second behind each error. */
+		{ "?retry.backoff.max.ms", "250" },
 		{ "partitioner", "fnv1a_random" },
 		{ "sticky.partitioning.linger.ms", "0" },
 		/* Our own bounds are lower; these must never be the ones that bind. */
@@ -167,53 +173,111 @@ open_handle(struct producer *p, struct handle *h, bool alone)
 
 	snprintf(timeout, sizeof(timeout), "%u", p->conf.timeout_ms);
 	snprintf(linger, sizeof(linger), "%u", flushes ? LINGER_MS : 0);
-	h->p = p;
-	h->alone = alone;
-	h->rk = kafka_new_producer(p->kafka, props, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR,
-	    choose, p);
-	if (h->rk)
-		h->q = rd_kafka_queue_get_main(h->rk);
-	h->wake = kafka_wake_new(p->loop, serve, h);
-	if (h->rk == NULL || h->wake == NULL)
+	return handle_new(&(struct handle_conf){ .loop = p->loop, .kafka = p->kafka,
+	    .props = props, .choose = choose, .choose_arg = p, .report = report,
+	    .retired = retired, .arg = side });
+}
+
+/* ---- a handle takes the place of another ---- */
+
+/* False: there is no other, and what is there stays. */
+static bool
+renew_side(struct side *side, bool give_up)
+{
+	struct handle *next = NULL;
+	size_t i = 0;
+
+	if (side->handle == NULL)
+		return true;
+	while (i < RETIRED_MAX && side->retired[i])
+		i++;
+	if (i == RETIRED_MAX)
 		return false;
-	kafka_wake_add(h->wake, h->q);
+	/* The other side's is made when somebody needs it. */
+	if (!side->alone && (next = open_handle(side)) == NULL)
+		return false;
+	side->retired[i] = side->handle;
+	handle_retire(side->handle, give_up);
+	side->handle = next;
 	return true;
 }
 
-static void
-close_handle(struct handle *h)
+bool
+producer_renew(struct producer *p, bool give_up)
 {
-	if (h->rk) {
-		rd_kafka_purge(h->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-		for (int i = 0; i < PURGE_TRIES && rd_kafka_outq_len(h->rk) > 0; i++)
-			serve_events(h, 10);
-	}
-	if (h->q) {
-		rd_kafka_queue_io_event_enable(h->q, -1, NULL, 0);
-		rd_kafka_queue_destroy(h->q);
-	}
-	if (h->rk)
-		rd_kafka_destroy(h->rk);
-	kafka_wake_free(h->wake);
-	*h = (struct handle){ 0 };
+	if (!renew_side(&p->sides[BATCHES], give_up))
+		return false;
+	renew_side(&p->sides[ALONE], give_up);
+	p->generation++;
+	p->renewed_ms = loop_now_ms(p->loop);
+	return true;
+}
+
+unsigned
+producer_generation(const struct producer *p)
+{
+	return p->generation;
+}
+
+/* Names that nobody uses any more go with the handles that know them. */
+static void
+look(void *arg)
+{
+	struct producer *p = arg;
+
+	if (loop_now_ms(p->loop) - p->renewed_ms < HANDLE_IDLE_MS)
+		return;
+	for (size_t i = 0; i < N_SIDES; i++)
+		if (p->sides[i].handle && handle_has_idle(p->sides[i].handle)) {
+			log_debug("producer renewed: topics are not used any more");
+			producer_renew(p, false);
+			return;
+		}
+}
+
+const char *
+producer_stuck(const struct producer *p, int32_t *partition)
+{
+	const char *topic = NULL;
+
+	for (size_t i = 0; i < N_SIDES && topic == NULL; i++)
+		if (p->sides[i].handle)
+			topic = handle_stuck(p->sides[i].handle, partition);
+	return topic;
+}
+
+static void
+flushed(void *arg)
+{
+	struct producer *p = arg;
+
+	handle_pin(p->flushing, false);
+	p->flushing = NULL;
+	p->conf.flushed(p->conf.arg);
 }
 
 struct producer *
 producer_new(struct loop *l, struct kafka *k, const struct producer_conf *conf)
 {
 	struct producer *p = calloc(1, sizeof(*p));
+	struct side *batches;
 
 	if (p == NULL)
 		return NULL;
 	*p = (struct producer){ .loop = l, .kafka = k, .conf = *conf,
-	    .held = rd_kafka_topic_partition_list_new(0) };
-	if (open_handle(p, &p->handles[BATCHES], false)) {
+	    .held = rd_kafka_topic_partition_list_new(0), .renewed_ms = loop_now_ms(l) };
+	for (size_t i = 0; i < N_SIDES; i++)
+		p->sides[i] = (struct side){ .p = p, .alone = i == ALONE };
+	batches = &p->sides[BATCHES];
+	batches->handle = open_handle(batches);
+	if (batches->handle) {
 		p->partitioner = find_partitioner(p);
 		if (conf->flushed)
-			p->flush = producer_flush_new(l, p->handles[BATCHES].rk, conf->flushed,
-			    conf->arg);
-		if (p->flush || conf->flushed == NULL)
+			p->flush = producer_flush_new(l, flushed, p);
+		if (p->flush || conf->flushed == NULL) {
+			loop_timer_set(l, &p->look, LOOK_MS, LOOK_MS, look, p);
 			return p;
+		}
 	}
 	producer_free(p);
 	return NULL;
@@ -221,23 +285,23 @@ producer_new(struct loop *l, struct kafka *k, const struct producer_conf *conf)
 
 enum kp_err
 producer_send(struct producer *p, const char *topic, struct kp_slice key, struct kp_slice value,
-    bool alone, void *opaque, const char **why)
+    bool alone, void *opaque, struct delivery *failed)
 {
-	struct handle *h = &p->handles[alone ? ALONE : BATCHES];
-	rd_kafka_resp_err_t err;
+	struct side *side = &p->sides[alone ? ALONE : BATCHES];
+	rd_kafka_topic_t *rkt;
 
-	if (h->rk == NULL && !open_handle(p, h, alone)) {
-		close_handle(h);
-		*why = kp_err_text(KP_ENOMEM);
-		return KP_EBUSY;
+	if (side->handle == NULL)
+		side->handle = open_handle(side);
+	rkt = side->handle ? handle_topic(side->handle, topic) : NULL;
+	if (rkt == NULL) {
+		*failed = (struct delivery){ .err = KP_EBUSY, .text = kp_err_text(KP_ENOMEM) };
+		return failed->err;
 	}
-	err = rd_kafka_producev(h->rk, RD_KAFKA_V_TOPIC(topic),
-	    RD_KAFKA_V_PARTITION(RD_KAFKA_PARTITION_UA),
-	    RD_KAFKA_V_KEY(key.p, key.n),
-	    RD_KAFKA_V_VALUE((void *)(uintptr_t)value.p, value.n),
-	    RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
-	*why = rd_kafka_err2str(err);
-	return kafka_err(err);
+	if (rd_kafka_produce(rkt, RD_KAFKA_PARTITION_UA, 0, (void *)(uintptr_t)value.p, value.n,
+	    key.p, key.n, opaque) == 0)
+		return KP_OK;
+	*failed = delivery_of(side, rd_kafka_last_error());
+	return failed->err;
 }
 
 int32_t
@@ -278,15 +342,31 @@ void
 producer_hold(struct producer *p)
 {
 	if (p->held->cnt)
-		rd_kafka_pause_partitions(p->handles[BATCHES].rk, p->held);
+		rd_kafka_pause_partitions(handle_rk(p->sides[BATCHES].handle), p->held);
+}
+
+/* Each pause and each resume leaves a mark in the queue that a consumer would read: it is
+ * read here, or they would pile up, and each further one be put in by a walk along all. */
+static void
+read_marks(struct handle *h, const rd_kafka_topic_partition_t *held)
+{
+	rd_kafka_topic_t *rkt = handle_topic(h, held->topic);
+	rd_kafka_message_t *m;
+
+	while (rkt && (m = rd_kafka_consume(rkt, held->partition, 0)) != NULL)
+		rd_kafka_message_destroy(m);	/* that it is not there, for a consumer */
 }
 
 void
 producer_let_go(struct producer *p)
 {
+	struct handle *h = p->sides[BATCHES].handle;
+
 	if (p->held->cnt == 0)
 		return;
-	rd_kafka_resume_partitions(p->handles[BATCHES].rk, p->held);
+	rd_kafka_resume_partitions(handle_rk(h), p->held);
+	for (int i = 0; i < p->held->cnt; i++)
+		read_marks(h, &p->held->elems[i]);
 	rd_kafka_topic_partition_list_destroy(p->held);
 	p->held = rd_kafka_topic_partition_list_new(0);
 }
@@ -294,13 +374,15 @@ producer_let_go(struct producer *p)
 void
 producer_flush(struct producer *p)
 {
-	producer_flush_start(p->flush);
+	p->flushing = p->sides[BATCHES].handle;
+	handle_pin(p->flushing, true);
+	producer_flush_start(p->flush, handle_rk(p->flushing));
 }
 
 rd_kafka_t *
 producer_handle(struct producer *p)
 {
-	return p->handles[BATCHES].rk;
+	return handle_rk(p->sides[BATCHES].handle);
 }
 
 void
@@ -308,9 +390,13 @@ producer_free(struct producer *p)
 {
 	if (p == NULL)
 		return;
+	loop_timer_end(&p->look);
 	producer_flush_free(p->flush);
-	for (int i = 0; i < N_HANDLES; i++)
-		close_handle(&p->handles[i]);
+	for (size_t i = 0; i < N_SIDES; i++) {
+		handle_free(p->sides[i].handle);
+		for (size_t k = 0; k < RETIRED_MAX; k++)
+			handle_free(p->sides[i].retired[k]);
+	}
 	rd_kafka_topic_partition_list_destroy(p->held);
 	free(p);
 }

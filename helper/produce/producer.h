@@ -12,14 +12,21 @@
 #define KP_PRODUCER_H
 
 #include "common/buf.h"
+#include "common/fault.h"
 #include "helper/kafka.h"
 
 struct producer;
+
+/* Nothing of a partition was reported for so long, and it has a leader: librdkafka will
+ * not send it. A leader that hangs loses its request after 35 s. */
+#define PRODUCER_STUCK_MS fault_number("KP_STUCK_MS", 60 * 1000)
 
 /* A delivery report. */
 struct delivery {
 	enum kp_err err;
 	bool permanent;		/* sending it again can never help */
+	bool of_topic;		/* a broker says that its topic is not there, or not for us; which
+				 * a broker that has just started may say of any */
 	bool shared;		/* permanent, but maybe for another message of its batch */
 	bool maybe_kept;	/* failed, but a copy was on the wire: Kafka may have it */
 	int32_t partition;
@@ -44,10 +51,23 @@ struct producer *producer_new(struct loop *l, struct kafka *k, const struct prod
 
 /* The value is borrowed until its delivery report; topic and key are copied.
  * An absent key (p == NULL) goes to a random partition, an empty one is a key.
- * `alone`: in a batch of its own. KP_EBUSY: the queue is full. KP_ETOOBIG. KP_EKAFKA:
- * *why (static) says. */
+ * `alone`: in a batch of its own. On error *failed says what a report would, and there
+ * will be none. KP_EBUSY: the queue is full. */
 enum kp_err producer_send(struct producer *p, const char *topic, struct kp_slice key,
-    struct kp_slice value, bool alone, void *opaque, const char **why);
+    struct kp_slice value, bool alone, void *opaque, struct delivery *failed);
+
+/*
+ * Another handle takes what is sent from now on. The one before ends once all that it has
+ * is reported; `give_up`: what is not on its way to a broker is reported now, with
+ * KP_EUNAVAIL. False: not now, as some still have messages, or for want of memory or
+ * threads. By itself it is done when there are topics that nobody uses any more.
+ */
+bool producer_renew(struct producer *p, bool give_up);
+/* Changes with each renewal: what was known of topics then has to be learnt again. */
+unsigned producer_generation(const struct producer *p);
+/* A partition of a topic that has answered nothing but time-outs for a minute; -1: its
+ * topic, before it was divided. NULL: there is none. Valid until the next call. */
+const char *producer_stuck(const struct producer *p, int32_t *partition);
 
 /* The partition of the key among so many; -1 when it is nobody's in particular. */
 int32_t producer_partition(const struct producer *p, struct kp_slice key, int32_t partitions);

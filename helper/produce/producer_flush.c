@@ -52,13 +52,12 @@ run(void *arg)
 }
 
 struct producer_flush *
-producer_flush_new(struct loop *l, rd_kafka_t *rk, void (*done)(void *arg), void *arg)
+producer_flush_new(struct loop *l, void (*done)(void *arg), void *arg)
 {
 	struct producer_flush *f = calloc(1, sizeof(*f));
 
 	if (f == NULL)
 		return NULL;
-	f->rk = rk;
 	f->wake = kafka_wake_new(l, done, arg);
 	sem_init(&f->start, 0, 0);
 	if (f->wake && pthread_create(&f->thread, NULL, run, f) == 0)
@@ -69,8 +68,9 @@ producer_flush_new(struct loop *l, rd_kafka_t *rk, void (*done)(void *arg), void
 }
 
 void
-producer_flush_start(struct producer_flush *f)
+producer_flush_start(struct producer_flush *f, rd_kafka_t *rk)
 {
+	f->rk = rk;			/* the semaphore hands it over */
 	sem_post(&f->start);
 }
 

@@ -15,10 +15,10 @@ struct producer_flush;
 
 /* done(arg) is called once after each start. NULL without memory, threads or
  * descriptors. */
-struct producer_flush *producer_flush_new(struct loop *l, rd_kafka_t *rk,
-    void (*done)(void *arg), void *arg);
-/* Not again before done(). What librdkafka is given meanwhile goes as it comes. */
-void producer_flush_start(struct producer_flush *f);
+struct producer_flush *producer_flush_new(struct loop *l, void (*done)(void *arg), void *arg);
+/* Not again before done(), until when the handle must stay. What librdkafka is given
+ * meanwhile goes as it comes. */
+void producer_flush_start(struct producer_flush *f, rd_kafka_t *rk);
 /* Before the handle is destroyed. done() is not called any more; takes as long as a
  * flush, a few ms. */
 void producer_flush_free(struct producer_flush *f);

@@ -217,6 +217,43 @@ sender_stats(struct sender *s, struct sender_stats *out)
 	out->trouble = out->store.trouble ? out->store.trouble : refusal(s, 1);
 }
 
+/* ---- trouble ---- */
+
+bool
+sender_in_trouble(struct sender *s)
+{
+	for (size_t i = 0; i < LANE_BUCKETS; i++)
+		for (const struct lane *lane = s->lanes[i]; lane; lane = lane->next)
+			if (doubt_any(lane) || parts_late(lane))
+				return true;
+	return false;
+}
+
+/* A new handle is given time before the next. */
+static void
+renew(struct sender *s, const char *topic)
+{
+	int64_t now = loop_now_ms(s->loop);
+
+	if (now - s->renewed_ms < PRODUCER_STUCK_MS)
+		return;
+	s->renewed_ms = now;
+	log_warn("sender nothing is reported topic=%s: it is sent again through a new handle",
+	    topic);
+	producer_renew(s->producer, true);
+}
+
+void
+sender_judge(struct sender *s, const struct kafka_list *list)
+{
+	for (size_t i = 0; i < LANE_BUCKETS && !s->closing; i++)
+		for (struct lane *lane = s->lanes[i]; lane; lane = lane->next) {
+			doubt_judge(lane, list);
+			if (parts_stuck(lane, list) || (lane->doubt.over && parts_late(lane)))
+				renew(s, lane->name);
+		}
+}
+
 /* ---- opening and ending ---- */
 
 static void
@@ -274,6 +311,7 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 		return KP_ENOMEM;
 	s->loop = l;
 	s->next_id = 1;
+	s->renewed_ms = loop_now_ms(l) - PRODUCER_STUCK_MS;
 	TAILQ_INIT(&s->again);
 	STAILQ_INIT(&s->ready);
 	s->max_bytes = conf->store_max_bytes;

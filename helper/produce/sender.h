@@ -19,6 +19,7 @@
 #include "common/conf.h"
 #include "common/msg_store.h"
 #include "helper/kafka.h"
+#include "helper/kafka_list.h"
 #include "helper/op.h"
 #include "helper/produce/store.h"
 
@@ -55,6 +56,12 @@ void sender_stats(struct sender *s, struct sender_stats *out);
 struct store *sender_store(struct sender *s);
 /* What memory knows of a message; false: nothing. */
 bool sender_receipt(struct sender *s, int64_t id, struct msg_receipt *out);
+
+/* True while a list of Kafka's topics would tell more of what it does not take; and that
+ * list: what waits for a topic that is gone becomes dead letters, what librdkafka does not
+ * send goes again through a new handle. */
+bool sender_in_trouble(struct sender *s);
+void sender_judge(struct sender *s, const struct kafka_list *list);
 
 /* The dead letter goes to Kafka once more, behind all that is pending. done() is
  * called once, maybe at once. KP_ENOTFOUND: there is none (any more). */

@@ -19,6 +19,7 @@
 #include <sys/queue.h>
 
 #include "common/log.h"
+#include "helper/kafka_list.h"
 #include "helper/produce/producer.h"
 #include "helper/produce/rate.h"
 #include "helper/produce/receipts.h"
@@ -47,6 +48,24 @@ struct part {
 	bool held;			/* by the producer: more than one may go */
 	bool refused;			/* the wave was, maybe for one message in it */
 	int64_t pause_until_ms;		/* after a strange failure */
+	int64_t sent_ms;		/* when the wave began */
+	int64_t led_ms;			/* since when it has a leader all the same; 0: not asked */
+	unsigned generation;		/* of the producer that got it */
+};
+
+/*
+ * Kafka says that the topic is not there, or not for us: a broker that has just started may
+ * say so of any. It is true when the topic was missing from all lists of topics for
+ * DOUBT_MS, and brokers of which there are several have both said so.
+ */
+struct doubt {
+	int64_t since_ms;		/* the first failure; 0: there is no doubt */
+	int64_t last_ms;		/* the latest one */
+	enum kp_err err;		/* likewise */
+	bool missed;			/* from a list */
+	bool by_several;		/* from those of two brokers */
+	int32_t broker;			/* that made the first one */
+	bool over;			/* it is true */
 };
 
 struct lane {				/* one topic */
@@ -60,6 +79,8 @@ struct lane {				/* one topic */
 	int32_t partitions;		/* by which the entries were divided; 0: not known */
 	_Atomic int32_t partitions_seen;	/* by librdkafka, latest; 0: never */
 	int64_t taken_ms;		/* when Kafka last took a message; 0: or failed since */
+	unsigned taken_generation;	/* of the producer then */
+	struct doubt doubt;
 	size_t in_window;		/* in the parts' hands */
 	size_t in_window_bytes;
 	size_t appending;		/* not sent, and not on disk yet */
@@ -112,6 +133,7 @@ struct sender {
 	struct loop_timer retry;
 	struct entries again;		/* their rows could not be removed: full disk */
 	int64_t delivered_ms;		/* the last time Kafka took a message */
+	int64_t renewed_ms;		/* the last time something was stuck */
 	int64_t drain_until_ms;
 	struct loop_timer drain;
 	bool closing;			/* nothing is sent or loaded any more */
@@ -128,7 +150,7 @@ void entry_free_if_done(struct entry *e);
 void entry_answer(struct entry *e);
 void entry_refuse(struct entry *e, enum kp_err err, const char *text);
 /* Hands it to librdkafka: KP_OK, or why not. */
-enum kp_err entry_send(struct entry *e, const char **why);
+enum kp_err entry_send(struct entry *e, struct delivery *failed);
 /* What its report says; it is in nobody's hands any more, or WAITING again. */
 void entry_done(struct entry *e, const struct delivery *d);
 void entry_hopeless(struct entry *e, enum kp_err err, const char *text);
@@ -153,10 +175,23 @@ void parts_take(struct lane *lane, struct entry *e);
 void parts_send(struct lane *lane);
 /* Gives up what was not sent. */
 void parts_end(struct lane *lane);
+/* A wave of the topic is on its way for so long that its leader is to be asked for. */
+bool parts_late(const struct lane *lane);
+/* True when one is that had a leader all the time: librdkafka will not send it. */
+bool parts_stuck(struct lane *lane, const struct kafka_list *list);
 /* Callbacks of the producer, as in struct producer_conf. */
 void parts_delivered(void *arg, void *opaque, const struct delivery *d);
 void parts_flushed(void *arg);
 int32_t parts_place(void *opaque, int32_t partitions, int32_t proposed);
+
+/* doubt.c */
+/* What librdkafka, or a report, said of one of its messages. True: it is so for good. */
+bool doubt_failed(struct lane *lane, const struct delivery *d);
+/* Kafka took a message, or shows the topic. */
+void doubt_end(struct lane *lane);
+/* A list of topics would help. */
+bool doubt_any(const struct lane *lane);
+void doubt_judge(struct lane *lane, const struct kafka_list *list);
 
 /* sender.c: how long it is worth waiting for room, in seconds. */
 uint32_t sender_retry_after(const struct sender *s);

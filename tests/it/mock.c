@@ -1,6 +1,7 @@
 /* The mock cluster and its witnesses. */
 #include "tests/it/mock.h"
 
+#include <poll.h>
 #include <stdio.h>
 
 #include "common/sock.h"
@@ -172,24 +173,39 @@ add_record(struct mock_records *r, const rd_kafka_message_t *msg)
 	};
 }
 
+/* How many partitions it has; it may still be about to be made. */
+static int
+count_partitions(rd_kafka_t *rk, const char *topic, int64_t until)
+{
+	rd_kafka_topic_t *t = rd_kafka_topic_new(rk, topic, NULL);
+	int n = 0;
+
+	do {
+		const struct rd_kafka_metadata *md;
+
+		assert_int_equal(rd_kafka_metadata(rk, 0, t, &md, PUT_MS), 0);
+		n = md->topics[0].partition_cnt;
+		rd_kafka_metadata_destroy(md);
+		if (n == 0)
+			poll(NULL, 0, 20);
+	} while (n == 0 && sock_now_ms() < until);
+	rd_kafka_topic_destroy(t);
+	return n;
+}
+
 /* All partitions of the topic, from the beginning. */
 static void
-assign_all(rd_kafka_t *rk, const char *topic, int *partitions)
+assign_all(rd_kafka_t *rk, const char *topic, int64_t until, int *partitions)
 {
-	const struct rd_kafka_metadata *md;
 	rd_kafka_topic_partition_list_t *list;
-	rd_kafka_topic_t *t = rd_kafka_topic_new(rk, topic, NULL);
 
-	assert_int_equal(rd_kafka_metadata(rk, 0, t, &md, PUT_MS), 0);
-	*partitions = md->topics[0].partition_cnt;
+	*partitions = count_partitions(rk, topic, until);
 	list = rd_kafka_topic_partition_list_new(*partitions);
 	for (int i = 0; i < *partitions; i++)
 		rd_kafka_topic_partition_list_add(list, topic, i)->offset =
 		    RD_KAFKA_OFFSET_BEGINNING;
 	assert_int_equal(rd_kafka_assign(rk, list), 0);
 	rd_kafka_topic_partition_list_destroy(list);
-	rd_kafka_metadata_destroy(md);
-	rd_kafka_topic_destroy(t);
 }
 
 static bool
@@ -214,7 +230,7 @@ mock_read(struct mock *m, const char *topic, size_t want, int64_t wait_ms, struc
 
 	*r = (struct mock_records){ NULL, 0 };
 	rd_kafka_poll_set_consumer(rk);
-	assign_all(rk, topic, &partitions);
+	assign_all(rk, topic, until, &partitions);
 	while ((r->n < want || !all_of(at_end, partitions)) && sock_now_ms() < until) {
 		rd_kafka_message_t *msg = rd_kafka_consumer_poll(rk, 50);
 

@@ -68,7 +68,7 @@ static const struct error produce_errors[] = {
 	{ RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, false },
 	{ RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, true },
 	{ RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, true },
-	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, true },
+	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, false },
 	{ RD_KAFKA_RESP_ERR_INVALID_RECORD, true },
 	{ RD_KAFKA_RESP_ERR_POLICY_VIOLATION, true },
 };
@@ -77,8 +77,9 @@ static const struct error metadata_errors[] = {
 	{ RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, false },
 	{ RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, false },
 	{ RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR, false },
-	{ RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, true },
-	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, true },
+	/* so may a broker that has just started */
+	{ RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, false },
+	{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, false },
 };
 
 static const struct {

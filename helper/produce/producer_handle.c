@@ -1,0 +1,284 @@
+/* A handle, the table of its topics, and its end. */
+#include "helper/produce/producer_handle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/msg.h"
+
+#define BUCKETS 256
+#define RETIRE_STEP_MS 250
+#define PURGE_TRIES 100		/* of 10 ms, for brokers' threads to let go */
+
+struct known_topic {
+	struct known_topic *next;
+	char name[TOPIC_MAX + 1];
+	rd_kafka_topic_t *rkt;
+	int64_t used_ms;
+	/* Since when this partition of it answers nothing but time-outs. One is enough. */
+	int64_t mute_ms;		/* 0: none does */
+	int32_t mute;
+};
+
+struct handle {
+	struct handle_conf conf;
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *q;
+	struct kafka_wake *wake;
+	struct known_topic *topics[BUCKETS];
+	struct loop_timer retire;
+	int64_t give_up_ms;		/* from then on what it has is reported */
+	struct loop_job end;
+	bool pinned;
+};
+
+static int64_t
+now_ms(const struct handle *h)
+{
+	return loop_now_ms(h->conf.loop);
+}
+
+/* ---- topics ---- */
+
+static struct known_topic **
+bucket_of(struct handle *h, const char *name)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * 16777619u;
+	return &h->topics[hash % BUCKETS];
+}
+
+static struct known_topic *
+find(struct handle *h, const char *name)
+{
+	struct known_topic *t = *bucket_of(h, name);
+
+	while (t && strcmp(t->name, name) != 0)
+		t = t->next;
+	return t;
+}
+
+static struct known_topic *
+add(struct handle *h, const char *name)
+{
+	struct known_topic *t = calloc(1, sizeof(*t)), **bucket = bucket_of(h, name);
+
+	if (t == NULL)
+		return NULL;
+	strncpy(t->name, name, TOPIC_MAX);
+	t->rkt = rd_kafka_topic_new(h->rk, name, NULL);
+	if (t->rkt == NULL) {
+		free(t);
+		return NULL;
+	}
+	t->next = *bucket;
+	*bucket = t;
+	return t;
+}
+
+rd_kafka_topic_t *
+handle_topic(struct handle *h, const char *name)
+{
+	struct known_topic *t = find(h, name);
+
+	if (t == NULL)
+		t = add(h, name);
+	if (t == NULL)
+		return NULL;
+	t->used_ms = now_ms(h);
+	return t->rkt;
+}
+
+bool
+handle_has_idle(const struct handle *h)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (const struct known_topic *t = h->topics[i]; t; t = t->next)
+			if (now_ms(h) - t->used_ms > HANDLE_IDLE_MS)
+				return true;
+	return false;
+}
+
+const char *
+handle_stuck(const struct handle *h, int32_t *partition)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (const struct known_topic *t = h->topics[i]; t; t = t->next)
+			if (t->mute_ms && now_ms(h) - t->mute_ms > PRODUCER_STUCK_MS) {
+				*partition = t->mute;
+				return t->name;
+			}
+	return NULL;
+}
+
+static void
+forget_topics(struct handle *h)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		while (h->topics[i]) {
+			struct known_topic *t = h->topics[i];
+
+			h->topics[i] = t->next;
+			rd_kafka_topic_destroy(t->rkt);
+			free(t);
+		}
+}
+
+/* ---- serving ---- */
+
+static void
+listen_to(struct handle *h, const rd_kafka_message_t *m)
+{
+	bool late = m->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT;
+	struct known_topic *t;
+
+	if (!late && m->err)
+		return;
+	t = find(h, rd_kafka_topic_name(m->rkt));
+	if (t && late && t->mute_ms == 0) {
+		t->mute_ms = now_ms(h);
+		t->mute = m->partition;
+	} else if (t && !late && (t->mute == m->partition || t->mute < 0)) {
+		t->mute_ms = 0;
+	}
+}
+
+static void
+serve_events(struct handle *h, int timeout_ms)
+{
+	rd_kafka_event_t *ev;
+
+	while ((ev = rd_kafka_queue_poll(h->q, timeout_ms)) != NULL) {
+		const rd_kafka_message_t *m;
+
+		if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_DR)
+			while ((m = rd_kafka_event_message_next(ev)) != NULL) {
+				listen_to(h, m);
+				h->conf.report(h->conf.arg, m);
+			}
+		else if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_ERROR)
+			log_warn("producer kafka: %s", rd_kafka_event_error_string(ev));
+		rd_kafka_event_destroy(ev);
+	}
+}
+
+static void
+serve(void *arg)
+{
+	serve_events(arg, 0);
+}
+
+struct handle *
+handle_new(const struct handle_conf *conf)
+{
+	struct handle *h = calloc(1, sizeof(*h));
+
+	if (h == NULL)
+		return NULL;
+	h->conf = *conf;
+	h->rk = kafka_new_producer(conf->kafka, conf->props,
+	    RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR, conf->choose, conf->choose_arg);
+	if (h->rk)
+		h->q = rd_kafka_queue_get_main(h->rk);
+	h->wake = kafka_wake_new(conf->loop, serve, h);
+	if (h->rk == NULL || h->wake == NULL) {
+		handle_free(h);
+		return NULL;
+	}
+	kafka_wake_add(h->wake, h->q);
+	return h;
+}
+
+rd_kafka_t *
+handle_rk(const struct handle *h)
+{
+	return h->rk;
+}
+
+/* ---- its end ---- */
+
+/* Nothing of it reaches the loop any more. */
+static void
+let_go(struct handle *h)
+{
+	if (h->q) {
+		rd_kafka_queue_io_event_enable(h->q, -1, NULL, 0);
+		rd_kafka_queue_destroy(h->q);
+	}
+	h->q = NULL;
+	kafka_wake_free(h->wake);
+	h->wake = NULL;
+	forget_topics(h);
+}
+
+static void
+destroy(struct loop_job *job)
+{
+	struct handle *h = (struct handle *)((char *)job - offsetof(struct handle, end));
+
+	rd_kafka_destroy(h->rk);
+}
+
+static void
+destroyed(struct loop_job *job)
+{
+	free((char *)job - offsetof(struct handle, end));
+}
+
+/* Once all is reported: the end, which waits for librdkafka's threads, is a worker's. */
+static void
+retire_step(void *arg)
+{
+	struct handle *h = arg;
+	int64_t late_ms = now_ms(h) - h->give_up_ms;
+
+	if (h->q && (h->pinned || rd_kafka_outq_len(h->rk) > 0)) {
+		if (late_ms >= 0)
+			rd_kafka_purge(h->rk, RD_KAFKA_PURGE_F_NON_BLOCKING |
+			    RD_KAFKA_PURGE_F_QUEUE | (late_ms >= PRODUCER_STUCK_MS ?
+			    RD_KAFKA_PURGE_F_INFLIGHT : 0));
+		return;
+	}
+	if (h->q)
+		let_go(h);
+	h->end.work = destroy;
+	h->end.done = destroyed;
+	if (loop_work(h->conf.loop, &h->end)) {
+		loop_timer_end(&h->retire);
+		h->conf.retired(h->conf.arg, h);
+	}
+}
+
+void
+handle_pin(struct handle *h, bool pinned)
+{
+	h->pinned = pinned;
+}
+
+void
+handle_retire(struct handle *h, bool give_up)
+{
+	h->give_up_ms = now_ms(h) + (give_up ? 0 : PRODUCER_STUCK_MS);
+	loop_timer_set(h->conf.loop, &h->retire, 0, RETIRE_STEP_MS, retire_step, h);
+}
+
+void
+handle_free(struct handle *h)
+{
+	if (h == NULL)
+		return;
+	if (h->q) {
+		rd_kafka_purge(h->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+		    RD_KAFKA_PURGE_F_NON_BLOCKING);
+		for (int i = 0; i < PURGE_TRIES && rd_kafka_outq_len(h->rk) > 0; i++)
+			serve_events(h, 10);
+	}
+	let_go(h);
+	loop_timer_end(&h->retire);
+	if (h->rk)
+		rd_kafka_destroy(h->rk);
+	free(h);
+}

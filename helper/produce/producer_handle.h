@@ -1,0 +1,59 @@
+/*
+ * One librdkafka producer: made, served on the loop, and brought to an end while another
+ * takes its place.
+ *
+ * librdkafka forgets no topic before its handle ends: it goes on asking brokers for each one,
+ * which makes those anew that were deleted where brokers create topics, and it finds a
+ * topic by its name in a list. So a handle has a table of the topics that are in use,
+ * and who has names that nobody uses any more is to be replaced.
+ *
+ * Shared by producer.c and producer_handle.c. Loop thread only.
+ */
+#ifndef KP_PRODUCER_HANDLE_H
+#define KP_PRODUCER_HANDLE_H
+
+#include "helper/produce/producer.h"
+
+/* A name that was not used for so long can go. */
+#define HANDLE_IDLE_MS fault_number("KP_IDLE_MS", 5 * 60 * 1000)
+
+struct handle;
+
+struct handle_conf {
+	struct loop *loop;
+	struct kafka *kafka;
+	const struct kafka_property *props;
+	kafka_partitioner *choose;
+	void *choose_arg;
+	/* Each delivery report. */
+	void (*report)(void *arg, const rd_kafka_message_t *m);
+	/* A retired one is out of its owner's hands. */
+	void (*retired)(void *arg, struct handle *h);
+	void *arg;
+};
+
+/* NULL on error; a line has been logged. */
+struct handle *handle_new(const struct handle_conf *conf);
+rd_kafka_t *handle_rk(const struct handle *h);
+
+/* The topic, used now; NULL: librdkafka does not take the name. The handle's. */
+rd_kafka_topic_t *handle_topic(struct handle *h, const char *name);
+/* True when it has names that nobody has used for HANDLE_IDLE_MS. */
+bool handle_has_idle(const struct handle *h);
+/* A partition that reports nothing but time-outs for PRODUCER_STUCK_MS; -1: of a topic that
+ * was never divided. The name is valid until the next call of anything here; NULL: none. */
+const char *handle_stuck(const struct handle *h, int32_t *partition);
+
+/*
+ * It gets no more messages, and ends by itself once all it has are reported. `give_up`: what
+ * is not on its way to a broker is reported now, with RD_KAFKA_RESP_ERR__PURGE_QUEUE; else
+ * after PRODUCER_STUCK_MS. What is on its way has as long again.
+ */
+void handle_retire(struct handle *h, bool give_up);
+/* While another thread uses it, it does not end. */
+void handle_pin(struct handle *h, bool pinned);
+/* Ends it now, also a retired one: each message gets its report first. Does not wait for
+ * brokers, 1 s at most for librdkafka. NULL is allowed. */
+void handle_free(struct handle *h);
+
+#endif
