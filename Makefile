@@ -197,7 +197,7 @@ asan:
 	$(MAKE) -j$(JOBS) $(ASAN) all tests
 	$(MAKE) $(ASAN) check-unit
 	$(MAKE) $(BESIDE) $(ASAN) check-it check-e2e check-faults KP_E2E='$(ASAN_E2E)'
-tsan: export TSAN_OPTIONS = suppressions=$(CURDIR)/tests/tsan.supp
+tsan: export TSAN_OPTIONS = suppressions=$(CURDIR)/tests/tsan.supp die_after_fork=0
 tsan:
 	$(MAKE) -j$(JOBS) $(TSAN) all tests
 	$(MAKE) $(TSAN) check-unit check-it

@@ -1,4 +1,4 @@
-/* One event, one line, one write(2): lines of several threads never mix. */
+/* One event, one line. How it gets out, and when: log_out.c. */
 #include "common/log.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/log_out.h"
 #include "common/utf8.h"
 
 static const char *const level_names[] = {
@@ -56,31 +57,49 @@ escape(char *out, size_t cap, const char *in)
 	return used;
 }
 
-void
-log_line(enum log_level level, const char *fmt, ...)
+static size_t
+format(char line[LOG_LINE_MAX], enum log_level level, const char *fmt, va_list ap)
 {
-	char text[LOG_LINE_MAX], line[LOG_LINE_MAX];
-	int saved = errno;
+	char text[LOG_LINE_MAX];
 	struct timespec now;
 	struct tm tm;
 	size_t n;
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	n = strftime(line, LOG_LINE_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+	n += (size_t)snprintf(line + n, LOG_LINE_MAX - n, ".%03ldZ %s %s[%d]: ",
+	    now.tv_nsec / 1000000, level_names[level], log_program, (int)getpid());
+	n += escape(line + n, LOG_LINE_MAX - n - 1, text);
+	line[n++] = '\n';
+	return n;
+}
+
+size_t
+log_format(char line[LOG_LINE_MAX], enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+	size_t n;
+
+	va_start(ap, fmt);
+	n = format(line, level, fmt, ap);
+	va_end(ap);
+	return n;
+}
+
+void
+log_line(enum log_level level, const char *fmt, ...)
+{
+	char line[LOG_LINE_MAX];
+	int saved = errno;
 	va_list ap;
 
 	if (!log_enabled(level))
 		return;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	log_out_put(level, line, format(line, level, fmt, ap));
 	va_end(ap);
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
-	n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ %s %s[%d]: ",
-	    now.tv_nsec / 1000000, level_names[level], log_program, (int)getpid());
-	n += escape(line + n, sizeof(line) - n - 1, text);
-	line[n++] = '\n';
-	if (write(STDERR_FILENO, line, n) < 0) {
-		/* Nowhere left to tell. */
-	}
 	errno = saved;
 }
 

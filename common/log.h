@@ -7,6 +7,9 @@
  * broken UTF-8 are written as \xNN, and a line ends after LOG_LINE_MAX bytes.
  * Message keys and values are never passed to these functions.
  *
+ * Nobody waits for standard error: see log_out.h. exit(3) waits until all is written,
+ * LOG_FLUSH_MS at most; _exit(2) does not, and log_flush() comes before it.
+ *
  * Any thread. errno is as before.
  */
 #ifndef KP_LOG_H
@@ -23,6 +26,11 @@ void log_init(const char *program, enum log_level level);
 bool log_enabled(enum log_level level);
 void log_line(enum log_level level, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Waits until all lines are written or dropped, `timeout_ms` at most; false when some
+ * are left. */
+#define LOG_FLUSH_MS 1000
+bool log_flush(int timeout_ms);
 
 /* error: an operator must act; warn: we coped; info: life of the process;
  * debug: states and messages. */

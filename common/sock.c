@@ -1,10 +1,15 @@
-/* Unix sockets. A stale socket is told from a live one by connect(2), and is
- * only removed when it is our own. */
+/*
+ * Unix sockets. A stale socket is told from a live one by connect(2), and is only
+ * removed when it is our own. One that is bound and does not listen yet looks stale: so
+ * who takes one, or removes one, does it under a lock of its path. The lock is an abstract
+ * socket, which leaves no file behind and ends with its process.
+ */
 #include "common/sock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,6 +18,9 @@
 #include <unistd.h>
 
 #define CONNECT_PAUSE_MS 20
+/* Nobody of ours holds the lock for long; whoever else does holds nobody up. */
+#define LOCK_MS 1000
+#define LOCK_PAUSE_MS 5
 
 int64_t
 sock_now_ms(void)
@@ -35,31 +43,96 @@ make_addr(const char *path, struct sockaddr_un *addr)
 	return KP_OK;
 }
 
-/* Makes room for bind(2) at the path, if what is there is a dead socket of ours. */
-static enum kp_err
-remove_stale(const char *path, const struct sockaddr_un *addr)
+/* Non-blocking: a live one that hangs has its queue full, and is not waited for. */
+static bool
+is_served(const struct sockaddr_un *addr)
 {
-	struct stat st;
-	int fd, alive;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool served;
 
+	if (fd < 0)
+		return true;
+	served = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 ||
+	    (errno != ECONNREFUSED && errno != ENOENT);
+	close(fd);
+	return served;
+}
+
+bool
+sock_is_served(const char *path)
+{
+	struct sockaddr_un addr;
+
+	return make_addr(path, &addr) == KP_OK && is_served(&addr);
+}
+
+/* A name that no two paths have, in the kernel's own namespace of sockets. */
+static bool
+make_lock_addr(const char *path, struct sockaddr_un *addr, socklen_t *len)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[sizeof(addr->sun_path)] = ".";
+	struct stat st;
+	int n;
+
+	if (slash && slash - path + 1 >= (ptrdiff_t)sizeof(dir))
+		return false;
+	if (slash)
+		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path);
+	if (stat(dir, &st) < 0)
+		return false;
+	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	n = snprintf(addr->sun_path + 1, sizeof(addr->sun_path) - 1, "kafka-pixy %jx %jx %s",
+	    (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, slash ? slash + 1 : path);
+	if (n >= (int)sizeof(addr->sun_path) - 1)
+		n = (int)sizeof(addr->sun_path) - 2;
+	*len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+	return true;
+}
+
+int
+sock_lock(const char *path)
+{
+	int64_t until_ms = sock_now_ms() + LOCK_MS;
+	struct sockaddr_un addr;
+	socklen_t len;
+	int fd;
+
+	if (!make_lock_addr(path, &addr, &len))
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	while (fd >= 0 && bind(fd, (struct sockaddr *)&addr, len) < 0 &&
+	    errno == EADDRINUSE && sock_now_ms() < until_ms)
+		poll(NULL, 0, LOCK_PAUSE_MS);
+	return fd;
+}
+
+void
+sock_unlock(int lock)
+{
+	if (lock >= 0)
+		close(lock);
+}
+
+enum kp_err
+sock_remove_stale(const char *path)
+{
+	struct sockaddr_un addr;
+	struct stat st;
+	enum kp_err err = make_addr(path, &addr);
+
+	if (err)
+		return err;
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? KP_OK : KP_EIO;
-	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
-		return KP_ECONFLICT;
-	/* Non-blocking: a live one that hangs has its queue full, and is not waited for. */
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return KP_EIO;
-	alive = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 ||
-	    errno != ECONNREFUSED;
-	close(fd);
-	if (alive)
+	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || is_served(&addr))
 		return KP_ECONFLICT;
 	return unlink(path) == 0 ? KP_OK : KP_EIO;
 }
 
-enum kp_err
-sock_listen(const char *path, gid_t gid, int *out)
+/* Binds and listens; the lock is held. */
+static enum kp_err
+take(const char *path, gid_t gid, int *out)
 {
 	struct sockaddr_un addr;
 	enum kp_err err;
@@ -67,9 +140,9 @@ sock_listen(const char *path, gid_t gid, int *out)
 	mode_t mask;
 	int fd, rc;
 
-	err = make_addr(path, &addr);
+	err = sock_remove_stale(path);
 	if (err == KP_OK)
-		err = remove_stale(path, &addr);
+		err = make_addr(path, &addr);
 	if (err)
 		return err;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -97,6 +170,18 @@ fail:
 		unlink(path);
 	errno = rc;
 	return rc == EADDRINUSE ? KP_ECONFLICT : KP_EIO;
+}
+
+enum kp_err
+sock_listen(const char *path, gid_t gid, int *out)
+{
+	int lock = sock_lock(path);
+	enum kp_err err = take(path, gid, out);
+	int error = errno;
+
+	sock_unlock(lock);
+	errno = error;
+	return err;
 }
 
 enum kp_err

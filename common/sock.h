@@ -1,6 +1,6 @@
 /*
- * The helper's Unix socket: where it is made, and blocking I/O with deadlines
- * for the responder's side.
+ * Unix sockets: how one is taken, and blocking I/O with deadlines for the responder's
+ * side.
  */
 #ifndef KP_SOCK_H
 #define KP_SOCK_H
@@ -23,6 +23,20 @@ int64_t sock_now_ms(void);
  * long for a Unix socket. KP_EIO: see errno.
  */
 enum kp_err sock_listen(const char *path, gid_t gid, int *fd);
+
+/* Somebody listens there, or at least it cannot be said that nobody does. */
+bool sock_is_served(const char *path);
+
+/*
+ * Between these two nobody of ours takes a socket at `path`: for one that another program
+ * binds. sock_listen() does it by itself. After a second without the lock it goes on
+ * without. -1 is no lock.
+ */
+int sock_lock(const char *path);
+void sock_unlock(int lock);
+/* Removes a socket that a dead process of our own user has left, if there is one. Errors
+ * as of sock_listen(). */
+enum kp_err sock_remove_stale(const char *path);
 
 /* A connected socket, tried again every 20 ms until `until_ms` (a time on
  * sock_now_ms's clock) while nobody listens. KP_EUNAVAIL after that. */

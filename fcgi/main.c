@@ -11,6 +11,7 @@
 
 #include "common/conf.h"
 #include "common/log.h"
+#include "common/nohup.h"
 #include "common/privacy.h"
 #include "common/sock.h"
 #include "fcgi/consume.h"
@@ -44,11 +45,13 @@ usage(FILE *out)
 static void
 block_signals(sigset_t *ends)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1 };
+	static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGUSR1 };
 
 	sigemptyset(ends);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaddset(ends, signals[i]);
+	if (!nohup_given())
+		sigaddset(ends, SIGHUP);
 	sigprocmask(SIG_BLOCK, ends, NULL);
 }
 
@@ -86,8 +89,10 @@ run_fastcgi(const struct conf *conf)
 	    (size_t)conf->threads);
 	sigwait(&ends, &sig);
 	log_info("responder event=stop signal=%d", sig);
-	if (!pool_stop(pool, sock_now_ms() + STOP_MS))
+	if (!pool_stop(pool, sock_now_ms() + STOP_MS)) {
+		log_flush(LOG_FLUSH_MS);
 		_exit(EXIT_SUCCESS);
+	}
 	return EXIT_SUCCESS;
 }
 

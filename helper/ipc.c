@@ -251,12 +251,13 @@ ipc_stop_accepting(struct ipc *ipc)
 		return;
 	loop_timer_end(&ipc->pause);
 	loop_watch_end(ipc->watch);
+	/* While we listen, nobody else takes the path. */
+	if (ipc->path)
+		unlink(ipc->path);
 	close(ipc->listener);
 	ipc->listener = -1;
 	if (ipc->spare >= 0)
 		close(ipc->spare);
-	if (ipc->path)
-		unlink(ipc->path);
 }
 
 size_t

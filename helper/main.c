@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/nohup.h"
 #include "common/privacy.h"
 #include "common/secret.h"
 #include "helper/admin/health.h"
@@ -40,7 +41,7 @@
 struct boot {
 	struct helper h;
 	char member[256];
-	uv_signal_t term, intr, quit;
+	uv_signal_t term, intr, quit, hup;
 	struct loop_timer stop;
 	int64_t stop_until_ms;
 	bool groups_closed, drained, zk_closing, zk_closed;
@@ -251,10 +252,11 @@ on_signal(uv_signal_t *s, int sig)
 static void
 watch_signals(struct boot *b)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGQUIT };
-	uv_signal_t *handles[] = { &b->term, &b->intr, &b->quit };
+	static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP };
+	uv_signal_t *handles[] = { &b->term, &b->intr, &b->quit, &b->hup };
+	size_t n = nohup_given() ? 3 : 4;
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < n; i++) {
 		uv_signal_init(loop_uv(b->h.loop), handles[i]);
 		handles[i]->data = b;
 		uv_signal_start(handles[i], on_signal, signals[i]);
@@ -342,6 +344,7 @@ main(int argc, char **argv)
 	loop_run(b.h.loop);
 	if (!b.clean) {
 		sender_close(b.h.sender);
+		log_flush(LOG_FLUSH_MS);
 		_exit(EXIT_SUCCESS);	/* the rest is still in use somewhere */
 	}
 	close_all(&b);

@@ -1,5 +1,6 @@
 /* A socket is believed in when its folder can only be written to by root or by us:
- * in /tmp anybody may make one that looks like a launcher's. */
+ * in /tmp anybody may make one that looks like a launcher's. One on which nobody listens
+ * was left behind by a launcher that was killed, and says nothing. */
 #include "deploy/admin/reach.h"
 
 #include <dirent.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/conf.h"
+#include "common/sock.h"
 #include "deploy/launcher/rundir.h"
 
 #define USUAL "/run/kafka-pixy/helper.sock"
@@ -69,7 +71,8 @@ search_place(const char *place, struct reach_list *found, struct reach_list *sil
 		if (strncmp(e->d_name, RUNDIR_PREFIX, sizeof(RUNDIR_PREFIX) - 1) != 0 ||
 		    snprintf(dir, sizeof(dir), "%s/%s", place, e->d_name) >= (int)sizeof(dir) ||
 		    snprintf(path, sizeof(path), "%s/%s", dir, RUNDIR_SOCKET) >=
-		    (int)sizeof(path) || !is_private(dir) || !is_socket(path))
+		    (int)sizeof(path) || !is_private(dir) || !is_socket(path) ||
+		    !sock_is_served(path))
 			continue;
 		add(answers(path) ? found : silent, path);
 	}

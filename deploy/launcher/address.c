@@ -159,7 +159,7 @@ address_unix_is_free(const char *path)
 		errno = EADDRINUSE;
 	if (err)
 		return err;
+	unlink(path);		/* while it is ours: it is served */
 	close(fd);
-	unlink(path);
 	return KP_OK;
 }

@@ -54,7 +54,8 @@ become(const struct child_spec *spec, pid_t launcher)
 
 	setpgid(0, 0);
 	in = spec->stdin_fd >= 0 ? spec->stdin_fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (in < 0 || dup2(in, STDIN_FILENO) < 0 || !set_limits(spec))
+	if (in < 0 || dup2(in, STDIN_FILENO) < 0 || !set_limits(spec) ||
+	    (spec->stderr_fd > 0 && dup2(spec->stderr_fd, STDERR_FILENO) < 0))
 		return;
 	/* All but 0, 1 and 2 close on exec; until then one tells of a failure. */
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
@@ -114,7 +115,7 @@ start(struct child *child)
 	const struct child_spec *s = &child->spec;
 
 	if (s->leaves && child->started_ms)
-		unlink(s->leaves);
+		sock_remove_stale(s->leaves);
 	if (spawn(child) == KP_OK) {
 		log_debug("child started name=%s pid=%d", s->name, (int)child->pid);
 		return KP_OK;
@@ -180,12 +181,33 @@ has_ended(const struct child *child)
 	    info.si_pid;
 }
 
+static bool
+is_ours(const struct children *c, pid_t pid)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->v[i].pid == pid)
+			return true;
+	return false;
+}
+
+/* Those whose parent has died, for process 1; those of a shell that became us. */
+static void
+bury_strangers(const struct children *c)
+{
+	siginfo_t info = { 0 };
+
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid &&
+	    !is_ours(c, info.si_pid))
+		waitpid(info.si_pid, NULL, WNOHANG);
+}
+
 void
 children_reap(struct children *c, unsigned kinds)
 {
 	for (size_t i = 0; i < c->n; i++)
 		if ((c->v[i].spec.kind & kinds) && c->v[i].pid && has_ended(&c->v[i]))
 			bury(c, &c->v[i]);
+	bury_strangers(c);
 }
 
 int

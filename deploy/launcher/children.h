@@ -29,8 +29,9 @@ struct child_spec {
 	const char *const *argv;
 	const struct user *user;	/* NULL: the launcher's own */
 	int stdin_fd;			/* -1: /dev/null */
+	int stderr_fd;			/* 0: as ours */
 	int death_signal;		/* when the launcher dies */
-	const char *leaves;		/* a file that a killed one leaves, or NULL */
+	const char *leaves;		/* a socket that a killed one leaves, or NULL */
 	rlim_t files_max;		/* descriptors; 0: as it is */
 };
 
@@ -53,7 +54,7 @@ struct children {
 enum kp_err children_add(struct children *c, const struct child_spec *spec);
 
 /* Takes note of those of the kinds that have ended. With c->restart, each end is logged as an
- * error and its next start is planned. */
+ * error and its next start is planned. Buries any other process that has become a child. */
 void children_reap(struct children *c, unsigned kinds);
 
 /* Starts what is due. Milliseconds until the next is, -1 when none waits. */

@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/sock.h"
 #include "deploy/launcher/find.h"
+#include "deploy/launcher/launch_args.h"
 #include "deploy/launcher/nginx_conf.h"
 #include "deploy/launcher/ping.h"
 #include "deploy/launcher/signals.h"
@@ -110,7 +111,8 @@ launch_check(struct launch *l, struct conf *conf)
 {
 	enum kp_err err;
 
-	*l = (struct launch){ .conf = conf, .responder_fd = -1 };
+	*l = (struct launch){ .conf = conf, .responder_fd = -1,
+	    .run.lock = -1, .spool.lock = -1, .nginx_words.in = -1 };
 	l->split = geteuid() == 0 && user_find_web(&l->web);
 	err = check_tcp(l);
 	if (err == KP_OK)
@@ -118,73 +120,23 @@ launch_check(struct launch *l, struct conf *conf)
 	return err ? err : check_programs(l);
 }
 
-/* The helper must let in the user that the responders run as. */
 static enum kp_err
-admit_web_user(struct launch *l)
-{
-	struct conf *c = l->conf;
-	char *users, *group = strdup(l->web.group);
-
-	if (group == NULL || asprintf(&users, "%s%s%s", c->socket_users,
-	    c->socket_users[0] ? "," : "", l->web.name) < 0) {
-		free(group);
-		return KP_ENOMEM;
-	}
-	free(c->socket_group);
-	c->socket_group = group;
-	free(c->socket_users);
-	c->socket_users = users;
-	return KP_OK;
-}
-
-/* The helper reads -X properties from a file: a command line is for all to see. */
-static enum kp_err
-add_properties(struct launch *l)
-{
-	char path[RUNDIR_MAX + 32], *option;
-	size_t n = 0;
-
-	if (l->conf->n_x == 0)
-		return KP_OK;
-	snprintf(path, sizeof(path), "%s/helper.conf", l->run_dir);
-	if (conf_save_properties(l->conf, path) != KP_OK) {
-		log_error("cannot write %s: %s", path, strerror(errno));
-		return KP_EIO;
-	}
-	while (l->helper_argv[n])
-		n++;
-	if (asprintf(&option, "--config=%s", path) < 0)
-		return KP_ENOMEM;
-	/* conf_args() leaves room for it: it never gives --config itself. */
-	l->helper_argv[n] = option;
-	return KP_OK;
-}
-
-static enum kp_err
-make_argv(struct launch *l)
-{
-	free(l->conf->socket);
-	l->conf->socket = strdup(l->socket);
-	if (l->conf->socket == NULL || (l->split && admit_web_user(l)))
-		return KP_ENOMEM;
-	l->helper_argv = conf_args(l->conf, CONF_HELPER, "kafka-pixy-helper");
-	l->responder_argv = conf_args(l->conf, CONF_RESPONDER, "kafka-pixy.fcgi");
-	return l->helper_argv && l->responder_argv ? add_properties(l) : KP_ENOMEM;
-}
-
-static enum kp_err
-make_run_dir(struct launch *l)
+make_dirs(struct launch *l)
 {
 	char path[RUNDIR_MAX + 32];
 
-	if (rundir_make(l->split, l->run_dir)) {
-		l->run_dir[0] = '\0';
+	rundir_sweep();
+	if (rundir_make(l->split, &l->run)) {
 		log_error("cannot make a directory for this run in $XDG_RUNTIME_DIR, /run, "
-		    "$TMPDIR or /tmp: %s", strerror(errno));
+		    "$TMPDIR or /tmp, or others could take its place there: %s",
+		    strerror(errno));
 		return KP_EIO;
 	}
-	snprintf(l->socket, sizeof(l->socket), "%s/" RUNDIR_SOCKET, l->run_dir);
-	snprintf(path, sizeof(path), "%s/responder.sock", l->run_dir);
+	if (rundir_make_spool(l->split, &l->spool))
+		log_warn("nginx keeps bodies below %s: there is no /var/tmp on a disk that "
+		    "can be used", l->run.path);
+	snprintf(l->socket, sizeof(l->socket), "%s/" RUNDIR_SOCKET, l->run.path);
+	snprintf(path, sizeof(path), "%s/" RUNDIR_RESPONDERS, l->run.path);
 	if (sock_listen(path, l->split ? l->web.gid : (gid_t)-1, &l->responder_fd)) {
 		log_error("cannot listen on %s: %s", path, strerror(errno));
 		return KP_EIO;
@@ -232,7 +184,7 @@ nginx_ready(const struct launch *l)
 {
 	char path[RUNDIR_MAX + 32];
 
-	snprintf(path, sizeof(path), "%s/nginx.pid", l->run_dir);
+	snprintf(path, sizeof(path), "%s/" RUNDIR_NGINX_PID, l->run.path);
 	return access(path, F_OK) == 0;
 }
 
@@ -278,7 +230,9 @@ write_nginx_conf(struct launch *l)
 {
 	struct rlimit files = { .rlim_max = 1024 };
 	struct nginx_conf n = {
-		.run_dir = l->run_dir, .listen = l->listen, .unix_addr = l->unix_addr,
+		.run_dir = l->run.path,
+		.spool_dir = l->spool.path[0] ? l->spool.path : l->run.path,
+		.listen = l->listen, .unix_addr = l->unix_addr,
 		.user = l->split ? l->web.name : "",
 		.max_message_bytes = l->conf->max_message_bytes,
 		.responders = l->conf->responders, .threads = l->conf->threads,
@@ -293,8 +247,8 @@ write_nginx_conf(struct launch *l)
 	err = nginx_conf_put(&n, &b);
 	if (err) {
 		log_error("cannot configure nginx: a path has a control character");
-	} else if (rundir_write(l->run_dir, "nginx.conf", kp_buf_slice(&b))) {
-		log_error("cannot write %s/nginx.conf: %s", l->run_dir, strerror(errno));
+	} else if (rundir_write(l->run.path, RUNDIR_NGINX, kp_buf_slice(&b))) {
+		log_error("cannot write %s/nginx.conf: %s", l->run.path, strerror(errno));
 		err = KP_EIO;
 	}
 	kp_buf_free(&b);
@@ -304,7 +258,7 @@ write_nginx_conf(struct launch *l)
 static enum kp_err
 start_nginx(struct launch *l)
 {
-	const struct child_spec spec = {
+	struct child_spec spec = {
 		.kind = CHILD_NGINX, .name = "nginx", .path = l->nginx_path,
 		.argv = l->nginx_argv, .stdin_fd = -1, .death_signal = SIGTERM,
 		.leaves = l->unix_addr[0] ? l->unix_addr : NULL,
@@ -312,26 +266,40 @@ start_nginx(struct launch *l)
 	};
 	/* -e: or it would complain that it may not write Debian's error log. */
 	const char *const argv[] = {
-		"nginx", "-e", "stderr", "-p", l->run_dir, "-c", l->nginx_conf, NULL
+		"nginx", "-e", "stderr", "-p", l->run.path, "-c", l->nginx_conf, NULL
 	};
 	enum kp_err err;
+	int lock;
 
 	_Static_assert(sizeof(argv) == sizeof(l->nginx_argv), "it outlives this function");
 	memcpy(l->nginx_argv, argv, sizeof(argv));
-	snprintf(l->nginx_conf, sizeof(l->nginx_conf), "%s/nginx.conf", l->run_dir);
+	snprintf(l->nginx_conf, sizeof(l->nginx_conf), "%s/" RUNDIR_NGINX, l->run.path);
 	err = write_nginx_conf(l);
+	if (err)
+		return err;
+	if (words_open(&l->nginx_words, "nginx") == KP_OK)
+		spec.stderr_fd = l->nginx_words.in;
+	/* Another launcher may have been quicker since launch_check(). */
+	lock = l->unix_addr[0] ? sock_lock(l->unix_addr) : -1;
+	if (l->unix_addr[0] && sock_remove_stale(l->unix_addr)) {
+		log_error("cannot listen on %s: %s", l->conf->unix_addr, strerror(EADDRINUSE));
+		err = KP_EIO;
+	}
 	if (err == KP_OK)
 		err = children_add(&l->children, &spec);
-	return err ? err : await(l, CHILD_NGINX, nginx_ready);
+	if (err == KP_OK)
+		err = await(l, CHILD_NGINX, nginx_ready);
+	sock_unlock(lock);
+	return err;
 }
 
 enum kp_err
 launch_start(struct launch *l)
 {
-	enum kp_err err = make_run_dir(l);
+	enum kp_err err = make_dirs(l);
 
 	if (err == KP_OK)
-		err = make_argv(l);
+		err = launch_make_argv(l);
 	if (err == KP_OK)
 		err = start_helper(l);
 	if (err == KP_OK)
@@ -375,18 +343,29 @@ stop_children(struct launch *l, bool hurry)
 	}
 }
 
+/* What a killed nginx leaves; one that somebody serves is another gateway's. */
+static void
+remove_unix_socket(const char *path)
+{
+	int lock = sock_lock(path);
+
+	sock_remove_stale(path);
+	sock_unlock(lock);
+}
+
 void
 launch_stop(struct launch *l, bool hurry)
 {
 	bool had_nginx = children_first(&l->children, CHILD_NGINX) != NULL;
 
 	stop_children(l, hurry);
+	words_close(&l->nginx_words);
 	if (had_nginx && l->unix_addr[0])
-		unlink(l->unix_addr);
+		remove_unix_socket(l->unix_addr);
 	if (l->responder_fd >= 0)
 		close(l->responder_fd);
-	if (l->run_dir[0])
-		rundir_remove(l->run_dir);
+	rundir_remove(&l->run);
+	rundir_remove(&l->spool);
 	conf_args_free(l->helper_argv);
 	conf_args_free(l->responder_argv);
 }

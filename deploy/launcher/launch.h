@@ -14,6 +14,7 @@
 #include "deploy/launcher/address.h"
 #include "deploy/launcher/children.h"
 #include "deploy/launcher/rundir.h"
+#include "deploy/launcher/words.h"
 
 /* What any of them may take to start. */
 #define LAUNCH_START_MS 20000
@@ -27,7 +28,8 @@ struct launch {
 	char nginx_path[PATH_MAX];
 	char unix_addr[PATH_MAX];	/* absolute, empty: none */
 	char listen[ADDRESS_LISTEN_MAX];
-	char run_dir[RUNDIR_MAX];	/* empty: not made yet */
+	struct rundir run;		/* path empty: not made yet */
+	struct rundir spool;		/* for bodies; path empty: in `run` */
 	char socket[RUNDIR_MAX + 32];
 	char nginx_conf[RUNDIR_MAX + 32];
 	struct user web;		/* of nginx's workers and responders, for root */
@@ -36,6 +38,7 @@ struct launch {
 	char **helper_argv;
 	char **responder_argv;
 	const char *nginx_argv[8];
+	struct words nginx_words;
 	struct children children;
 };
 

@@ -128,7 +128,7 @@ watch(struct children *children)
 static int
 serve(struct conf *c)
 {
-	struct launch l;
+	static struct launch l;		/* a thread may read from it to the end */
 	enum kp_err err;
 
 	signals_block();

@@ -4,6 +4,8 @@
  */
 #include "deploy/launcher/nginx_conf.h"
 
+#include "deploy/launcher/rundir.h"
+
 #define CONNECTIONS_MAX 4096
 #define KEEPALIVE_MAX 64
 
@@ -60,6 +62,20 @@ static const char http_text[] =
 	"\tfastcgi_busy_buffers_size 128k;\n"
 	"\tfastcgi_max_temp_file_size 0;\n";
 
+/*
+ * Requests that are counted: of an unknown length, or of one that goes to a file. nginx
+ * keeps what is up to a quarter longer than its buffer in memory, so all that is spooled
+ * is among them.
+ */
+static const char spooled_text[] =
+	"\tmap \"$http_transfer_encoding:$http_content_length\" $spooled {\n"
+	"\t\tdefault \"\";\n"
+	"\t\t\"~^[^:]\" all;\n"
+	"\t\t\"~:0*[6-9][0-9]{4}$\" all;\n"
+	"\t\t\"~:0*[1-9][0-9]{5}\" all;\n"
+	"\t}\n"
+	"\tlimit_conn_zone $spooled zone=spooled:64k;\n";
+
 static const char location_text[] =
 	"\t\tlocation / {\n"
 	"\t\t\tfastcgi_param REQUEST_METHOD $request_method;\n"
@@ -93,6 +109,14 @@ nginx_conf_body_max(const struct nginx_conf *n)
 	return form > offsets_max ? form : offsets_max;
 }
 
+uint64_t
+nginx_conf_spooled_max(const struct nginx_conf *n)
+{
+	uint64_t max = NGINX_SPOOL_BYTES / nginx_conf_body_max(n);
+
+	return max ? max : 1;
+}
+
 /* A path as a quoted word of the configuration; `b` is marked when that cannot be done. */
 static void
 put_path(struct kp_buf *b, const char *before, const char *s, const char *after)
@@ -119,7 +143,7 @@ put_main(struct kp_buf *b, const struct nginx_conf *n)
 	 * a responder is not there is known without them. */
 	kp_buf_puts(b, "# Written by kafka-pixy at each start.\n"
 	    "daemon off;\nerror_log stderr alert;\npid ");
-	put_path(b, "", n->run_dir, "/nginx.pid");
+	put_path(b, "", n->run_dir, "/" RUNDIR_NGINX_PID);
 	kp_buf_printf(b, ";\nworker_processes %llu;\nworker_rlimit_nofile %llu;\n",
 	    (unsigned long long)n->workers, (unsigned long long)n->files_max);
 	if (n->user[0])
@@ -134,7 +158,7 @@ put_upstream(struct kp_buf *b, const struct nginx_conf *n)
 	uint64_t keepalive = nginx_conf_keepalive(n);
 
 	kp_buf_puts(b, "\tupstream responders {\n\t\tserver ");
-	put_path(b, "unix:", n->run_dir, "/responder.sock");
+	put_path(b, "unix:", n->run_dir, "/" RUNDIR_RESPONDERS);
 	/* There is but one: it must never count as down. */
 	kp_buf_puts(b, " max_fails=0;\n");
 	if (keepalive)
@@ -164,9 +188,10 @@ nginx_conf_put(const struct nginx_conf *n, struct kp_buf *b)
 	kp_buf_puts(b, http_text);
 	for (size_t i = 0; i < sizeof(temp_dirs) / sizeof(temp_dirs[0]); i++) {
 		kp_buf_printf(b, "\t%s_temp_path ", temp_dirs[i]);
-		put_path(b, "", n->run_dir, "/tmp");
+		put_path(b, "", n->spool_dir, "/" RUNDIR_TEMP);
 		kp_buf_puts(b, ";\n");
 	}
+	kp_buf_puts(b, spooled_text);
 	put_upstream(b, n);
 	kp_buf_printf(b, "\tserver {\n\t\tlisten %s backlog=1024;\n", n->listen);
 	if (n->unix_addr[0]) {
@@ -174,8 +199,9 @@ nginx_conf_put(const struct nginx_conf *n, struct kp_buf *b)
 		put_path(b, "unix:", n->unix_addr, "");
 		kp_buf_puts(b, " backlog=1024;\n");
 	}
-	kp_buf_printf(b, "\t\tclient_max_body_size %llu;\n",
-	    (unsigned long long)nginx_conf_body_max(n));
+	kp_buf_printf(b, "\t\tclient_max_body_size %llu;\n\t\tlimit_conn spooled %llu;\n",
+	    (unsigned long long)nginx_conf_body_max(n),
+	    (unsigned long long)nginx_conf_spooled_max(n));
 	kp_buf_puts(b, location_text);
 	put_errors(b);
 	kp_buf_puts(b, "\t}\n}\n");

@@ -11,7 +11,8 @@
 #include "common/err.h"
 
 struct nginx_conf {
-	const char *run_dir;		/* absolute; pid file, temporary files, responder.sock */
+	const char *run_dir;		/* absolute; pid file, responder.sock */
+	const char *spool_dir;		/* absolute; temporary files */
 	const char *listen;		/* parameters of `listen` */
 	const char *unix_addr;		/* absolute path, empty: none */
 	const char *user;		/* of the workers; empty: the launcher's own */
@@ -27,6 +28,11 @@ uint64_t nginx_conf_keepalive(const struct nginx_conf *n);
 
 /* Room for a message as a form, where each of its bytes may take three. */
 uint64_t nginx_conf_body_max(const struct nginx_conf *n);
+
+/* A body of more than 64 KiB goes to the spool directory; all of them together have so
+ * much room there. Past it: 503. */
+#define NGINX_SPOOL_BYTES (UINT64_C(1) << 30)
+uint64_t nginx_conf_spooled_max(const struct nginx_conf *n);	/* bodies at a time */
 
 /* Puts the text. KP_EBADREQ when a path has a control character; KP_ENOMEM. */
 enum kp_err nginx_conf_put(const struct nginx_conf *n, struct kp_buf *out);

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <time.h>
 
-/* HUP is a terminal that has gone; under nohup it is ignored and never comes. */
+#include "common/nohup.h"
+
 static const int stops[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP };
 #define N_STOPS (sizeof(stops) / sizeof(stops[0]))
 
@@ -15,7 +16,8 @@ fill(sigset_t *set)
 	sigemptyset(set);
 	sigaddset(set, SIGCHLD);
 	for (size_t i = 0; i < N_STOPS; i++)
-		sigaddset(set, stops[i]);
+		if (stops[i] != SIGHUP || !nohup_given())
+			sigaddset(set, stops[i]);
 }
 
 void

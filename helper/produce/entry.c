@@ -17,11 +17,10 @@ entry_message(const struct entry *e)
 	return e->row.was ? e->row.was : e->row.id;
 }
 
-/* What its row has of the topic's share of the store. */
-static int64_t
-row_bytes(const struct entry *e)
+int64_t
+entry_told(const struct entry *e)
 {
-	return (int64_t)(e->row.key.n + e->row.value.n);
+	return ids_told(&e->sender->ids, entry_message(e));
 }
 
 struct entry *
@@ -57,12 +56,13 @@ entry_free_if_done(struct entry *e)
 void
 entry_answer(struct entry *e)
 {
-	struct msg_produced r = { .partition = -1, .offset = -1, .id = e->row.id };
+	struct msg_produced r = { .partition = -1, .offset = -1 };
 	struct op *op = e->op;
 
 	if (op == NULL)
 		return;
 	e->op = NULL;
+	r.id = entry_told(e);
 	msg_produced_encode(op_reply_begin(op, MSG_PRODUCED), &r);
 	op_reply_send(op);
 }
@@ -82,18 +82,15 @@ static void
 removed(struct store_cmd *cmd, enum kp_err err)
 {
 	struct entry *e = (struct entry *)((char *)cmd - offsetof(struct entry, remove));
-	struct lane *lane = e->lane;
 	unsigned dropped = 0;
 
 	if ((err == KP_EFULL || err == KP_ENOMEM) && !e->sender->closing) {
 		TAILQ_INSERT_TAIL(&e->sender->again, e, link);
 		return;
 	}
-	if (err == KP_OK || err == KP_ENOTFOUND)
-		lane->pending_bytes -= row_bytes(e);
-	else if (log_rate_ok(&e->sender->stays, &dropped))
+	if (err && err != KP_ENOTFOUND && log_rate_ok(&e->sender->stays, &dropped))
 		log_warn("sender row stays id=%lld err=%s dropped_lines=%u: it will be sent again "
-		    "after a restart", (long long)e->row.id, kp_err_name(err), dropped);
+		    "after a restart", (long long)entry_told(e), kp_err_name(err), dropped);
 	e->appended = APPEND_NONE;
 	entry_free_if_done(e);
 }
@@ -107,7 +104,7 @@ entry_settle(struct entry *e, enum store_verb verb)
 	    .value.n = e->row.value.n }, .reason = e->reason, .done = removed };
 	if (verb == STORE_BURY) {
 		receipts_forget(e->sender->receipts, entry_message(e));
-		log_error("sender dead letter id=%lld topic=%s: %s", (long long)entry_message(e),
+		log_error("sender dead letter id=%lld topic=%s: %s", (long long)entry_told(e),
 		    e->lane->name, e->reason);
 	}
 	/* The disk has it; only its size is still asked for. */
@@ -140,8 +137,6 @@ entry_appended(struct store_cmd *cmd, enum kp_err err)
 	if (e->sent == SEND_IDLE)
 		lane->appending--;
 	e->appended = err ? APPEND_NONE : APPEND_KEPT;
-	if (err)
-		lane->pending_bytes -= row_bytes(e);
 	if (e->failed) {
 		/* Kafka refused it while it was being written: nobody was told 200. */
 		entry_refuse(e, e->failed, e->reason);
@@ -155,6 +150,7 @@ entry_appended(struct store_cmd *cmd, enum kp_err err)
 		store_count_direct(e->sender->store);
 	} else if (!in_hands(e)) {
 		entry_refuse(e, KP_EFULL, err == KP_EFULL ? "the disk of the store is full" :
+		    err == KP_EBUSY ? store_too_many_topics :
 		    "the store has failed: sync produce still works, and a restart of the helper "
 		    "checks the store");
 	}	/* else Kafka's acknowledgement can still keep the promise */
@@ -183,10 +179,8 @@ entry_send(struct entry *e, struct delivery *failed)
 static void
 take_back(struct entry *e)
 {
-	if (e->appended != APPEND_QUEUED || !store_cancel(e->sender->store, &e->append))
-		return;
-	e->appended = APPEND_NONE;
-	e->lane->pending_bytes -= row_bytes(e);
+	if (e->appended == APPEND_QUEUED && store_cancel(e->sender->store, &e->append))
+		e->appended = APPEND_NONE;
 }
 
 /* Kafka has it: the only way for a row to leave the store for good. */
@@ -251,7 +245,15 @@ entry_again(struct entry *e, const char *text)
 	e->sent = SEND_WAITING;
 	if (log_rate_ok(&e->sender->again_rate, &dropped))
 		log_warn("sender again id=%lld topic=%s dropped_lines=%u: %s",
-		    (long long)entry_message(e), e->lane->name, dropped, text);
+		    (long long)entry_told(e), e->lane->name, dropped, text);
+}
+
+void
+entry_put_back(struct entry *e)
+{
+	e->sent = SEND_IDLE;
+	e->lane->appending += e->appended == APPEND_QUEUED;
+	entry_free_if_done(e);
 }
 
 void

@@ -12,8 +12,20 @@
 #define WINDOW_MESSAGES 10000
 #define WINDOW_BYTES (16u * 1024 * 1024)
 #define TOPICS_MAX 4096
+/* What a lane knows of its topic is not believed for longer anyway. */
+#define IDLE_MS (2 * 60 * 1000)
+#define STALLED_MS 5000
+#define STALLED_MESSAGES 500
 #define LOAD_ROWS 1000
 #define LOAD_BYTES (2u * 1024 * 1024)
+
+/* Kafka has taken nothing of it for a while. */
+static bool
+is_stalled(const struct lane *lane)
+{
+	return lane->sender->store && lane->in_window &&
+	    loop_now_ms(lane->sender->loop) - lane->moved_ms > STALLED_MS;
+}
 
 bool
 lane_has_room(const struct lane *lane)
@@ -22,7 +34,21 @@ lane_has_room(const struct lane *lane)
 
 	/* One topic that Kafka does not take must leave room for the others. */
 	return s->in_window < WINDOW_MESSAGES && s->in_window_bytes < WINDOW_BYTES &&
-	    lane->in_window < WINDOW_MESSAGES / 2 && lane->in_window_bytes < WINDOW_BYTES / 2;
+	    lane->in_window < WINDOW_MESSAGES / 2 && lane->in_window_bytes < WINDOW_BYTES / 2 &&
+	    !(lane->in_window >= STALLED_MESSAGES && is_stalled(lane));
+}
+
+/* So must several of them together: what they have too much of waits on the disk. */
+void
+lane_make_room(struct lane *lane)
+{
+	if (lane->in_window <= 2 * STALLED_MESSAGES || lane->loading || !is_stalled(lane))
+		return;
+	if (!lane->backlog)
+		log_info("sender backlog topic=%s: Kafka takes nothing of it", lane->name);
+	lane->backlog = true;
+	lane->load_covers = false;
+	lane->loaded_id = parts_put_back(lane, STALLED_MESSAGES);
 }
 
 static struct lane **
@@ -43,10 +69,12 @@ lanes_each(struct sender *s, void (*each)(struct lane *lane))
 			each(lane);
 }
 
-/* Those that nobody needs, or all of them. */
+/* Those that nobody needs, and has not for a while; or all of them. */
 static void
-free_lanes(struct sender *s, bool all)
+free_lanes(struct sender *s, bool all, int64_t idle_ms)
 {
+	int64_t now = loop_now_ms(s->loop);
+
 	for (size_t i = 0; i < LANE_BUCKETS; i++) {
 		struct lane **at = &s->lanes[i];
 
@@ -54,7 +82,7 @@ free_lanes(struct sender *s, bool all)
 			struct lane *lane = *at;
 
 			if (!all && (lane->entries || lane->backlog || lane->loading ||
-			    lane->ready)) {
+			    lane->appending || lane->ready || now - lane->used_ms < idle_ms)) {
 				at = &lane->next;
 				continue;
 			}
@@ -69,7 +97,13 @@ free_lanes(struct sender *s, bool all)
 void
 lanes_end(struct sender *s)
 {
-	free_lanes(s, true);
+	free_lanes(s, true, 0);
+}
+
+void
+lanes_forget(struct sender *s)
+{
+	free_lanes(s, false, IDLE_MS);
 }
 
 struct lane *
@@ -79,16 +113,19 @@ lane_find(struct sender *s, struct kp_slice topic)
 
 	while (lane && !kp_slice_eq(topic, kp_slice_str(lane->name)))
 		lane = lane->next;
-	if (lane)
+	if (lane) {
+		lane->used_ms = loop_now_ms(s->loop);
 		return lane;
+	}
 	if (s->n_lanes == TOPICS_MAX)
-		free_lanes(s, false);
+		free_lanes(s, false, 0);
 	if (s->n_lanes == TOPICS_MAX || topic.n > TOPIC_MAX)
 		return NULL;
 	lane = calloc(1, sizeof(*lane));
 	if (lane == NULL)
 		return NULL;
 	lane->sender = s;
+	lane->used_ms = loop_now_ms(s->loop);
 	if (!parts_init(lane)) {
 		free(lane);
 		return NULL;

@@ -20,7 +20,8 @@ struct find {
 	struct store_ask ask;		/* first */
 	struct helper *h;
 	struct op *op;
-	int64_t id;
+	int64_t id;			/* as it was told */
+	int64_t row;
 };
 
 static void
@@ -82,9 +83,10 @@ op_find_message(struct helper *h, struct op *op)
 		answer_unknown(op, m.id);
 		return;
 	}
-	*f = (struct find){ .h = h, .op = op, .id = m.id, .ask = { .question = STORE_FIND,
+	*f = (struct find){ .h = h, .op = op, .id = m.id,
+	    .row = ids_row(sender_ids(h->sender), m.id), .ask = { .question = STORE_FIND,
 	    .n_ids = 1, .max_rows = 1, .max_bytes = 1, .done = find_found } };
-	f->ask.ids = &f->id;
+	f->ask.ids = &f->row;
 	store_ask(store, &f->ask);
 }
 
@@ -116,13 +118,14 @@ put_topic(struct store_ask *ask, struct kp_slice topic)
 struct list {
 	struct store_ask ask;		/* first */
 	struct op *op;
+	const struct ids *ids;
 };
 
 static void
-fill_row(struct msg_row *out, const struct store_loaded *l)
+fill_row(struct msg_row *out, const struct store_loaded *l, const struct ids *ids)
 {
 	*out = (struct msg_row){
-		.id = l->row.was ? l->row.was : l->row.id, .topic = l->row.topic,
+		.id = ids_told(ids, l->row.was ? l->row.was : l->row.id), .topic = l->row.topic,
 		.accepted_ms = l->row.accepted_ms, .attempts = l->row.attempts,
 		.buried_ms = l->buried_ms, .reason = kp_slice_str(l->reason),
 		.value_bytes = (uint32_t)l->value_bytes, .has_key = l->row.key.p != NULL,
@@ -140,7 +143,7 @@ list_found(struct store_ask *ask)
 		op_fail(l->op, m.v ? KP_EUNAVAIL : KP_ENOMEM, 1, "the store cannot be read");
 	} else {
 		for (const struct store_loaded *r = ask->rows; r && m.n < ROWS_MAX; r = r->next) {
-			fill_row(&m.v[m.n++], r);
+			fill_row(&m.v[m.n++], r, l->ids);
 			m.next = r->row.id;
 		}
 		/* A short page may be one of large rows: the next tells. */
@@ -173,6 +176,7 @@ op_list_rows(struct helper *h, struct op *op)
 		return;
 	}
 	l->op = op;
+	l->ids = sender_ids(h->sender);
 	l->ask = (struct store_ask){ .question = STORE_LIST, .dead = m.dead,
 	    .bodies = m.with_bodies, .after = m.after, .max_rows = m.limit,
 	    .max_bytes = ROWS_BYTES_MAX, .done = list_found };
@@ -186,7 +190,7 @@ struct act {
 	struct store_ask ask;		/* first */
 	struct helper *h;
 	struct op *op;
-	struct msg_act m;		/* its ids are ours, its topic is the op's */
+	struct msg_act m;		/* its ids are ours, those of rows; its topic is the op's */
 	bool drop;
 	size_t waiting;			/* letters whose fate is open, and one for ourselves */
 	struct msg_acted reply;
@@ -195,6 +199,7 @@ struct act {
 struct letter {				/* that is dropped */
 	struct store_cmd cmd;		/* first */
 	struct act *act;
+	char topic[TOPIC_MAX + 1];
 };
 
 static void
@@ -250,8 +255,12 @@ act_on(struct act *a, const struct store_loaded *row)
 		return;
 	}
 	*l = (struct letter){ .act = a, .cmd = { .verb = STORE_DROP, .row.id = row->row.id,
+	    .row.key.n = row->key_bytes, .row.value.n = row->value_bytes,
 	    .done = letter_dropped } };
-	log_info("store dead letter dropped id=%lld", (long long)row->row.id);
+	memcpy(l->topic, row->row.topic.p, row->row.topic.n);
+	l->cmd.row.topic = kp_slice_str(l->topic);
+	log_info("store dead letter dropped id=%lld",
+	    (long long)ids_told(sender_ids(a->h->sender), row->row.id));
 	store_submit(sender_store(a->h->sender), &l->cmd);
 }
 
@@ -275,7 +284,8 @@ act_found(struct store_ask *ask)
 		ask->err = KP_ENOMEM;
 	for (size_t i = 0; i < a->m.n && !a->m.all && ask->err == KP_OK; i++)
 		if (!is_among(rows, a->m.ids[i]))
-			a->reply.missing[a->reply.n++] = a->m.ids[i];
+			a->reply.missing[a->reply.n++] =
+			    ids_told(sender_ids(a->h->sender), a->m.ids[i]);
 	a->waiting = 1;
 	for (const struct store_loaded *r = rows; r && ask->err == KP_OK; r = r->next, n++) {
 		if (r->dead)
@@ -309,6 +319,8 @@ act_begin(struct helper *h, struct op *op, bool drop)
 		    .dead = true, .after = a->m.after, .max_rows = ROWS_MAX,
 		    .max_bytes = ROWS_BYTES_MAX, .ids = a->m.ids, .n_ids = a->m.n,
 		    .done = act_found };
+		for (size_t i = 0; i < a->m.n; i++)
+			a->m.ids[i] = ids_row(sender_ids(h->sender), a->m.ids[i]);
 		put_topic(&a->ask, a->m.topic);
 		store_ask(store, &a->ask);
 		return;

@@ -26,7 +26,7 @@
 #define IN_FLIGHT "16"
 /* More than that stand still, and another new handle would, too. */
 #define RETIRED_MAX 4
-#define LOOK_MS (HANDLE_IDLE_MS / 10)
+#define LOOK_MS (HANDLE_IDLE_MS / 30)
 
 /* Of a request that is not its messages, and more. */
 #define REQUEST_OVERHEAD 1024
@@ -68,7 +68,6 @@ struct producer {
 	struct side sides[N_SIDES];
 	unsigned generation;
 	struct loop_timer look;
-	int64_t renewed_ms;
 };
 
 static struct delivery
@@ -125,8 +124,9 @@ choose(const rd_kafka_topic_t *rkt, const void *key, size_t key_bytes, int32_t p
 static const char *
 property(const struct producer *p, const char *name, char *out, size_t cap)
 {
-	if (rd_kafka_conf_get(rd_kafka_conf(handle_rk(p->sides[BATCHES].handle)), name, out, &cap) !=
-	    RD_KAFKA_CONF_OK)
+	const rd_kafka_conf_t *rc = rd_kafka_conf(handle_rk(p->sides[BATCHES].handle));
+
+	if (rd_kafka_conf_get(rc, name, out, &cap) != RD_KAFKA_CONF_OK)
 		out[0] = '\0';
 	return out;
 }
@@ -209,7 +209,6 @@ producer_renew(struct producer *p, bool give_up)
 		return false;
 	renew_side(&p->sides[ALONE], give_up);
 	p->generation++;
-	p->renewed_ms = loop_now_ms(p->loop);
 	return true;
 }
 
@@ -225,10 +224,8 @@ look(void *arg)
 {
 	struct producer *p = arg;
 
-	if (loop_now_ms(p->loop) - p->renewed_ms < HANDLE_IDLE_MS)
-		return;
 	for (size_t i = 0; i < N_SIDES; i++)
-		if (p->sides[i].handle && handle_has_idle(p->sides[i].handle)) {
+		if (p->sides[i].handle && handle_is_stale(p->sides[i].handle)) {
 			log_debug("producer renewed: topics are not used any more");
 			producer_renew(p, false);
 			return;
@@ -265,7 +262,7 @@ producer_new(struct loop *l, struct kafka *k, const struct producer_conf *conf)
 	if (p == NULL)
 		return NULL;
 	*p = (struct producer){ .loop = l, .kafka = k, .conf = *conf,
-	    .held = rd_kafka_topic_partition_list_new(0), .renewed_ms = loop_now_ms(l) };
+	    .held = rd_kafka_topic_partition_list_new(0) };
 	for (size_t i = 0; i < N_SIDES; i++)
 		p->sides[i] = (struct side){ .p = p, .alone = i == ALONE };
 	batches = &p->sides[BATCHES];

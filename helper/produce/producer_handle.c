@@ -1,6 +1,7 @@
 /* A handle, the table of its topics, and its end. */
 #include "helper/produce/producer_handle.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,7 +69,7 @@ add(struct handle *h, const char *name)
 
 	if (t == NULL)
 		return NULL;
-	strncpy(t->name, name, TOPIC_MAX);
+	snprintf(t->name, sizeof(t->name), "%s", name);
 	t->rkt = rd_kafka_topic_new(h->rk, name, NULL);
 	if (t->rkt == NULL) {
 		free(t);
@@ -93,13 +94,18 @@ handle_topic(struct handle *h, const char *name)
 }
 
 bool
-handle_has_idle(const struct handle *h)
+handle_is_stale(const struct handle *h)
 {
+	int64_t used = now_ms(h) - HANDLE_IDLE_MS, just_used = now_ms(h) - HANDLE_MANY_MS;
+	size_t unused = 0;
+
 	for (size_t i = 0; i < BUCKETS; i++)
-		for (const struct known_topic *t = h->topics[i]; t; t = t->next)
-			if (now_ms(h) - t->used_ms > HANDLE_IDLE_MS)
+		for (const struct known_topic *t = h->topics[i]; t; t = t->next) {
+			if (t->used_ms < used)
 				return true;
-	return false;
+			unused += t->used_ms < just_used;
+		}
+	return unused > HANDLE_MANY;
 }
 
 const char *

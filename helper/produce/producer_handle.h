@@ -14,8 +14,10 @@
 
 #include "helper/produce/producer.h"
 
-/* A name that was not used for so long can go. */
+/* A name that was not used for so long is to go, and so are many after a shorter time. */
 #define HANDLE_IDLE_MS fault_number("KP_IDLE_MS", 5 * 60 * 1000)
+#define HANDLE_MANY_MS (10 * 1000)
+#define HANDLE_MANY 500
 
 struct handle;
 
@@ -38,8 +40,8 @@ rd_kafka_t *handle_rk(const struct handle *h);
 
 /* The topic, used now; NULL: librdkafka does not take the name. The handle's. */
 rd_kafka_topic_t *handle_topic(struct handle *h, const char *name);
-/* True when it has names that nobody has used for HANDLE_IDLE_MS. */
-bool handle_has_idle(const struct handle *h);
+/* True when it has names that are to go: each one is to be asked for all the time. */
+bool handle_is_stale(const struct handle *h);
 /* A partition that reports nothing but time-outs for PRODUCER_STUCK_MS; -1: of a topic that
  * was never divided. The name is valid until the next call of anything here; NULL: none. */
 const char *handle_stuck(const struct handle *h, int32_t *partition);

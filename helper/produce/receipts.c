@@ -1,9 +1,11 @@
 /* Ids are given one after the other, so an id has its place by its last bits, and
- * overwrites the one of RECEIPTS_MAX messages ago. The high bits count starts of the
- * helper: those of an earlier one lie elsewhere. */
+ * overwrites the one of RECEIPTS_MAX messages ago. What the last bits say nothing of
+ * counts starts of the helper: those of an earlier one lie elsewhere. */
 #include "helper/produce/receipts.h"
 
 #include <stdlib.h>
+
+#include "helper/produce/store_ids.h"
 
 struct receipt {
 	int64_t id;			/* 0: none */
@@ -32,7 +34,7 @@ receipts_free(struct receipts *r)
 static size_t
 place_of(int64_t id)
 {
-	return ((uint64_t)id + ((uint64_t)id >> 36) * 40503) % RECEIPTS_MAX;
+	return ((uint64_t)id + (uint64_t)id / IDS_RESERVE * 40503) % RECEIPTS_MAX;
 }
 
 static struct receipt *

@@ -2,7 +2,7 @@
  * What became of the messages accepted last: a fixed table, in memory alone. A
  * message is known from its acceptance until RECEIPTS_MAX later ones, and once
  * delivered for RECEIPTS_MS at most. What it has forgotten may still be in the
- * store.
+ * store. Ids here are those of rows, not as clients are told them.
  *
  * Loop thread only.
  */

@@ -23,15 +23,15 @@ static enum kp_err
 accept_entry(struct lane *lane, struct op *op, const struct msg_produce *m, struct entry **out)
 {
 	struct sender *s = lane->sender;
+	int64_t id = s->store ? store_next_id(s->store) : s->next_id++;
 	struct entry *e;
 
-	*out = e = entry_new(lane);
+	*out = e = id ? entry_new(lane) : NULL;
 	if (e == NULL)
-		return KP_ENOMEM;
+		return id ? KP_ENOMEM : KP_EUNAVAIL;
 	e->op = op;
 	e->row = (struct store_row){
-		.id = s->store ? store_next_id(s->store) : s->next_id++,
-		.accepted_ms = wall_time_ms(),
+		.id = id, .accepted_ms = wall_time_ms(),
 		.topic = kp_slice_str(lane->name), .key = m->key, .value = m->value,
 	};
 	e->body = op_take_body(op);
@@ -78,7 +78,6 @@ entry_start(struct entry *e)
 	e->append = (struct store_cmd){ .verb = STORE_APPEND, .row = e->row,
 	    .done = entry_appended };
 	e->appended = APPEND_QUEUED;
-	lane->pending_bytes += (int64_t)(e->row.key.n + e->row.value.n);
 	store_submit(s->store, &e->append);
 	if (fault_break("early-answer"))
 		entry_answer(e);
@@ -113,20 +112,31 @@ refusal(struct sender *s, uint64_t bytes)
 	return store_refuses(s->store);
 }
 
+/* The same of a message of this topic. */
+static const char *
+topic_refusal(struct sender *s, struct kp_slice topic, uint64_t bytes)
+{
+	const char *why = refusal(s, bytes);
+
+	if (why == NULL && s->store)
+		why = store_refuses_topic(s->store, topic);
+	if (why == NULL && s->store &&
+	    store_topic_bytes(s->store, topic) + bytes > s->max_bytes / SHARE_PART)
+		why = "the topic has its share of the store, a half: Kafka has not taken what was "
+		    "accepted before, or it is dead letters; see --storeMaxBytes";
+	return why;
+}
+
 void
 sender_accept(struct sender *s, struct op *op, const struct msg_produce *m)
 {
-	struct lane *lane = lane_find(s, m->topic);
-	const char *why = refusal(s, m->value.n);
+	const char *why = topic_refusal(s, m->topic, m->key.n + m->value.n);
+	struct lane *lane = why ? NULL : lane_find(s, m->topic);
 	enum kp_err err = KP_OK;
 	struct entry *e;
 
-	if (lane == NULL)
-		why = "too many topics have messages that wait";
-	else if (why == NULL && s->store &&
-	    lane->pending_bytes + (int64_t)m->value.n > (int64_t)(s->max_bytes / SHARE_PART))
-		why = "the topic has its share of the store, a half: Kafka has not taken what was "
-		    "accepted before; see --storeMaxBytes";
+	if (why == NULL && lane == NULL)
+		why = "the topic is new, and too many others have messages that wait for Kafka";
 	if (why == NULL)
 		err = accept_entry(lane, op, m, &e);
 	if (why || err)
@@ -138,55 +148,6 @@ sender_accept(struct sender *s, struct op *op, const struct msg_produce *m)
 		start_in_memory(e);
 }
 
-/* ---- dead letters ---- */
-
-struct retry {
-	struct store_cmd cmd;		/* first */
-	struct lane *lane;
-	int64_t bytes;
-	void (*done)(void *arg, enum kp_err err);
-	void *arg;
-};
-
-static void
-revived(struct store_cmd *cmd, enum kp_err err)
-{
-	struct retry *r = (struct retry *)cmd;
-	struct lane *lane = r->lane;
-
-	lane->appending--;
-	if (err)
-		lane->pending_bytes -= r->bytes;
-	else
-		log_info("sender retry id=%lld topic=%s", (long long)cmd->row.was, lane->name);
-	r->done(r->arg, err);
-	free(r);
-	lane_load(lane);
-}
-
-/* Its topic sends from the disk until it has come to it. */
-void
-sender_retry(struct sender *s, const struct store_loaded *dead,
-    void (*done)(void *arg, enum kp_err err), void *arg)
-{
-	struct lane *lane = lane_find(s, dead->row.topic);
-	struct retry *r = lane ? calloc(1, sizeof(*r)) : NULL;
-
-	if (r == NULL) {
-		done(arg, KP_ENOMEM);
-		return;
-	}
-	*r = (struct retry){ .lane = lane, .done = done, .arg = arg,
-	    .bytes = (int64_t)(dead->key_bytes + dead->value_bytes),
-	    .cmd = { .verb = STORE_REVIVE, .row.id = store_next_id(s->store),
-	    .row.was = dead->row.id, .done = revived } };
-	lane->pending_bytes += r->bytes;
-	lane->backlog = true;
-	lane->load_covers = false;
-	lane->appending++;
-	store_submit(s->store, &r->cmd);
-}
-
 /* ---- questions ---- */
 
 struct store *
@@ -195,10 +156,19 @@ sender_store(struct sender *s)
 	return s->store;
 }
 
+const struct ids *
+sender_ids(const struct sender *s)
+{
+	return &s->ids;
+}
+
 bool
 sender_receipt(struct sender *s, int64_t id, struct msg_receipt *out)
 {
-	return receipts_find(s->receipts, id, loop_now_ms(s->loop), out);
+	bool found = receipts_find(s->receipts, ids_row(&s->ids, id), loop_now_ms(s->loop), out);
+
+	out->id = id;
+	return found;
 }
 
 void
@@ -260,6 +230,7 @@ static void
 go_on(struct lane *lane)
 {
 	parts_send(lane);
+	lane_make_room(lane);
 	if (lane->backlog)
 		lane_load(lane);
 }
@@ -271,16 +242,16 @@ retry(void *arg)
 
 	entries_settle_again(s);
 	lanes_each(s, go_on);
+	lanes_forget(s);
 }
 
 static void
-lane_with_rows(void *arg, const char *topic, int64_t pending_bytes)
+lane_with_rows(void *arg, const char *topic)
 {
 	struct lane *lane = lane_find(arg, kp_slice_str(topic));
 
 	if (lane) {
 		lane->backlog = true;
-		lane->pending_bytes = pending_bytes;
 		log_info("sender backlog topic=%s: accepted before this start", topic);
 	} else {
 		log_error("sender backlog topic=%s: too many topics, it waits for the next start",
@@ -310,15 +281,19 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 	if (s == NULL)
 		return KP_ENOMEM;
 	s->loop = l;
-	s->next_id = 1;
+	s->next_id = IDS_FIRST;
 	s->renewed_ms = loop_now_ms(l) - PRODUCER_STUCK_MS;
 	TAILQ_INIT(&s->again);
 	STAILQ_INIT(&s->ready);
 	s->max_bytes = conf->store_max_bytes;
 	if (conf->durability != DURABLE_MEMORY)
 		err = store_open(l, conf->store, (enum conf_durability)conf->durability, &s->store);
-	if (s->store)
+	if (s->store) {
 		store_set_min_free(s->store, conf->store_min_free_bytes);
+		s->ids = *store_ids(s->store);
+	} else if (err == KP_OK) {
+		err = ids_new(&s->ids);
+	}
 	s->receipts = receipts_new();
 	if (err == KP_OK && s->receipts == NULL)
 		err = KP_ENOMEM;

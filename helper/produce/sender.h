@@ -54,7 +54,9 @@ void sender_stats(struct sender *s, struct sender_stats *out);
 
 /* For questions to it; NULL with durability memory. */
 struct store *sender_store(struct sender *s);
-/* What memory knows of a message; false: nothing. */
+/* How ids are told to clients. The sender's. */
+const struct ids *sender_ids(const struct sender *s);
+/* What memory knows of the message that was told this id; false: nothing. */
 bool sender_receipt(struct sender *s, int64_t id, struct msg_receipt *out);
 
 /* True while a list of Kafka's topics would tell more of what it does not take; and that

@@ -1,5 +1,5 @@
 /*
- * The state of the sender, shared by sender.c (accepting, life), entry.c (one
+ * The state of the sender, shared by sender.c (accepting, life), sender_retry.c, entry.c (one
  * message on its way), lane.c (one topic: window and backlog) and part.c (one
  * partition: what waits and what librdkafka has). Nobody else includes it.
  *
@@ -74,12 +74,14 @@ struct lane {				/* one topic */
 	char name[TOPIC_MAX + 1];
 	STAILQ_ENTRY(lane) ready_link;	/* of the sender's `ready` */
 	bool ready;
+	int64_t used_ms;		/* when it was last found */
 	struct part *parts;
 	int32_t n_parts;
 	int32_t partitions;		/* by which the entries were divided; 0: not known */
 	_Atomic int32_t partitions_seen;	/* by librdkafka, latest; 0: never */
 	int64_t taken_ms;		/* when Kafka last took a message; 0: or failed since */
 	unsigned taken_generation;	/* of the producer then */
+	int64_t moved_ms;		/* when Kafka last took one, or the window had none */
 	struct doubt doubt;
 	size_t in_window;		/* in the parts' hands */
 	size_t in_window_bytes;
@@ -88,7 +90,6 @@ struct lane {				/* one topic */
 	bool loading;
 	bool load_covers;		/* the load sees all that was accepted */
 	bool unreadable;		/* its rows are, until a restart */
-	int64_t pending_bytes;		/* of its rows, with those that are being written */
 	size_t entries;
 	int64_t loaded_id;		/* everything up to here is in the parts' hands, or was */
 };
@@ -118,6 +119,7 @@ struct sender {
 	struct store *store;		/* NULL: durability memory */
 	struct producer *producer;
 	uint64_t max_bytes;
+	struct ids ids;			/* the store's, or of this process */
 	int64_t next_id;		/* without a store */
 	struct lane *lanes[LANE_BUCKETS];
 	size_t n_lanes;
@@ -143,8 +145,9 @@ struct sender {
 
 /* entry.c */
 size_t entry_bytes(const struct entry *e);
-/* The id that its sender knows. */
+/* The id that the message has had since it was accepted; and as its sender knows it. */
 int64_t entry_message(const struct entry *e);
+int64_t entry_told(const struct entry *e);
 /* Nobody has it any more: not the store, not librdkafka, not the one who waits. */
 void entry_free_if_done(struct entry *e);
 void entry_answer(struct entry *e);
@@ -155,6 +158,8 @@ enum kp_err entry_send(struct entry *e, struct delivery *failed);
 void entry_done(struct entry *e, const struct delivery *d);
 void entry_hopeless(struct entry *e, enum kp_err err, const char *text);
 void entry_again(struct entry *e, const char *text);
+/* It was not sent, and waits on the disk for its turn: it may be freed. */
+void entry_put_back(struct entry *e);
 /* The end has come: it stays on the disk, if it is there. */
 void entry_given_up(struct entry *e);
 /* Its row leaves the store, or moves to the dead letters. */
@@ -175,6 +180,9 @@ void parts_take(struct lane *lane, struct entry *e);
 void parts_send(struct lane *lane);
 /* Gives up what was not sent. */
 void parts_end(struct lane *lane);
+/* What waits goes back to the disk, but the oldest `keep`. Returns the id up to which it
+ * did not. */
+int64_t parts_put_back(struct lane *lane, size_t keep);
 /* A wave of the topic is on its way for so long that its leader is to be asked for. */
 bool parts_late(const struct lane *lane);
 /* True when one is that had a leader all the time: librdkafka will not send it. */
@@ -199,9 +207,13 @@ uint32_t sender_retry_after(const struct sender *s);
 /* lane.c */
 void lanes_each(struct sender *s, void (*each)(struct lane *lane));
 void lanes_end(struct sender *s);
+/* Frees those that nobody has needed for long. */
+void lanes_forget(struct sender *s);
 /* The topic's lane, made if there is none; NULL past TOPICS_MAX. */
 struct lane *lane_find(struct sender *s, struct kp_slice topic);
 bool lane_has_room(const struct lane *lane);
+/* Takes a topic that stands still out of the others' way. */
+void lane_make_room(struct lane *lane);
 /* Reads on from the disk where its sending stopped, as far as there is room. */
 void lane_load(struct lane *lane);
 

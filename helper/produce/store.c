@@ -12,13 +12,39 @@
 #define WAITING_BYTES_MAX (64u * 1024 * 1024)
 #define HUNG_MS 5000
 #define FULL_SHOWN_MS 2000
-/* Of a store that does not work: ids that no file will ever have. */
-#define FAILED_FIRST_ID (INT64_C(1) << 62)
-
 #define FAILED "the store has failed: restart the helper to check it; until then an async " \
 	"message is only accepted once Kafka has it"
 
+const char store_too_many_topics[] = "the topic is new, and too many others have messages in the "
+	"store: Kafka has not taken them yet, or they are dead letters";
+
 /* ---- opening and ending ---- */
+
+static void
+count_rows(void *arg, const char *topic, int64_t pending, int64_t dead, int64_t bytes)
+{
+	shares_add(arg, kp_slice_str(topic), pending + dead, bytes);
+}
+
+/* Of a store that does not work: told in a way of their own, so that they are none of a
+ * file. */
+static enum kp_err
+ids_of_this_process(struct store *s)
+{
+	atomic_store(&s->next_id, IDS_FIRST);
+	atomic_store(&s->end_id, IDS_END);
+	return ids_new(&s->ids);
+}
+
+/* Sync produce and consume do not need it. */
+static enum kp_err
+open_failed(struct store *s)
+{
+	db_close(s->db);
+	s->db = NULL;
+	store_poison(s);
+	return ids_of_this_process(s);
+}
 
 enum kp_err
 store_open(struct loop *loop, const char *path, enum conf_durability durability,
@@ -34,27 +60,26 @@ store_open(struct loop *loop, const char *path, enum conf_durability durability,
 	uv_mutex_init(&s->lock);
 	uv_cond_init(&s->wake);
 	s->path = strdup(path);
-	s->next_id = FAILED_FIRST_ID;
+	s->shares = shares_new();
 	atomic_store(&s->free_bytes, -1);
-	if (s->path)
+	if (s->path && s->shares)
 		err = db_open(path, durability, &s->db);
 	if (err == KP_OK)
-		err = db_first_id(s->db, &s->next_id);
+		err = store_reserve_ids(s);
 	if (err == KP_EFULL && s->db && disk_release_reserve(path))
-		err = db_first_id(s->db, &s->next_id);
-	if (err == KP_EIO || err == KP_EFULL) {
-		/* Sync produce and consume do not need it. */
-		db_close(s->db);
-		s->db = NULL;
-		s->next_id = FAILED_FIRST_ID;
-		store_poison(s);
-	} else if (err) {
-		store_close(s);
-		return err == KP_ENOMEM ? err : KP_EIO;
-	} else {
+		err = store_reserve_ids(s);
+	if (err == KP_OK) {
+		s->ids = *db_ids(s->db);
 		s->has_reserve = disk_make_reserve(path);
 		s->counts = db_counts(s->db);
+		db_each_topic(s->db, count_rows, s->shares);
 		store_look_after(s);
+	} else if (err == KP_EIO || err == KP_EFULL) {
+		err = open_failed(s);
+	}
+	if (err) {
+		store_close(s);
+		return err == KP_ENOMEM ? err : KP_EIO;
 	}
 	*out = s;
 	return KP_OK;
@@ -105,6 +130,7 @@ store_close(struct store *s)
 	db_close(s->db);
 	uv_cond_destroy(&s->wake);
 	uv_mutex_destroy(&s->lock);
+	shares_free(s->shares);
 	free(s->path);
 	free(s);
 }
@@ -127,6 +153,7 @@ store_run_finished(struct loop_task *t)
 		struct store_cmd *c = done.first;
 
 		done.first = c->next;
+		shares_settled(s->shares, c);
 		c->done(c, c->err);
 	}
 	while (done.asks) {
@@ -140,7 +167,18 @@ store_run_finished(struct loop_task *t)
 int64_t
 store_next_id(struct store *s)
 {
-	return s->next_id++;
+	int64_t id = atomic_load(&s->next_id);
+
+	if (id >= atomic_load(&s->end_id))
+		return 0;
+	atomic_store(&s->next_id, id + 1);
+	return id;
+}
+
+const struct ids *
+store_ids(const struct store *s)
+{
+	return &s->ids;
 }
 
 uint64_t
@@ -177,6 +215,24 @@ store_refuses(struct store *s)
 		return NULL;
 	wake_to_look(s);
 	return "the disk of the store is nearly full: make room, or see --storeMinFreeBytes";
+}
+
+const char *
+store_refuses_topic(const struct store *s, struct kp_slice topic)
+{
+	int64_t bytes;
+
+	if (shares_topics(s->shares) < STORE_TOPICS_MAX || shares_find(s->shares, topic, &bytes))
+		return NULL;
+	return store_too_many_topics;
+}
+
+uint64_t
+store_topic_bytes(const struct store *s, struct kp_slice topic)
+{
+	int64_t bytes;
+
+	return shares_find(s->shares, topic, &bytes) && bytes > 0 ? (uint64_t)bytes : 0;
 }
 
 void
@@ -222,6 +278,7 @@ store_submit(struct store *s, struct store_cmd *cmd)
 	bool leaves = cmd->verb == STORE_REMOVE || cmd->verb == STORE_REFUSE;
 
 	start_thread(s);
+	shares_submitted(s->shares, cmd);
 	atomic_fetch_add(&s->waiting_bytes, store_cmd_bytes(cmd));
 	uv_mutex_lock(&s->lock);
 	queue_put(&s->waiting, cmd);
@@ -258,17 +315,33 @@ store_cancel(struct store *s, struct store_cmd *cmd)
 		cmd->waiting = false;
 	}
 	uv_mutex_unlock(&s->lock);
-	if (found)
+	if (found) {
 		atomic_fetch_sub(&s->waiting_bytes, store_cmd_bytes(cmd));
+		shares_cancelled(s->shares, cmd);
+	}
 	return found;
 }
 
+struct each_topic {
+	void (*each)(void *arg, const char *topic);
+	void *arg;
+};
+
+static void
+each_pending(void *arg, const char *topic, int64_t pending, int64_t dead, int64_t bytes)
+{
+	const struct each_topic *e = arg;
+
+	(void)dead, (void)bytes;
+	if (pending)
+		e->each(e->arg, topic);
+}
+
 void
-store_each_topic(struct store *s,
-    void (*each)(void *arg, const char *topic, int64_t pending_bytes), void *arg)
+store_each_topic(struct store *s, void (*each)(void *arg, const char *topic), void *arg)
 {
 	if (s->db)
-		db_each_topic(s->db, each, arg);
+		db_each_topic(s->db, each_pending, &(struct each_topic){ each, arg });
 }
 
 void

@@ -21,6 +21,10 @@
 #include "common/conf.h"
 #include "common/msg.h"
 #include "helper/loop.h"
+#include "helper/produce/store_ids.h"
+
+/* That have rows, or rows that are being written. */
+#define STORE_TOPICS_MAX 10000
 
 struct store;
 
@@ -49,10 +53,12 @@ enum store_verb {
 /*
  * A command, inside the owner's object. It and what its row borrows must stay
  * until done(cmd, err), on the loop. Only APPEND needs more than ids; whoever names
- * the topic to REMOVE, REFUSE and BURY must give the sizes of key and value. Errors:
+ * the topic to REMOVE, REFUSE, BURY and DROP must give the sizes of key and value. Who
+ * does not leaves in the topic's share what goes, until the next start. Errors:
  * KP_EFULL (disk full; what is stored stays, and a later append may work);
  * KP_EIO (the file can no longer be trusted: everything fails until a restart has
- * checked it); KP_ENOTFOUND (REVIVE, DROP: no such dead letter).
+ * checked it); KP_ENOTFOUND (REVIVE, DROP: no such dead letter); KP_EBUSY (APPEND: the
+ * topic is new, and STORE_TOPICS_MAX others have rows).
  */
 struct store_cmd {
 	struct store_cmd *prev, *next;
@@ -80,8 +86,11 @@ int64_t store_finish(struct store *s);
 /* After store_finish(), or right after store_open(). */
 void store_close(struct store *s);
 
-/* A new id, larger than every one given before, also by earlier processes. */
+/* A new id, larger than every one given before, also by earlier processes. 0: there is
+ * none, as for long the file could not be told that some may be given. */
 int64_t store_next_id(struct store *s);
+/* How they are told to clients. The store's. */
+const struct ids *store_ids(const struct store *s);
 /* Bytes in use in the file, with what waits to be written. */
 uint64_t store_bytes(const struct store *s);
 
@@ -90,6 +99,11 @@ void store_set_min_free(struct store *s, uint64_t bytes);
 /* Why the next append should be refused, NULL when there is no reason: a disk that is
  * nearly full, or slower than what comes in. Static text. */
 const char *store_refuses(struct store *s);
+/* The same of a message of that topic alone, which would be one too many. Static text. */
+extern const char store_too_many_topics[];
+const char *store_refuses_topic(const struct store *s, struct kp_slice topic);
+/* Of keys and values of its rows, pending and dead, with what waits to be written. */
+uint64_t store_topic_bytes(const struct store *s, struct kp_slice topic);
 /* A message was accepted and delivered without ever having been a row. */
 void store_count_direct(struct store *s);
 
@@ -110,10 +124,8 @@ void store_submit(struct store *s, struct store_cmd *cmd);
 /* True when the command had not been taken up yet: it is forgotten, without done(). */
 bool store_cancel(struct store *s, struct store_cmd *cmd);
 
-/* Topics that had pending rows when the store was opened, one call each, with the
- * bytes of their keys and values. */
-void store_each_topic(struct store *s,
-    void (*each)(void *arg, const char *topic, int64_t pending_bytes), void *arg);
+/* Topics that had pending rows when the store was opened, one call each. */
+void store_each_topic(struct store *s, void (*each)(void *arg, const char *topic), void *arg);
 
 /* A row and its bytes in one allocation, freed by its owner with free(). */
 struct store_loaded {

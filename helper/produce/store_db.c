@@ -34,19 +34,6 @@ db_number(struct store_db *db, enum statement q)
 }
 
 enum kp_err
-db_first_id(struct store_db *db, int64_t *id)
-{
-	enum kp_err err = db_begin(db);
-
-	if (err == KP_OK)
-		err = db_step(db, Q_BOOT);
-	*id = db_number(db, Q_BOOTS) * IDS_PER_BOOT + 1;
-	if (err)
-		db_rollback(db);
-	return err ? err : db_commit(db);
-}
-
-enum kp_err
 db_begin(struct store_db *db)
 {
 	return db_step(db, Q_BEGIN);
@@ -136,7 +123,8 @@ db_insert(struct store_db *db, const struct store_row *row)
 	err = db_step(db, Q_APPEND);
 	sqlite3_clear_bindings(st);
 	if (err == KP_OK)
-		topics_change(db, t, 1, (int64_t)(row->key.n + row->value.n), 0);
+		topics_change(db, t, (struct topic_counts){ .pending = 1,
+		    .pending_bytes = (int64_t)(row->key.n + row->value.n) });
 	return err;
 }
 
@@ -166,7 +154,7 @@ look_up(struct store_db *db, enum statement q, int64_t id, struct db_topic **t, 
 
 /* Whoever knows the topic and the sizes saves the question for them: a third of the cost. */
 static enum kp_err
-delete_pending(struct store_db *db, const struct store_cmd *cmd, int64_t dead)
+delete_pending(struct store_db *db, const struct store_cmd *cmd, bool dead)
 {
 	const struct store_row *row = &cmd->row;
 	int64_t bytes = (int64_t)(row->key.n + row->value.n);
@@ -180,14 +168,16 @@ delete_pending(struct store_db *db, const struct store_cmd *cmd, int64_t dead)
 	if (err == KP_OK && sqlite3_changes(db->sqlite) == 0)
 		err = KP_ENOTFOUND;
 	if (err == KP_OK)
-		topics_change(db, t, -1, -bytes, dead);
+		topics_change(db, t, (struct topic_counts){ .pending = -1, .pending_bytes = -bytes,
+		    .dead = dead, .dead_bytes = dead ? bytes : 0 });
 	return err;
 }
 
 static enum kp_err
 run_append(struct store_db *db, const struct store_cmd *cmd)
 {
-	enum kp_err err = db_insert(db, &cmd->row);
+	bool new = topics_are_full(db) && !topics_by_name(db, cmd->row.topic);
+	enum kp_err err = new ? KP_EBUSY : db_insert(db, &cmd->row);
 
 	db->topics.now.accepted += err == KP_OK;
 	return err;
@@ -196,7 +186,7 @@ run_append(struct store_db *db, const struct store_cmd *cmd)
 static enum kp_err
 run_remove(struct store_db *db, const struct store_cmd *cmd)
 {
-	enum kp_err err = delete_pending(db, cmd, 0);
+	enum kp_err err = delete_pending(db, cmd, false);
 
 	db->topics.now.delivered += err == KP_OK;
 	return err;
@@ -205,7 +195,7 @@ run_remove(struct store_db *db, const struct store_cmd *cmd)
 static enum kp_err
 run_refuse(struct store_db *db, const struct store_cmd *cmd)
 {
-	enum kp_err err = delete_pending(db, cmd, 0);
+	enum kp_err err = delete_pending(db, cmd, false);
 
 	db->topics.now.accepted -= err == KP_OK;
 	return err;
@@ -222,17 +212,18 @@ run_bury(struct store_db *db, const struct store_cmd *cmd)
 	sqlite3_bind_int64(st, 3, wall_time_ms());
 	sqlite3_bind_text(st, 4, cmd->reason, -1, SQLITE_STATIC);
 	err = db_step(db, Q_BURY);
-	return err ? err : delete_pending(db, cmd, 1);
+	return err ? err : delete_pending(db, cmd, true);
 }
 
 static enum kp_err
 run_drop(struct store_db *db, const struct store_cmd *cmd)
 {
-	int64_t bytes, id = cmd->verb == STORE_REVIVE ? cmd->row.was : cmd->row.id;
+	bool revive = cmd->verb == STORE_REVIVE;
+	int64_t bytes, id = revive ? cmd->row.was : cmd->row.id;
 	struct db_topic *t;
 	enum kp_err err = look_up(db, Q_DEAD_ROW, id, &t, &bytes);
 
-	if (err == KP_OK && cmd->verb == STORE_REVIVE) {
+	if (err == KP_OK && revive) {
 		sqlite3_bind_int64(db->q[Q_REVIVE], 1, id);
 		sqlite3_bind_int64(db->q[Q_REVIVE], 2, cmd->row.id);
 		err = db_step(db, Q_REVIVE);
@@ -241,11 +232,10 @@ run_drop(struct store_db *db, const struct store_cmd *cmd)
 		return err;
 	sqlite3_bind_int64(db->q[Q_DROP], 1, id);
 	err = db_step(db, Q_DROP);
-	if (err == KP_OK && cmd->verb == STORE_REVIVE)
-		topics_change(db, t, 1, bytes, -1);
-	else if (err == KP_OK)
-		topics_change(db, t, 0, 0, -1);
-	db->topics.now.dropped += err == KP_OK && cmd->verb == STORE_DROP;
+	if (err == KP_OK)
+		topics_change(db, t, (struct topic_counts){ .pending = revive,
+		    .pending_bytes = revive ? bytes : 0, .dead = -1, .dead_bytes = -bytes });
+	db->topics.now.dropped += err == KP_OK && !revive;
 	return err;
 }
 
@@ -264,13 +254,14 @@ db_run(struct store_db *db, const struct store_cmd *cmd)
 /* ---- what there is ---- */
 
 void
-db_each_topic(struct store_db *db,
-    void (*each)(void *arg, const char *topic, int64_t pending_bytes), void *arg)
+db_each_topic(struct store_db *db, void (*each)(void *arg, const char *topic, int64_t pending,
+    int64_t dead, int64_t bytes), void *arg)
 {
 	for (size_t i = 0; i < DB_BUCKETS; i++)
 		for (const struct db_topic *t = db->topics.buckets[i]; t; t = t->next)
-			if (t->kept.pending)
-				each(arg, t->name, t->kept.pending_bytes);
+			if (t->kept.pending || t->kept.dead)
+				each(arg, t->name, t->kept.pending, t->kept.dead,
+				    t->kept.pending_bytes + t->kept.dead_bytes);
 }
 
 uint64_t

@@ -8,6 +8,7 @@
 #define KP_STORE_DB_H
 
 #include "helper/produce/store.h"
+#include "helper/produce/store_ids.h"
 
 struct store_db;
 
@@ -20,8 +21,10 @@ enum kp_err db_open(const char *path, enum conf_durability durability, struct st
 void db_close(struct store_db *db);
 const char *db_path(const struct store_db *db);
 
-/* The first id of this process: above all earlier ones, kept before it returns. */
-enum kp_err db_first_id(struct store_db *db, int64_t *id);
+const struct ids *db_ids(const struct store_db *db);
+/* Ids from *first on, below *end, that were never given: on the disk before it returns,
+ * whatever the durability. Not within a transaction. */
+enum kp_err db_reserve_ids(struct store_db *db, int64_t *first, int64_t *end);
 enum kp_err db_begin(struct store_db *db);
 /* KP_OK: on the disk, as the durability mode says. Else everything since
  * db_begin() is undone. */
@@ -34,8 +37,9 @@ enum kp_err db_run(struct store_db *db, const struct store_cmd *cmd);
 /* What the log has moves into the file, once it is long, or `now`: then the log begins anew. */
 enum kp_err db_checkpoint(struct store_db *db, bool now);
 enum kp_err db_answer(struct store_db *db, struct store_ask *ask);
-void db_each_topic(struct store_db *db,
-    void (*each)(void *arg, const char *topic, int64_t pending_bytes), void *arg);
+/* Those that have rows. */
+void db_each_topic(struct store_db *db, void (*each)(void *arg, const char *topic,
+    int64_t pending, int64_t dead, int64_t bytes), void *arg);
 uint64_t db_bytes(struct store_db *db);
 /* As committed. */
 struct store_counts db_counts(const struct store_db *db);

@@ -1,8 +1,7 @@
 /*
- * Opening the store's file: settings, schema, what earlier versions wrote, and
- * whether it is sound. One connection holds the file's lock for as long as it is
- * open (EXCLUSIVE, set before WAL): no second process can read or write it, and
- * SQLite needs no shared memory.
+ * Opening the store's file: settings, statements, and whether it is sound. One
+ * connection holds the file's lock for as long as it is open (EXCLUSIVE, set before
+ * WAL): no second process can read or write it, and SQLite needs no shared memory.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,60 +23,6 @@
 /* The most that a row may take: a message, its key, the rest. */
 #define ROW_BYTES_MAX (68 * 1024 * 1024)
 
-#define TEXT2(x) #x
-#define TEXT(x) TEXT2(x)
-
-/* Version 1 had no crc, no attempts, and counted nothing. */
-static const char *const upgrade_from_1[] = {
-	"ALTER TABLE pending ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0",
-	"ALTER TABLE pending ADD COLUMN was INTEGER",
-	"ALTER TABLE pending ADD COLUMN crc INTEGER",
-	"CREATE INDEX pending_was ON pending (was) WHERE was IS NOT NULL",
-	"ALTER TABLE dead ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0",
-	"ALTER TABLE dead ADD COLUMN crc INTEGER",
-	"CREATE INDEX dead_topic ON dead (topic, id)",
-	"UPDATE pending SET crc = row_crc(id, (SELECT name FROM topic t WHERE t.id = topic),"
-	" accepted_ms, key, value)",
-	"UPDATE dead SET crc = row_crc(id, (SELECT name FROM topic t WHERE t.id = topic),"
-	" accepted_ms, key, value)",
-	"ALTER TABLE topic ADD COLUMN pending INTEGER NOT NULL DEFAULT 0",
-	"ALTER TABLE topic ADD COLUMN pending_bytes INTEGER NOT NULL DEFAULT 0",
-	"ALTER TABLE topic ADD COLUMN dead INTEGER NOT NULL DEFAULT 0",
-	"UPDATE topic SET"
-	" pending = (SELECT count(*) FROM pending p WHERE p.topic = topic.id),"
-	" pending_bytes = (SELECT coalesce(sum(length(value) + coalesce(length(key), 0)), 0)"
-	"  FROM pending p WHERE p.topic = topic.id),"
-	" dead = (SELECT count(*) FROM dead d WHERE d.topic = topic.id)",
-	"CREATE TABLE counts (accepted INTEGER NOT NULL, delivered INTEGER NOT NULL,"
-	" dropped INTEGER NOT NULL)",
-	"INSERT INTO counts SELECT total(pending) + total(dead), 0, 0 FROM topic",
-	NULL
-};
-
-static const char *const create[] = {
-	"CREATE TABLE topic (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
-	" pending INTEGER NOT NULL DEFAULT 0, pending_bytes INTEGER NOT NULL DEFAULT 0,"
-	" dead INTEGER NOT NULL DEFAULT 0)",
-	"CREATE TABLE pending (id INTEGER PRIMARY KEY, topic INTEGER NOT NULL,"
-	" accepted_ms INTEGER NOT NULL, attempts INTEGER NOT NULL, was INTEGER, crc INTEGER,"
-	" key BLOB, value BLOB NOT NULL)",
-	"CREATE INDEX pending_topic ON pending (topic, id)",
-	"CREATE INDEX pending_was ON pending (was) WHERE was IS NOT NULL",
-	"CREATE TABLE dead (id INTEGER PRIMARY KEY, topic INTEGER NOT NULL,"
-	" accepted_ms INTEGER NOT NULL, attempts INTEGER NOT NULL, crc INTEGER, key BLOB,"
-	" value BLOB NOT NULL, buried_ms INTEGER NOT NULL, reason TEXT NOT NULL)",
-	"CREATE INDEX dead_topic ON dead (topic, id)",
-	"CREATE TABLE counts (accepted INTEGER NOT NULL, delivered INTEGER NOT NULL,"
-	" dropped INTEGER NOT NULL)",
-	"INSERT INTO counts VALUES (0, 0, 0)",
-	"CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
-	"INSERT INTO meta VALUES ('boots', 0)",
-	NULL
-};
-
-/* By the version that is found. */
-static const char *const *const steps_from[SCHEMA_VERSION] = { create, upgrade_from_1 };
-
 #define LISTED "id, topic, accepted_ms, attempts, was, crc, key, value"
 #define LISTED_DEAD "id, topic, accepted_ms, attempts, NULL, crc, key, value, buried_ms, reason"
 
@@ -98,11 +43,10 @@ static const char *const sql[Q_N] = {
 	    " id, crc, key, value FROM dead WHERE id = ?1",
 	[Q_DROP] = "DELETE FROM dead WHERE id = ?1",
 	[Q_TOPIC_ADD] = "INSERT INTO topic (name) VALUES (?1)",
-	[Q_TOPIC_COUNT] = "UPDATE topic SET pending = ?2, pending_bytes = ?3, dead = ?4"
-	    " WHERE id = ?1",
+	[Q_TOPIC_DROP] = "DELETE FROM topic WHERE id = ?1",
+	[Q_TOPIC_COUNT] = "UPDATE topic SET pending = ?2, pending_bytes = ?3, dead = ?4,"
+	    " dead_bytes = ?5 WHERE id = ?1",
 	[Q_COUNT] = "UPDATE counts SET accepted = ?1, delivered = ?2, dropped = ?3",
-	[Q_BOOT] = "UPDATE meta SET value = value + 1 WHERE name = 'boots'",
-	[Q_BOOTS] = "SELECT value FROM meta WHERE name = 'boots'",
 	[Q_LOAD] = "SELECT " LISTED " FROM pending WHERE topic = ?1 AND id > ?2"
 	    " ORDER BY id LIMIT ?3",
 	[Q_LIST_PENDING] = "SELECT " LISTED " FROM pending WHERE id > ?2 ORDER BY id LIMIT ?3",
@@ -137,12 +81,6 @@ db_err(int rc)
 }
 
 static int
-exec(struct store_db *db, const char *text)
-{
-	return sqlite3_exec(db->sqlite, text, NULL, NULL, NULL);
-}
-
-static int
 count_wal(void *arg, sqlite3 *sqlite, const char *name, int pages)
 {
 	struct store_db *db = arg;
@@ -173,6 +111,7 @@ configure(struct store_db *db, enum conf_durability durability, bool salvage)
 	};
 	int rc = SQLITE_OK;
 
+	db->lazy = durability == DURABLE_OS && !fault_break("no-sync");
 	sqlite3_busy_timeout(db->sqlite, 0);
 	sqlite3_extended_result_codes(db->sqlite, 1);
 	/* A writable schema means to SQLite that a file that is too short, or whose
@@ -183,7 +122,7 @@ configure(struct store_db *db, enum conf_durability durability, bool salvage)
 	sqlite3_limit(db->sqlite, SQLITE_LIMIT_LENGTH, ROW_BYTES_MAX);
 	sqlite3_limit(db->sqlite, SQLITE_LIMIT_ATTACHED, 0);
 	for (size_t i = 0; i < sizeof(pragmas) / sizeof(pragmas[0]) && rc == SQLITE_OK; i++)
-		rc = exec(db, pragmas[i]);
+		rc = db_exec(db, pragmas[i]);
 	sqlite3_wal_hook(db->sqlite, count_wal, db);
 	return rc;
 }
@@ -208,6 +147,13 @@ db_connect(const char *path, enum conf_durability durability, bool salvage, stru
 		rc = configure(db, durability, salvage);
 	umask(mask);
 	return rc;
+}
+
+enum kp_err
+db_sync_commits(struct store_db *db, bool always)
+{
+	return !db->lazy ? KP_OK : db_err(db_exec(db, always ? "PRAGMA synchronous = FULL" :
+	    "PRAGMA synchronous = NORMAL"));
 }
 
 int
@@ -237,48 +183,6 @@ db_is_foreign(struct store_db *db, bool *foreign)
 	return rc;
 }
 
-/* row_crc(id, topic, accepted_ms, key, value), for rows that were written without. */
-static void
-sql_row_crc(sqlite3_context *c, int n, sqlite3_value **v)
-{
-	struct kp_slice s[5] = { 0 };
-
-	for (int i = 1; i < n && i < 5; i++) {
-		const void *p = i == 2 ? NULL : sqlite3_value_blob(v[i]);
-
-		if (i != 2 && sqlite3_value_type(v[i]) != SQLITE_NULL)
-			s[i] = (struct kp_slice){ p ? p : (const uint8_t *)"",
-			    (size_t)sqlite3_value_bytes(v[i]) };
-	}
-	sqlite3_result_int64(c, row_crc(sqlite3_value_int64(v[0]), s[1],
-	    sqlite3_value_int64(v[2]), s[3], s[4]));
-}
-
-/* The schema of today, in one transaction. */
-static int
-upgrade(struct store_db *db, int version)
-{
-	int rc = sqlite3_create_function(db->sqlite, "row_crc", 5, SQLITE_UTF8, NULL, sql_row_crc,
-	    NULL, NULL);
-
-	if (rc == SQLITE_OK)
-		rc = exec(db, "BEGIN IMMEDIATE");
-
-	for (const char *const *s = steps_from[version]; *s && rc == SQLITE_OK; s++) {
-		rc = exec(db, *s);
-		fault_point("P14");
-	}
-	if (rc == SQLITE_OK)
-		rc = exec(db, "PRAGMA user_version = " TEXT(SCHEMA_VERSION));
-	if (rc == SQLITE_OK)
-		rc = exec(db, "PRAGMA application_id = " TEXT(APPLICATION_ID));
-	if (rc == SQLITE_OK)
-		rc = exec(db, "COMMIT");
-	if (rc != SQLITE_OK && !sqlite3_get_autocommit(db->sqlite))
-		exec(db, "ROLLBACK");
-	return rc;
-}
-
 int
 db_prepare(struct store_db *db, int *version)
 {
@@ -294,13 +198,15 @@ db_prepare(struct store_db *db, int *version)
 		if (*version > 0)
 			log_info("store upgrade path=%s from=%d to=%d", db->path, *version,
 			    SCHEMA_VERSION);
-		rc = upgrade(db, *version);
+		rc = db_upgrade(db, *version);
 	}
 	for (int i = 0; i < Q_N && rc == SQLITE_OK; i++)
 		rc = sqlite3_prepare_v3(db->sqlite, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
 		    &db->q[i], NULL);
 	if (rc == SQLITE_OK)
 		rc = db_read_number(db, "PRAGMA page_size", &db->page_size);
+	if (rc == SQLITE_OK)
+		rc = db_read_ids(db);
 	return rc == SQLITE_OK ? topics_read(db) : rc;
 }
 

@@ -30,7 +30,8 @@ struct salvage {
 	bool old_schema;		/* version 1 */
 	bool dead;			/* of which table the rows are now */
 	int64_t rows, dead_letters, max_id;
-	int64_t boots;			/* of the old file; ids are below its next ones */
+	bool ids_known;			/* of the old file */
+	int64_t end_id;			/* no row has this one, or one past it */
 	int64_t budget;			/* of steps: a tree that leads in circles must end */
 	unsigned uncommitted;
 	enum kp_err err;		/* of the new file: ends it */
@@ -70,7 +71,7 @@ commit_now_and_then(struct salvage *s)
 static bool
 is_plausible(const struct salvage *s, int64_t id)
 {
-	return id > 0 && id / IDS_PER_BOOT <= s->boots;
+	return id > 0 && id < s->end_id;
 }
 
 /* Two ways may lead to a row. */
@@ -117,7 +118,9 @@ keep_row(struct salvage *s, sqlite3_stmt *st)
 	/* Nor is the id of an earlier life, which may be that of another letter. */
 	if (damaged)
 		row.was = 0;
-	if (t == NULL) {
+	if (t == NULL && s->to->topics.n > TOPICS_READ_MAX - STORE_TOPICS_MAX) {
+		row.topic = LIT("unknown");
+	} else if (t == NULL) {
 		snprintf(unknown, sizeof(unknown), "unknown-%lld",
 		    (long long)(sqlite3_column_int64(st, 9) & INT32_MAX));
 		row.topic = kp_slice_str(unknown);
@@ -241,7 +244,7 @@ read_topics(struct salvage *s)
 
 		if (sqlite3_prepare_v2(s->from->sqlite, ways[i], -1, &st, NULL) != SQLITE_OK)
 			continue;
-		while (sqlite3_step(st) == SQLITE_ROW)
+		while (sqlite3_step(st) == SQLITE_ROW && s->from->topics.n < TOPICS_READ_MAX / 2)
 			topics_add(s->from, db_column_bytes(st, 1), sqlite3_column_int64(st, 0));
 		sqlite3_finalize(st);
 	}
@@ -263,17 +266,21 @@ static void
 carry_counts(struct salvage *s)
 {
 	struct store_counts *now = &s->to->topics.now;
-	char text[128];
 
 	now->delivered = read_number(s->from, "SELECT delivered FROM counts");
 	now->dropped = read_number(s->from, "SELECT dropped FROM counts");
 	now->accepted = now->delivered + now->dropped + now->pending + now->dead;
-	if (s->boots == BOOTS_MAX)
-		s->boots = s->max_id / IDS_PER_BOOT;
-	snprintf(text, sizeof(text), "UPDATE meta SET value = %lld WHERE name = 'boots'",
-	    (long long)s->boots);
-	if (sqlite3_exec(s->to->sqlite, text, NULL, NULL, NULL) != SQLITE_OK)
-		s->err = KP_EIO;
+}
+
+/* Without the key of before nobody finds by its id what was accepted with it; nor does a
+ * new id repeat one of those. */
+static void
+carry_ids(struct salvage *s)
+{
+	const struct store_db *from = s->ids_known ? s->from : s->to;
+	int64_t next = from->ids_next > s->max_id ? from->ids_next : s->max_id + 1;
+
+	s->err = db_err(db_write_ids(s->to, &from->ids, next));
 }
 
 static enum kp_err
@@ -285,14 +292,15 @@ write_new(struct salvage *s, const char *path)
 	    db_prepare(s->to, &version) != SQLITE_OK)
 		return KP_EIO;
 	s->err = db_begin(s->to);
-	s->boots = read_number(s->from, "SELECT value FROM meta WHERE name = 'boots'");
-	if (s->boots == 0 || s->boots > BOOTS_MAX)
-		s->boots = BOOTS_MAX;	/* nobody knows */
+	s->ids_known = db_read_ids(s->from) == SQLITE_OK;
+	s->end_id = s->ids_known ? s->from->ids_next : IDS_FIRST + (IDS_END - IDS_FIRST) / 2;
 	read_topics(s);
 	walk(s, false);
 	walk(s, true);
 	if (s->err == KP_OK)
 		carry_counts(s);
+	if (s->err == KP_OK)
+		carry_ids(s);
 	if (s->err == KP_OK)
 		s->err = db_commit(s->to);
 	/* All of it into the file itself, so that it can be renamed alone. */

@@ -100,7 +100,8 @@ store_run_transaction(struct store *s, struct store_cmd *first, bool with_room)
 		if (takes_room(c) && !with_room)
 			continue;
 		c->err = db_run(s->db, c);
-		err = c->err == KP_ENOTFOUND ? KP_OK : c->err;
+		/* Of this one alone. */
+		err = c->err == KP_ENOTFOUND || c->err == KP_EBUSY ? KP_OK : c->err;
 		if (c->verb == STORE_APPEND)
 			fault_point("P2");
 		else
@@ -113,6 +114,24 @@ store_run_transaction(struct store *s, struct store_cmd *first, bool with_room)
 	if (err)
 		atomic_fetch_add(&s->direct, direct);
 	return err;
+}
+
+enum kp_err
+store_reserve_ids(struct store *s)
+{
+	int64_t next = atomic_load(&s->next_id), end = atomic_load(&s->end_id);
+	enum kp_err err;
+
+	if (end - next > IDS_RESERVE / 2)
+		return KP_OK;
+	err = db_reserve_ids(s->db, &next, &end);
+	if (err)
+		return err;
+	/* They go on where the last ones end. */
+	if (atomic_load(&s->next_id) == 0)
+		atomic_store(&s->next_id, next);
+	atomic_store(&s->end_id, end);
+	return KP_OK;
 }
 
 /* After a failed write or sync nobody knows what the disk holds. */
@@ -222,7 +241,8 @@ store_look_after(struct store *s)
 {
 	int64_t now = sock_now_ms();
 
-	if (!atomic_load(&s->failed) && move_log(s, false) == KP_EIO)
+	if (!atomic_load(&s->failed) &&
+	    (move_log(s, false) == KP_EIO || store_reserve_ids(s) == KP_EIO))
 		store_poison(s);
 	if (s->db && !atomic_load(&s->failed))
 		atomic_store(&s->bytes, db_bytes(s->db));

@@ -13,6 +13,7 @@
 
 #include "helper/produce/store.h"
 #include "helper/produce/store_db.h"
+#include "helper/produce/store_shares.h"
 
 /* What the two threads hand to each other. */
 struct queue {
@@ -23,7 +24,8 @@ struct queue {
 struct store {
 	struct loop *loop;
 	char *path;
-	int64_t next_id;
+	struct ids ids;
+	struct shares *shares;
 	struct loop_timer flush;	/* for removes that wait for company */
 	bool flush_set;
 	uv_thread_t thread;
@@ -48,6 +50,9 @@ struct store {
 	int64_t busy_since_ms;		/* 0: nothing runs */
 	int64_t full_ms;		/* when the disk was last found full */
 
+	_Atomic int64_t next_id;	/* the loop's */
+	_Atomic int64_t end_id;		/* the thread's: none has been reserved from here on */
+
 	_Atomic bool failed;
 	_Atomic uint64_t bytes;		/* in the file */
 	_Atomic uint64_t waiting_bytes;
@@ -67,6 +72,8 @@ void store_thread(void *arg);
 void store_run_waiting(struct store *s);
 /* One transaction, all or nothing, but for commands about rows that are not there. */
 enum kp_err store_run_transaction(struct store *s, struct store_cmd *first, bool with_room);
+/* Makes sure that there are ids, while there still are some. */
+enum kp_err store_reserve_ids(struct store *s);
 /* The file is not trusted until a restart has looked at it. */
 void store_poison(struct store *s);
 /* What is worth doing after a commit, before the next one. */

@@ -2,7 +2,8 @@
  * The counters of the store: how many rows each topic has, and how many messages
  * were accepted and delivered at all. They change with the rows in the same
  * transaction, so that they are right after any crash, and nothing is ever counted
- * row by row.
+ * row by row. Names without rows leave, some at a time: a busy topic is without rows
+ * again and again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,8 +52,7 @@ topics_add(struct store_db *db, struct kp_slice name, int64_t id)
 	struct db_topics *all = &db->topics;
 	struct db_topic **bucket, *t;
 
-	if (all->n >= DB_TOPICS_MAX || !msg_topic_ok(name) ||
-	    topics_by_id(db, id) || topics_by_name(db, name))
+	if (!msg_topic_ok(name) || topics_by_id(db, id) || topics_by_name(db, name))
 		return NULL;
 	t = calloc(1, sizeof(*t));
 	if (t == NULL)
@@ -66,7 +66,21 @@ topics_add(struct store_db *db, struct kp_slice name, int64_t id)
 	t->next_by_id = *bucket;
 	*bucket = t;
 	all->n++;
+	all->empty++;
 	return t;
+}
+
+static bool
+has_rows(const struct topic_counts *c)
+{
+	return c->pending || c->dead;
+}
+
+static void
+set_counts(struct store_db *db, struct db_topic *t, struct topic_counts now)
+{
+	db->topics.empty += (size_t)has_rows(&t->now) - (size_t)has_rows(&now);
+	t->now = now;
 }
 
 static void
@@ -82,6 +96,7 @@ forget(struct store_db *db, struct db_topic *t)
 		at = &(*at)->next_by_id;
 	*at = t->next_by_id;
 	db->topics.n--;
+	db->topics.empty -= !has_rows(&t->now);
 	free(t);
 }
 
@@ -115,7 +130,8 @@ read_topics(struct store_db *db)
 	struct store_counts *now = &db->topics.now;
 	sqlite3_stmt *st;
 	int rc = sqlite3_prepare_v2(db->sqlite,
-	    "SELECT id, name, pending, pending_bytes, dead FROM topic", -1, &st, NULL);
+	    "SELECT id, name, pending, pending_bytes, dead, dead_bytes FROM topic", -1, &st,
+	    NULL);
 
 	while (rc == SQLITE_OK || rc == SQLITE_ROW) {
 		struct db_topic *t;
@@ -124,12 +140,13 @@ read_topics(struct store_db *db)
 		if (rc != SQLITE_ROW)
 			break;
 		t = topics_add(db, db_column_bytes(st, 1), sqlite3_column_int64(st, 0));
-		if (t == NULL) {
+		if (t == NULL || db->topics.n > TOPICS_READ_MAX) {
 			rc = SQLITE_CORRUPT;
 			break;
 		}
-		t->now = t->kept = (struct topic_counts){ count_of(st, 2, &rc),
-		    count_of(st, 3, &rc), count_of(st, 4, &rc) };
+		t->kept = (struct topic_counts){ count_of(st, 2, &rc), count_of(st, 3, &rc),
+		    count_of(st, 4, &rc), count_of(st, 5, &rc) };
+		set_counts(db, t, t->kept);
 		now->pending += t->now.pending;
 		now->dead += t->now.dead;
 	}
@@ -168,8 +185,6 @@ topics_read(struct store_db *db)
 		rc = read_topics(db);
 	if (rc == SQLITE_OK)
 		rc = read_counts(db);
-	if (rc == SQLITE_OK && (uint64_t)db_number(db, Q_BOOTS) > BOOTS_MAX)
-		rc = SQLITE_CORRUPT;
 	db->topics.kept = db->topics.now;
 	return rc;
 }
@@ -192,8 +207,6 @@ topics_get(struct store_db *db, struct kp_slice name, struct db_topic **out)
 	*out = topics_by_name(db, name);
 	if (*out)
 		return KP_OK;
-	if (db->topics.n >= DB_TOPICS_MAX)
-		return KP_EFULL;
 	sqlite3_bind_text(db->q[Q_TOPIC_ADD], 1, (const char *)name.p, (int)name.n, SQLITE_STATIC);
 	err = db_step(db, Q_TOPIC_ADD);
 	if (err)
@@ -206,16 +219,43 @@ topics_get(struct store_db *db, struct kp_slice name, struct db_topic **out)
 	return KP_OK;
 }
 
-void
-topics_change(struct store_db *db, struct db_topic *t, int64_t pending, int64_t pending_bytes,
-    int64_t dead)
+bool
+topics_are_full(const struct store_db *db)
 {
-	t->now.pending += pending;
-	t->now.pending_bytes += pending_bytes;
-	t->now.dead += dead;
-	db->topics.now.pending += pending;
-	db->topics.now.dead += dead;
+	return db->topics.n - db->topics.empty >= STORE_TOPICS_MAX;
+}
+
+void
+topics_change(struct store_db *db, struct db_topic *t, struct topic_counts by)
+{
+	struct topic_counts now = t->now;
+
+	now.pending += by.pending;
+	now.pending_bytes += by.pending_bytes;
+	now.dead += by.dead;
+	now.dead_bytes += by.dead_bytes;
+	set_counts(db, t, now);
+	db->topics.now.pending += by.pending;
+	db->topics.now.dead += by.dead;
 	touch(db, t);
+}
+
+/* Names without rows leave the file with the open transaction, and memory after it. */
+static enum kp_err
+let_empty_leave(struct store_db *db)
+{
+	enum kp_err err = KP_OK;
+
+	for (size_t i = 0; i < DB_BUCKETS; i++)
+		for (struct db_topic *t = db->topics.buckets[i]; t && err == KP_OK; t = t->next) {
+			if (has_rows(&t->now))
+				continue;
+			sqlite3_bind_int64(db->q[Q_TOPIC_DROP], 1, t->id);
+			err = db_step(db, Q_TOPIC_DROP);
+			t->leaving = true;
+			touch(db, t);
+		}
+	return err;
 }
 
 enum kp_err
@@ -225,11 +265,16 @@ topics_write(struct store_db *db)
 	sqlite3_stmt *st = db->q[Q_TOPIC_COUNT];
 	enum kp_err err = KP_OK;
 
+	if (db->topics.empty > EMPTY_TOPICS_MAX)
+		err = let_empty_leave(db);
 	for (struct db_topic *t = db->topics.touched; t && err == KP_OK; t = t->next_touched) {
+		if (t->leaving)
+			continue;
 		sqlite3_bind_int64(st, 1, t->id);
 		sqlite3_bind_int64(st, 2, t->now.pending);
 		sqlite3_bind_int64(st, 3, t->now.pending_bytes);
 		sqlite3_bind_int64(st, 4, t->now.dead);
+		sqlite3_bind_int64(st, 5, t->now.dead_bytes);
 		err = db_step(db, Q_TOPIC_COUNT);
 	}
 	if (err || (now->accepted == kept->accepted && now->delivered == kept->delivered &&
@@ -245,9 +290,14 @@ topics_write(struct store_db *db)
 void
 topics_committed(struct store_db *db)
 {
-	for (struct db_topic *t = db->topics.touched; t; t = t->next_touched) {
+	struct db_topic *t = db->topics.touched, *next;
+
+	for (; t; t = next) {
+		next = t->next_touched;
 		t->kept = t->now;
 		t->touched = t->added = false;
+		if (t->leaving)
+			forget(db, t);
 	}
 	db->topics.touched = NULL;
 	db->topics.kept = db->topics.now;
@@ -260,8 +310,8 @@ topics_undone(struct store_db *db)
 
 	for (; t; t = next) {
 		next = t->next_touched;
-		t->now = t->kept;
-		t->touched = false;
+		set_counts(db, t, t->kept);
+		t->touched = t->leaving = false;
 		if (t->added)
 			forget(db, t);	/* it is no more in the file */
 	}

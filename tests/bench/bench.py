@@ -2,18 +2,16 @@
 
 import os
 import re
-import sqlite3
-import struct
 import subprocess
 import sys
 import time
-import zlib
 from pathlib import Path
 
 import gateway
 from gateway import Gateway
 from kafka import KafkaKraft
 from procs import wait_for
+from storefile import add
 
 ROUNDS = 5
 SECONDS = 6
@@ -49,34 +47,9 @@ def rss(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
 
 
-def crc(message, topic, ms, key, value):
-    """As helper/produce/store_read.c has it."""
-    sum_ = 0
-    for part in (struct.pack(">qq", message, ms), topic, key, value):
-        sum_ = zlib.crc32(part, zlib.crc32(struct.pack(">I", len(part)), sum_))
-    return sum_
-
-
 def fill(path, topic, rows):
     """Adds pending rows of 100 bytes to the store of a stopped helper."""
-    db = sqlite3.connect(path)
-    for pragma in ("journal_mode=off", "synchronous=off", "cache_size=-200000"):
-        db.execute(f"PRAGMA {pragma}")
-    (boots,) = db.execute("SELECT value FROM meta").fetchone()
-    db.execute("INSERT OR IGNORE INTO topic (name) VALUES (?)", (topic,))
-    (number,) = db.execute("SELECT id FROM topic WHERE name = ?", (topic,)).fetchone()
-    first, ms = (boots << 36) + 1, int(time.time() * 1000)
-
-    def each():
-        for i in range(rows):
-            key, value = b"%02d" % (i % 50), b"x" * 88 + b"%012d" % i
-            yield first + i, number, ms, 0, None, crc(first + i, topic.encode(), ms, key, value), key, value
-    db.executemany("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?, ?)", each())
-    db.execute("UPDATE topic SET pending = pending + ?, pending_bytes = pending_bytes + ? WHERE id = ?",
-               (rows, rows * 102, number))
-    db.execute("UPDATE counts SET accepted = accepted + ?", (rows,))
-    db.commit()
-    db.close()
+    add(path, ((topic, b"%02d" % (i % 50), b"x" * 88 + b"%012d" % i) for i in range(rows)))
 
 
 def throughput(broker, other=None):

@@ -84,11 +84,14 @@ class Gateway:
                         "pidFile": self.pid_file, "store": self.store,
                         **broker_options(broker, coordination), **options}
         self.extra = []  # more words of the command line
+        self.before = []  # a program that starts it
+        self.env = {}
+        self.stderr = None  # the log's place, when it is not the file of the process
         self.proc = None
 
     def start(self, wait=True):
-        self.proc = Proc("kafka-pixy", [binary("kafka-pixy"), *flags(self.options), *self.extra],
-                         self.folder, env=self.sanitizers.env)
+        self.proc = Proc("kafka-pixy", [*self.before, binary("kafka-pixy"), *flags(self.options), *self.extra],
+                         self.folder, env={**self.sanitizers.env, **self.env}, stderr=self.stderr)
         if wait:
             self.await_ready()
         return self
@@ -112,8 +115,8 @@ class Gateway:
         (pid,) = self.pids(HELPER)
         return pid
 
-    def nginx_master(self):
-        (pid,) = [p for p in self.pids("nginx") if p in descendants_once(self.proc.pid)]
+    def nginx_master(self, launcher=None):
+        (pid,) = [p for p in self.pids("nginx") if p in descendants_once(launcher or self.proc.pid)]
         return pid
 
     def kill_helper(self):
@@ -188,11 +191,12 @@ class Helper:
         self.responder.parent.mkdir()
         shutil.copy(binary(RESPONDER), self.responder)
         self.responder.chmod(0o755)
+        self.before = []  # a program that starts it
         self.proc = None
 
     def launch(self, **faults):
         """Does not wait. `faults`: what common/fault.h reads, KP_KILL_AT="P4:3" or KP_BREAK="early-answer"."""
-        self.proc = Proc(HELPER, [binary(HELPER, faults=bool(faults)), *flags(self.options)], self.folder,
+        self.proc = Proc(HELPER, [*self.before, binary(HELPER, faults=bool(faults)), *flags(self.options)], self.folder,
                          env={**self.sanitizers.env, **faults})
 
     def start(self, **faults):

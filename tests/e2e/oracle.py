@@ -314,6 +314,11 @@ def stored(store):
         assert sound == "ok", sound
         accepted, delivered, dropped = db.execute("SELECT accepted, delivered, dropped FROM counts").fetchone()
         pending, dead = (db.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in ("pending", "dead"))
+        for table in ("pending", "dead"):
+            rows = f"FROM {table} r WHERE r.topic = t.id"
+            wrong = db.execute(f"SELECT name FROM topic t WHERE {table} != (SELECT count(*) {rows}) OR {table}_bytes !="
+                               f" (SELECT coalesce(sum(length(value) + coalesce(length(key), 0)), 0) {rows})").fetchall()
+            assert not wrong, f"topics whose counts are not those of their rows: {wrong}"
     finally:
         db.close()
     return check_sum({"accepted": accepted, "delivered": delivered, "pending": pending, "dead": dead,

@@ -87,7 +87,7 @@ class Proc:
 
     all = []
 
-    def __init__(self, name, argv, folder, env=None, user=None, stdin=subprocess.DEVNULL):
+    def __init__(self, name, argv, folder, env=None, user=None, stdin=subprocess.DEVNULL, stderr=None):
         self.name, self.folder = name, folder
         self.log = folder / f"{name}.log"
         # The child ends when the test run does, however that ends.
@@ -95,7 +95,7 @@ class Proc:
                 *map(str, argv)]
         with open(self.log, "ab") as log:
             self.log_start = log.tell()
-            self.popen = subprocess.Popen(argv, stdin=stdin, stdout=log, stderr=log, cwd=folder,
+            self.popen = subprocess.Popen(argv, stdin=stdin, stdout=log, stderr=stderr or log, cwd=folder,
                                           env={**os.environ, **(env or {})}, start_new_session=True)
         self.ended_at = None
         Proc.all.append(self)

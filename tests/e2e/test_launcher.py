@@ -5,11 +5,13 @@ import re
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from gateway import HELPER, RESPONDER, STOP_WITHIN, binary, stopwatch
-from procs import alive, kill, new_folder, wait_for
+from gateway import HELPER, RESPONDER, STOP_WITHIN, binary, descendants_once, stopwatch
+from procs import alive, descendants, kill, new_folder, rounds, wait_for
+from test_operator import helper_socket
 from web import Workers, messages, offsets
 
 SEED_FLAGS = ["kafkaPeers", "zookeeperPeers", "tcpAddr", "unixAddr", "pidFile", "help"]
@@ -65,7 +67,8 @@ def test_both_spellings_of_a_flag(gateway, flag):
 
 
 def test_embedded_says_that_it_keeps_nothing(gateway):
-    assert re.search(r"memory", gateway(None).proc.output())
+    gw = gateway(None)
+    wait_for(lambda: re.search(r"memory", gw.proc.output()), 5, "it says so")
 
 
 # What it cannot start with.
@@ -90,6 +93,28 @@ def test_unix_address_that_nobody_serves_any_more(gateway):
     assert gw.unix.ping().status == 200
 
 
+def test_of_two_that_start_at_once_one_has_the_unix_address(gateway, note):
+    """The other one ends, and takes nothing with it."""
+    late = 0
+    for _ in range(rounds(4, 20)):
+        pair = [gateway(None, start=False) for _ in range(2)]
+        pair[1].options["unixAddr"] = pair[0].options["unixAddr"]
+        for gw in pair:
+            gw.start(wait=False)
+        loser = wait_for(lambda: next((gw for gw in pair if not gw.proc.running()), None), 20, "one of them ends")
+        winner = pair[1 - pair.index(loser)]
+        assert loser.proc.wait(1) == 1 and f"cannot listen on {loser.options['unixAddr']}: " in loser.proc.output()
+        late += "helper" in loser.proc.output()
+        winner.await_ready()
+        assert pair[0].unix.ping().status == 200
+        os.kill(winner.nginx_master(), signal.SIGKILL)
+        wait_for(winner.answers, 15, "answers again")
+        assert pair[0].unix.ping().status == 200
+        winner.stop()
+        assert not pair[0].unix.unix.exists()
+    note(f"two launchers with one --unixAddr: the second one saw it late {late} times")
+
+
 def test_unwritable_store(gateway):
     gw = gateway(None, start=False)
     (gw.folder / "file").write_text("not a folder")
@@ -112,7 +137,7 @@ def test_pid_file(gateway):
     assert not gw.pid_file.exists()
 
 
-@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 def test_signals_stop_everything(gateway, sig):
     gw = gateway(None)
     gw.tcp.join("t", "g")
@@ -122,6 +147,119 @@ def test_signals_stop_everything(gateway, sig):
     assert not gw.unix.unix.exists()
     with pytest.raises(OSError):
         gw.tcp.connect()
+
+
+NOHUP = ["env", "--ignore-signal=HUP"]
+
+
+def test_under_nohup_the_end_of_the_terminal_is_nothing(gateway):
+    """Every part alone: had it taken the first signal, that would be the one that stopped it."""
+    gw = gateway(None, start=False)
+    gw.before = NOHUP
+    gw.start()
+    for pid in gw.pids(HELPER) + gw.pids(RESPONDER):
+        os.kill(pid, signal.SIGHUP)
+    gw.proc.signal(signal.SIGHUP)
+    assert gw.tcp.produce("t", b"v", sync=True).status == 200
+    gw.stop()
+    said = gw.proc.output()
+    assert re.findall(r"\bstop(?:ping)? signal=(\d+)", said) == ["15"] * 4, said
+    assert "child died" not in said
+
+
+@pytest.mark.parametrize("nohup", [False, True])
+def test_helper_drains_when_its_terminal_goes(helper, nohup):
+    h = helper(None, start=False)
+    h.before = NOHUP if nohup else []
+    h.start()
+    h.proc.signal(signal.SIGHUP)
+    if nohup:
+        h.proc.signal(signal.SIGTERM)
+    assert h.proc.wait(STOP_WITHIN) == 0
+    said = h.proc.output()
+    assert f": stop signal={15 if nohup else 1} " in said and said.endswith(": stopped\n"), said
+
+
+class Blocked:
+    """A pipe that nobody reads, with no room left."""
+
+    def __init__(self):
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        self.fill()
+
+    def fill(self):
+        os.set_blocking(self.writer, False)
+        try:
+            while os.write(self.writer, b"\n"):
+                pass
+        except BlockingIOError:
+            os.set_blocking(self.writer, True)
+
+    def read(self):
+        """What is in it now."""
+        said = b""
+        try:
+            while chunk := os.read(self.reader, 65536):
+                said += chunk
+        except BlockingIOError:
+            pass
+        return said.decode()
+
+    def end(self):
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+def test_log_that_nobody_reads_stops_nobody(gateway):
+    topic = "t" * 200  # long lines
+    log = Blocked()
+    gw = gateway(None, start=False, logLevel="debug", durability="memory")
+    gw.stderr = log.writer
+    gw.start()
+    gw.tcp.join(topic, "g")
+    for n in range(20):
+        assert gw.tcp.produce(topic, b"%d" % n, sync=True).status == 200
+        assert gw.tcp.consume(topic, "g").status == 200
+    for child in gw.pids(RESPONDER)[:1] + gw.pids(HELPER):
+        kill(child)
+        wait_for(lambda: not alive(child), 10, "it is gone")
+        wait_for(gw.answers, 15, "answers again")
+    said, lines = [], [r"error kafka-pixy\[\d+\]: child died name=helper ", r"warn responder\[\d+\]: log lines dropped=\d"]
+    session = gw.tcp.session()
+    for _ in range(4000):
+        assert session.call("POST", messages(topic), body=b"v").status == 200
+    session.close()
+
+    def told():
+        said.append(log.read())
+        return all(re.search(line, "".join(said)) for line in lines)
+    wait_for(told, 20, "what happened meanwhile, and how many lines were dropped")
+    log.fill()
+    elapsed = stopwatch()
+    gw.stop()
+    assert elapsed() < STOP_WITHIN
+    log.end()
+
+
+def test_log_that_nobody_reads_stops_no_cgi(helper):
+    h, log = helper(None), Blocked()
+    env = {**os.environ, "REQUEST_METHOD": "GET", "REQUEST_URI": "/_ping", "KAFKA_PIXY_SOCKET": str(h.socket),
+           "KAFKA_PIXY_LOG_LEVEL": "debug"}
+    elapsed = stopwatch()
+    done = subprocess.run([binary(RESPONDER)], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log.writer,
+                          timeout=20)
+    assert done.returncode == 0 and b"\r\n\r\npong" in done.stdout and elapsed() < 5
+    assert log.read().strip() == ""
+    log.end()
+
+
+def test_words_of_nginx_are_lines_of_the_log(gateway):
+    gw = gateway(None)
+    worker = descendants(gw.nginx_master())[0]
+    kill(worker)
+    wait_for(lambda: re.search(rf"Z error kafka-pixy\[\d+\]: nginx: .*worker process {worker} exited on signal 9", gw.proc.output()), 10,
+             "nginx has said so")
 
 
 def test_it_starts_again_at_once(gateway):
@@ -136,6 +274,90 @@ def test_signal_while_it_starts(gateway):
     gw.start(wait=False)
     wait_for(gw.pids, 10, "a first child")
     gw.stop()
+
+
+def run_dir(gw):
+    return Path(helper_socket(gw)).parent
+
+
+def spool_dir(gw):
+    return Path(re.search(r'client_body_temp_path "(.*)/tmp";', (run_dir(gw) / "nginx.conf").read_text()).group(1))
+
+
+def killed(gw):
+    """A launcher that is killed, and all that it had started gone."""
+    below = gw.pids()
+    gw.proc.signal(signal.SIGKILL)
+    gw.proc.wait(10)
+    wait_for(lambda: not any(map(alive, below)), 20, "its children end as well")
+
+
+def test_next_start_removes_what_a_killed_one_has_left(gateway):
+    """And neither what is used, nor what somebody else has put there."""
+    place = new_folder("runtime")
+    for name in ("kafka-pixy.backup", "kafka-pixy.abcdef"):
+        (place / name).mkdir()
+    (place / "kafka-pixy.backup" / "precious").touch()
+
+    def start():
+        gw = gateway(None, start=False)
+        gw.env = {"XDG_RUNTIME_DIR": str(place)}
+        return gw.start()
+    first, left = start(), set()
+    live = {run_dir(first), spool_dir(first)}
+    for _ in range(3):
+        gw = start()
+        left |= {run_dir(gw), spool_dir(gw)}
+        killed(gw)
+    assert sum(path.exists() for path in left) == 2, "only those of the last one are there"
+    last = start()
+    now = {run_dir(last), spool_dir(last)}
+    assert not any(path.exists() for path in left) and all(path.exists() for path in live | now)
+    assert set(place.iterdir()) == {p for p in live | now if p.parent == place} | {place / "kafka-pixy.backup"}
+    assert first.tcp.ping().status == last.tcp.ping().status == 200
+    for gw in (first, last):
+        gw.stop()
+    assert not any(path.exists() for path in live | now)
+
+
+def test_large_bodies_lie_on_the_disk_and_have_a_bound(gateway):
+    gw = gateway(None, maxMessageBytes=64 << 20)
+    spool = spool_dir(gw)
+    assert spool.parent == Path("/var/tmp")
+    head = f"POST {messages('t')} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: {150 << 20}\r\n\r\n"
+    uploads = [gw.tcp.connect() for _ in range(5)]
+    for s in uploads:
+        s.sendall(head.encode() + b"x" * 200000)
+
+    def spooled():
+        found = [os.readlink(fd) for pid in gw.pids("nginx") for fd in Path(f"/proc/{pid}/fd").iterdir()]
+        return [path for path in found if path.startswith(f"{spool}/")]
+    wait_for(lambda: len(spooled()) == 5, 5, "five bodies in files")
+    for body in (b"y" * 200000, b"y" * 90000):
+        reply = gw.tcp.produce("t", body)
+        assert reply.status == 503 and reply.headers["retry-after"] == "1" and reply.error
+    assert gw.tcp.produce("t", b"y" * 50000, sync=True).status == 200, "it fits into memory"
+    for s in uploads:
+        s.close()
+    wait_for(lambda: gw.tcp.produce("t", b"y" * 200000).status == 200, 5, "there is room again")
+    gw.stop()
+    assert not spool.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a namespace of processes")
+def test_as_process_1_it_buries_orphans(gateway):
+    """nginx's workers, when their master was killed."""
+    gw = gateway(None, start=False)
+    gw.before = ["unshare", "--pid", "--fork", "--kill-child"]
+    gw.start()
+    (launcher,) = descendants_once(gw.proc.pid)
+    workers = descendants(gw.nginx_master(launcher))
+    assert workers
+    kill(gw.nginx_master(launcher))
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 10, "the workers are buried")
+    wait_for(gw.answers, 15, "answers again")
+    os.kill(launcher, signal.SIGTERM)
+    assert gw.proc.wait(STOP_WITHIN) == 0
 
 
 # Children.

@@ -278,6 +278,23 @@ count_lost(struct finding *f)
 	}
 }
 
+/* With the key of before an id that was told is that of an earlier row; with another it
+ * is none, far from all that will ever be given. */
+static void
+check_ids(struct finding *f, struct store *s)
+{
+	int64_t next = store_next_id(s);
+
+	for (size_t n = 0; n < f->t->n_fates; n++) {
+		int64_t row = ids_row(store_ids(s), f->t->fates[n].id);
+
+		if (f->t->fates[n].sent > f->at || row < next || row > next + IDS_RESERVE)
+			continue;
+		f->out->repeated++;
+		note(f->out, "the id of message %zu will be given again", n);
+	}
+}
+
 static void
 check_here(struct finding *f, const char *path)
 {
@@ -289,6 +306,7 @@ check_here(struct finding *f, const char *path)
 		return;
 	}
 	f->out->opened = true;
+	check_ids(f, s);
 	for (int i = 0; i < WORKLOAD_TOPICS; i++)
 		load_topic(f, loop, s, workload_topics[i]);
 	list_dead(f, loop, s);
@@ -370,5 +388,5 @@ bool
 check_ok(const struct check *c)
 {
 	return !c->crashed && c->opened && c->sound && c->lost == 0 && c->phantom == 0 &&
-	    c->changed == 0 && c->disordered == 0 && c->dead == 0;
+	    c->changed == 0 && c->disordered == 0 && c->dead == 0 && c->repeated == 0;
 }

@@ -23,6 +23,7 @@ struct check {
 	int64_t changed;		/* not byte for byte */
 	int64_t disordered;
 	int64_t back;			/* removal was done, and there again */
+	int64_t repeated;		/* ids that it would give a second time */
 	int64_t dead;			/* damaged, or dead letters that nobody asked for */
 	int64_t salvaged, salvaged_dead;	/* as the log says; -1: no such line */
 	char text[160];			/* the first thing that is wrong */

@@ -150,7 +150,7 @@ submit_appends(unsigned many)
 		*m = (struct message){ .n = n_messages++ };
 		m->cmd.row = workload_row(seed, m->n, &rooms[i]);
 		m->cmd.row.id = store_next_id(store);
-		mark('S', m->cmd.row.id);
+		mark('S', ids_told(store_ids(store), m->cmd.row.id));
 		submit(m, STORE_APPEND);
 	}
 }

@@ -41,7 +41,7 @@ const char *workload_compare(unsigned seed, unsigned n, const struct store_row *
 /*
  * What the driver marks, before it hands something over and after it was told:
  *
- *	S id	message sent, the next number	F n	told that it is not kept
+ *	S id	message sent, the next number,	F n	told that it is not kept
  *	A n	told that it is kept
  *	D n	removal handed over		d n	told that it is done
  *	B n	to be a dead letter		b n	told that it is one

@@ -45,6 +45,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	lseek(file, 0, SEEK_SET);
 	dup2(file, STDERR_FILENO);
 	log_debug("event key=%s: cause", text);
+	PROMISE(log_flush(5000));
 	dup2(terminal, STDERR_FILENO);
 	n = pread(file, line, sizeof(line), 0);
 	PROMISE(n > 0 && n <= LOG_LINE_MAX && line[n - 1] == '\n');

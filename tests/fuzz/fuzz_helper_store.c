@@ -180,11 +180,10 @@ struct topics {
 };
 
 static void
-note_topic(void *arg, const char *topic, int64_t bytes)
+note_topic(void *arg, const char *topic)
 {
 	struct topics *t = arg;
 
-	(void)bytes;
 	PROMISE(strlen(topic) <= TOPIC_MAX);
 	if (t->n < 8)
 		snprintf(t->name[t->n++], TOPIC_MAX + 1, "%s", topic);
@@ -235,6 +234,7 @@ use(struct store *s)
 	drain();
 	c[0].row.id = store_next_id(s);
 	c[3].row.id = store_next_id(s);
+	PROMISE(ids_row(store_ids(s), ids_told(store_ids(s), c[0].row.id)) == c[0].row.id);
 	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
 		c[i].done = count_cmd;
 		pending++;

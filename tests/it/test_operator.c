@@ -48,6 +48,19 @@ expect_counts(int64_t accepted, int64_t pending, int64_t dead, int64_t dropped)
 	}
 }
 
+/* A row that is still there is known after a kill, too. */
+static void
+wait_empty(void)
+{
+	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	struct msg_status s;
+
+	do {
+		assert_err(peer_status(&peer, &s), KP_OK);
+		assert_true(sock_now_ms() < until);
+	} while (s.pending && poll(NULL, 0, 20) == 0);
+}
+
 static int64_t
 accept_async(const char *topic, const char *key, const char *value)
 {
@@ -311,7 +324,58 @@ test_find_forgets(void **state)
 	find(id, RECEIPT_DELIVERED, &r);
 	peer_produce_many(&peer, "forgets", NULL, "m", 0, 66000, 256);
 	find_nothing(id);
-	find(id + 66000, RECEIPT_DELIVERED, &r);
+	find(accept_async("forgets", NULL, "last"), RECEIPT_DELIVERED, &r);
+}
+
+/* ---- ids ---- */
+
+static int
+by_size(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Of three starts with each durability, each ended by a kill: no id twice, none next to
+ * another, and nothing that one start says of an id is about a message of another. */
+static void
+test_ids_never_come_again(void **state)
+{
+	static const char *const modes[] = { "fsync", "os", "memory" };
+	enum { EACH = 50, STARTS = 3, ALL = 3 * STARTS * EACH };
+	int64_t ids[ALL];
+	struct msg_receipt r;
+	size_t n = 0;
+
+	(void)state;
+	mock_topic(&mock, "ever", 1);
+	for (size_t mode = 0; mode < COUNT(modes); mode++) {
+		const char *options[] = { "--durability", modes[mode], NULL };
+
+		stand_restart(options);
+		for (int start = 0; start < STARTS; start++) {
+			for (size_t i = 0; i < n; i++)
+				find_nothing(ids[i]);
+			for (int i = 0; i < EACH; i++)
+				ids[n++] = accept_async("ever", "k", "v");
+			for (int i = 0; i < EACH; i++)
+				find(ids[n - 1 - (size_t)i], RECEIPT_DELIVERED, &r);
+			wait_empty();
+			peer_close(&peer);
+			helper_kill(&helper);
+			stand_start(options);
+		}
+	}
+	/* Who has one finds no other near it. */
+	for (int64_t by = 1; by < 100; by++) {
+		find_nothing(ids[n - 1] + by);
+		find_nothing(ids[n - 1] - by);
+	}
+	assert_int_equal(n, ALL);
+	qsort(ids, n, sizeof(*ids), by_size);
+	for (size_t i = 1; i < n; i++)
+		assert_true(ids[i] - ids[i - 1] > 1000);
 }
 
 /* ---- lists ---- */
@@ -663,6 +727,7 @@ main(void)
 		TEST(test_find_tells_where_it_is),
 		TEST(test_find_of_strange_ids),
 		TEST(test_find_forgets),
+		TEST(test_ids_never_come_again),
 		TEST(test_lists_in_pages),
 		TEST(test_rows_keep_their_keys),
 		TEST(test_large_dead_letters),

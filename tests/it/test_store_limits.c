@@ -138,6 +138,82 @@ test_full_after_a_restart(void **state)
 	wait_accepted("restart");
 }
 
+static unsigned
+count_dead(const char *topic, int64_t *ids, unsigned max)
+{
+	struct msg_list list = { .dead = true, .topic = kp_slice_str(topic), .limit = ROWS_MAX };
+	struct msg_rows rows;
+	unsigned n;
+
+	assert_err(peer_list(&peer, &list, &rows), KP_OK);
+	for (n = 0; n < rows.n && n < max; n++)
+		ids[n] = rows.v[n].id;
+	msg_rows_free(&rows);
+	return n;
+}
+
+/* Half of what waits, or more, becomes dead letters. */
+static void
+bury_half(const char *topic, int64_t *ids, unsigned n)
+{
+	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+
+	for (unsigned i = 0; i < 4 * n; i++)
+		rd_kafka_mock_push_request_errors(mock.cluster, MOCK_PRODUCE, 1,
+		    RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+	set_leader(topic, 1);
+	while (count_dead(topic, ids, n) < n / 2) {
+		assert_true(sock_now_ms() < until);
+		poll(NULL, 0, 20);
+	}
+	set_leader(topic, NO_LEADER);
+	rd_kafka_mock_clear_request_errors(mock.cluster, MOCK_PRODUCE);
+}
+
+/* Dead letters are in their topic's half: also after a restart, and until they are
+ * dropped, or delivered after all. */
+static void
+test_dead_letters_leave_room_for_other_topics(void **state)
+{
+	int64_t ids[2 * MAX_BYTES / PIECE], until = sock_now_ms() + PEER_WAIT_MS;
+	struct msg_acted acted;
+	struct msg_produced r;
+	struct msg_status s;
+	unsigned n;
+
+	(void)state;
+	mock_topic(&mock, "living", 1);
+	assert_err(peer_produce(&peer, "living", "k", "v", true, &r), KP_OK);
+	make_stuck("dead");
+	n = fill("dead");
+	bury_half("dead", ids, n);
+	/* the half that died is no room for more */
+	while (send_piece("dead", 0) == KP_OK)
+		assert_true(sock_now_ms() < until);
+	assert_non_null(strstr(peer.text, "its share"));
+	assert_err(peer_status(&peer, &s), KP_OK);
+	assert_true(s.dead > 0);
+	assert_in_range(s.dead + s.pending, n - 1, n + 1);
+	assert_err(peer_produce(&peer, "living", NULL, "v", false, &r), KP_OK);
+	stand_kill();
+	assert_err(send_piece("dead", 0), KP_EFULL);
+	assert_non_null(strstr(peer.text, "its share"));
+	/* again among those that wait: no room either */
+	n = count_dead("dead", ids, COUNT(ids));
+	assert_err(peer_act(&peer, MSG_RETRY_DEAD, &(struct msg_act){ .ids = ids, .n = 2 },
+	    &acted), KP_OK);
+	assert_int_equal(acted.done, 2);
+	msg_acted_free(&acted);
+	assert_err(send_piece("dead", 0), KP_EFULL);
+	assert_err(peer_act(&peer, MSG_DROP_DEAD, &(struct msg_act){ .ids = ids + 2, .n = n - 2 },
+	    &acted), KP_OK);
+	assert_int_equal(acted.done, n - 2);
+	msg_acted_free(&acted);
+	assert_err(send_piece("dead", 0), KP_OK);
+	set_leader("dead", 1);
+	wait_accepted("dead");
+}
+
 /* Waits for an advice that is not the one for an unknown rate. */
 static uint32_t
 advice(const char *topic, uint32_t not)
@@ -249,6 +325,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_full_and_empty_again),
 		TEST(test_full_after_a_restart),
+		TEST(test_dead_letters_leave_room_for_other_topics),
 		TEST(test_advice_follows_what_kafka_takes),
 		TEST(test_nearly_full_disk),
 		TEST(test_a_stuck_topic_holds_up_nobody),

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "common/sock.h"
 #include "tests/unit/admin_run.h"
 
 static char base[] = "/tmp/kp-reach-XXXXXX";
@@ -47,6 +48,27 @@ test_one_that_answers_is_found_once(void **state)
 	search();
 	assert_int_equal(found.n, 0);
 	assert_int_equal(silent.n, 1);
+	fake_stop(&f);
+	fake_free(&f);
+}
+
+/* Of a launcher that was killed: nobody is asked there, and nobody is told of it. */
+static void
+test_one_that_was_left_behind_is_passed_over(void **state)
+{
+	struct fake f = { .reply_type = MSG_DONE };
+	char path[sizeof(f.path) + 4];
+	int fd;
+
+	(void)state;
+	place(&f, "kafka-pixy.aaaaaa", 0711);
+	snprintf(path, sizeof(path), "%s.old", f.path);
+	assert_int_equal(rename(f.path, path), 0);
+	assert_int_equal(sock_listen(f.path, (gid_t)-1, &fd), KP_OK);
+	close(fd);
+	search();
+	assert_int_equal(found.n + silent.n, 0);
+	assert_int_equal(rename(path, f.path), 0);
 	fake_stop(&f);
 	fake_free(&f);
 }
@@ -148,6 +170,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_that_answers_is_found_once),
+		cmocka_unit_test(test_one_that_was_left_behind_is_passed_over),
 		cmocka_unit_test(test_what_others_may_write_to_is_passed_over),
 		cmocka_unit_test(test_a_directory_of_another_user_is_passed_over),
 		cmocka_unit_test(test_a_refusal_is_an_answer),

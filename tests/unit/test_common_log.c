@@ -31,6 +31,7 @@ captured(void)
 	size_t n = 0;
 	ssize_t k;
 
+	assert_true(log_flush(5000));
 	dup2(saved_stderr, STDERR_FILENO);
 	close(saved_stderr);
 	while ((k = read(reader, out + n, sizeof(out) - 1 - n)) > 0)

@@ -96,6 +96,70 @@ test_stale_socket_is_replaced(void **state)
 	close(fd);
 }
 
+/* Many start at once where a dead one was: one of them has the path, and listens there. */
+static void *
+listen_at_once(void *arg)
+{
+	enum kp_err err = sock_listen(PATH, NO_GID, arg);
+
+	return (void *)(intptr_t)err;
+}
+
+static void
+test_one_of_many_takes_it(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 50; round++) {
+		pthread_t threads[8];
+		int fds[8], taken = 0, fd = -1, client;
+
+		unlink(PATH);
+		close(plant_socket(SOCK_STREAM, 1));
+		for (size_t i = 0; i < COUNT(threads); i++)
+			assert_int_equal(pthread_create(&threads[i], NULL, listen_at_once, &fds[i]),
+			    0);
+		for (size_t i = 0; i < COUNT(threads); i++) {
+			void *err;
+
+			pthread_join(threads[i], &err);
+			if ((intptr_t)err == KP_OK) {
+				fd = fds[i];
+				taken++;
+			} else {
+				assert_err((enum kp_err)(intptr_t)err, KP_ECONFLICT);
+			}
+		}
+		assert_int_equal(taken, 1);
+		assert_err(sock_connect(PATH, in_ms(AGES_MS), &client), KP_OK);
+		close(client);
+		close(fd);
+	}
+}
+
+/* Whoever has it for long, such as another user, holds nobody up. */
+static void
+test_lock_of_a_path(void **state)
+{
+	int64_t start = sock_now_ms();
+	int lock = sock_lock(PATH), fd;
+
+	(void)state;
+	assert_true(lock >= 0);
+	assert_err(sock_listen("other.sock", NO_GID, &fd), KP_OK);
+	close(fd);
+	unlink("other.sock");
+	assert_true(sock_now_ms() - start < 500);
+	assert_err(sock_listen(PATH, NO_GID, &fd), KP_OK);
+	assert_in_range(sock_now_ms() - start, 900, AGES_MS);
+	close(fd);
+	sock_unlock(lock);
+	start = sock_now_ms();
+	assert_err(sock_listen(PATH, NO_GID, &fd), KP_OK);
+	assert_true(sock_now_ms() - start < 500);
+	close(fd);
+	sock_unlock(-1);
+}
+
 static void
 test_live_socket_is_refused(void **state)
 {
@@ -462,6 +526,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_listen_and_connect, setup),
 		cmocka_unit_test_setup(test_stale_socket_is_replaced, setup),
+		cmocka_unit_test_setup(test_one_of_many_takes_it, setup),
+		cmocka_unit_test_setup(test_lock_of_a_path, setup),
 		cmocka_unit_test_setup(test_live_socket_is_refused, setup),
 		cmocka_unit_test_setup(test_live_socket_with_a_full_queue, setup),
 		cmocka_unit_test_setup(test_other_files_are_left_alone, setup),

@@ -258,6 +258,42 @@ test_version_1_is_upgraded(void **state)
 	assert_counts(4, 1, 2, 1, 0);
 }
 
+/* Version 2 told ids as they are, and its names of long ago are no topics. */
+static void
+test_version_2_is_upgraded(void **state)
+{
+	const int64_t told = (INT64_C(4) << 36) + 1;
+	struct store_ask load = { .question = STORE_LOAD, .topic = "foo" };
+	struct store_ask find = { .question = STORE_FIND, .ids = &told, .n_ids = 1 };
+
+	(void)state;
+	open_store();
+	assert_err(run(STORE_APPEND, told, 0, "foo", "v"), KP_OK);
+	assert_err(run(STORE_APPEND, told + 1, 0, "foo", "dead"), KP_OK);
+	assert_err(run(STORE_BURY, told + 1, 0, NULL, NULL), KP_OK);
+	close_store();
+	sql("DROP TABLE ids; ALTER TABLE topic DROP COLUMN dead_bytes;"
+	    "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+	    "INSERT INTO meta VALUES ('boots', 4);"
+	    "INSERT INTO topic (name) VALUES ('empty');"
+	    "PRAGMA user_version = 2;");
+	open_store();
+	assert_counts(2, 0, 1, 1, 0);
+	ask(&load);
+	assert_int_equal(load.rows->row.id, told);
+	assert_false(load.rows->damaged);
+	store_loaded_free(load.rows);
+	assert_int_equal(ids_row(store_ids(fx.s), told), told);
+	assert_int_equal(ids_told(store_ids(fx.s), told), told);
+	ask(&find);
+	assert_non_null(find.rows);
+	store_loaded_free(find.rows);
+	assert_true(store_next_id(fx.s) > told);
+	assert_int_equal(store_topic_bytes(fx.s, LIT("foo")), 2 + 5);
+	assert_err(run(STORE_APPEND, store_next_id(fx.s), 0, "foo", "new"), KP_OK);
+	assert_counts(3, 0, 2, 1, 0);
+}
+
 static void
 test_a_newer_version_is_refused(void **state)
 {
@@ -293,8 +329,13 @@ static void
 test_numbers_that_cannot_be(void **state)
 {
 	static const char *const wrongs[] = {
-		"UPDATE meta SET value = 9223372036854775807;",
-		"UPDATE meta SET value = -1;",
+		"UPDATE ids SET next = 9223372036854775807;",
+		"UPDATE ids SET next = -1;",
+		"UPDATE ids SET next = next - 1;",
+		"UPDATE ids SET key = zeroblob(16);",
+		"DELETE FROM ids;",
+		"DROP TABLE ids;",
+		"UPDATE topic SET dead_bytes = -1;",
 		"UPDATE counts SET delivered = 9223372036854775807, dropped = 9223372036854775807;",
 		"UPDATE topic SET pending = -9223372036854775807 - 1;",
 		"UPDATE topic SET pending_bytes = 9223372036854775807;",
@@ -340,6 +381,7 @@ main(void)
 		T(test_a_dead_letter_keeps_its_id),
 		T(test_rows_are_listed_page_by_page),
 		T(test_version_1_is_upgraded),
+		T(test_version_2_is_upgraded),
 		T(test_a_newer_version_is_refused),
 		T(test_numbers_that_cannot_be),
 		T(test_a_view_is_refused),

@@ -1,4 +1,4 @@
-/* Children: how long to wait for the next start, what a death leaves, files of a run. */
+/* Children: how long to wait for the next start, what a death leaves; the pid file. */
 #include "deploy/launcher/children.h"
 
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -157,64 +158,65 @@ test_a_program_that_is_not_there(void **state)
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
-/* What a killed one leaves is removed before the next start, not before the first. */
+/* As process 1, or after an exec, the launcher has children that it did not start. */
+static void
+test_strangers_are_buried(void **state)
+{
+	const char *const argv[] = { "sh", "-c", "setsid cat <&0 & exit 0", NULL };
+	struct child_spec spec = shell(argv);
+	struct children c = { 0 };
+	siginfo_t info = { 0 };
+	int64_t until_ms = sock_now_ms() + 5000;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	spec.stdin_fd = fds[0];
+	assert_int_equal(children_add(&c, &spec), KP_OK);
+	/* The stranger lives until this pipe ends, or is in the group that is buried. */
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0)
+		poll(NULL, 0, 5);
+	close(fds[0]);
+	close(fds[1]);
+	reap_all(&c);
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+		assert_true(sock_now_ms() < until_ms);
+		children_reap(&c, CHILD_ANY);
+		poll(NULL, 0, 5);
+	}
+	assert_int_equal(errno, ECHILD);
+	prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
+/* What a killed one leaves is removed before the next start, not before the first, and
+ * not when it has become somebody else's. */
 static void
 test_leftovers(void **state)
 {
 	const char *const argv[] = { "sh", "-c", "exit 1", NULL };
 	struct child_spec spec = shell(argv);
 	struct children c = { .restart = true };
-	char path[] = "/tmp/kp-unit-XXXXXX";
+	const char *path = "left.sock";
+	int fd;
 
 	(void)state;
-	close(mkstemp(path));
+	unlink(path);
+	assert_int_equal(sock_listen(path, (gid_t)-1, &fd), KP_OK);
 	spec.leaves = path;
 	assert_int_equal(children_add(&c, &spec), KP_OK);
-	assert_int_equal(access(path, F_OK), 0);
+	for (int served = 1; served >= 0; served--) {
+		assert_int_equal(access(path, F_OK), 0);
+		reap_all(&c);
+		if (!served)
+			close(fd);
+		poll(NULL, 0, children_tick(&c) + 1);
+		children_tick(&c);
+		assert_int_equal(access(path, F_OK), served - 1);
+		if (served)
+			assert_true(sock_is_served(path));
+	}
 	reap_all(&c);
-	poll(NULL, 0, children_tick(&c) + 1);
-	children_tick(&c);
-	assert_int_equal(access(path, F_OK), -1);
-	reap_all(&c);
-}
-
-static void
-test_run_directory(void **state)
-{
-	char dir[RUNDIR_MAX], path[RUNDIR_MAX + 32];
-	struct stat st;
-
-	(void)state;
-	assert_int_equal(rundir_make(false, dir), KP_OK);
-	assert_int_equal(stat(dir, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0700);
-	assert_int_equal(rundir_write(dir, "file", LIT("text")), KP_OK);
-	assert_int_equal(rundir_write(dir, "file", LIT("text")), KP_EIO);
-	snprintf(path, sizeof(path), "%s/sub", dir);
-	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(rundir_write(path, "file", LIT("")), KP_OK);
-	rundir_remove(dir);
-	assert_int_equal(access(dir, F_OK), -1);
-	assert_int_equal(rundir_make(true, dir), KP_OK);
-	assert_int_equal(stat(dir, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0711);
-	rundir_remove(dir);
-}
-
-static void
-test_run_directory_where_the_path_is_long(void **state)
-{
-	char dir[RUNDIR_MAX], base[120] = "/tmp/";
-
-	(void)state;
-	memset(base + 5, 'x', 100);
-	setenv("XDG_RUNTIME_DIR", base, 1);
-	setenv("TMPDIR", "relative", 1);
-	assert_int_equal(rundir_make(false, dir), KP_OK);
-	assert_true(strncmp(dir, "/run/", 5) == 0 || strncmp(dir, "/tmp/kafka-pixy.", 16) == 0);
-	rundir_remove(dir);
-	unsetenv("XDG_RUNTIME_DIR");
-	unsetenv("TMPDIR");
 }
 
 static void
@@ -256,9 +258,8 @@ main(void)
 		cmocka_unit_test(test_what_it_has_started_dies_with_it),
 		cmocka_unit_test(test_kill),
 		cmocka_unit_test(test_a_program_that_is_not_there),
+		cmocka_unit_test(test_strangers_are_buried),
 		cmocka_unit_test(test_leftovers),
-		cmocka_unit_test(test_run_directory),
-		cmocka_unit_test(test_run_directory_where_the_path_is_long),
 		cmocka_unit_test(test_pid_file),
 	};
 

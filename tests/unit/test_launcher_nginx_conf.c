@@ -12,7 +12,8 @@ static struct nginx_conf
 usual(void)
 {
 	return (struct nginx_conf){
-		.run_dir = "/run/kafka-pixy.abcdef", .listen = "0.0.0.0:19092",
+		.run_dir = "/run/kafka-pixy.abcdef", .spool_dir = "/var/tmp/kafka-pixy.ghijkl",
+		.listen = "0.0.0.0:19092",
 		.unix_addr = "", .user = "", .max_message_bytes = 1000000,
 		.responders = 2, .threads = 256, .workers = 2, .files_max = 8448,
 	};
@@ -131,6 +132,25 @@ test_body_max(void **state)
 	assert_true(nginx_conf_body_max(&n) > 3ull * (64 << 20));
 }
 
+/* What goes to the disk is bounded as a whole: so many at a time, of the largest size. */
+static void
+test_spool(void **state)
+{
+	struct nginx_conf n = usual();
+	const char *text = text_of(&n);
+
+	(void)state;
+	assert_has(text, "\tclient_body_temp_path \"/var/tmp/kafka-pixy.ghijkl/tmp\";\n");
+	assert_has(text, "\tfastcgi_max_temp_file_size 0;\n");
+	assert_has(text, "\tlimit_conn_zone $spooled zone=spooled:64k;\n");
+	assert_has(text, "\t\tlimit_conn spooled 329;\n");
+	for (n.max_message_bytes = 1; n.max_message_bytes <= 64 << 20; n.max_message_bytes *= 2) {
+		assert_true(nginx_conf_spooled_max(&n) >= 5);
+		assert_true(nginx_conf_spooled_max(&n) * nginx_conf_body_max(&n) <=
+		    NGINX_SPOOL_BYTES);
+	}
+}
+
 /* Two descriptors a connection, so that there is one left for the responder. */
 static void
 test_few_descriptors(void **state)
@@ -153,6 +173,7 @@ main(void)
 		cmocka_unit_test(test_keepalive_leaves_threads),
 		cmocka_unit_test(test_no_keepalive_at_all),
 		cmocka_unit_test(test_body_max),
+		cmocka_unit_test(test_spool),
 		cmocka_unit_test(test_few_descriptors),
 	};
 

@@ -1,0 +1,50 @@
+/* Dead letters that go to Kafka once more. */
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "helper/produce/sender_state.h"
+
+struct retry {
+	struct store_cmd cmd;		/* first */
+	struct lane *lane;
+	void (*done)(void *arg, enum kp_err err);
+	void *arg;
+};
+
+static void
+revived(struct store_cmd *cmd, enum kp_err err)
+{
+	struct retry *r = (struct retry *)cmd;
+	struct lane *lane = r->lane;
+
+	lane->appending--;
+	if (err == KP_OK)
+		log_info("sender retry id=%lld topic=%s",
+		    (long long)ids_told(&lane->sender->ids, cmd->row.was), lane->name);
+	r->done(r->arg, err);
+	free(r);
+	lane_load(lane);
+}
+
+/* Its topic sends from the disk until it has come to it. */
+void
+sender_retry(struct sender *s, const struct store_loaded *dead,
+    void (*done)(void *arg, enum kp_err err), void *arg)
+{
+	struct lane *lane = lane_find(s, dead->row.topic);
+	struct retry *r = lane ? calloc(1, sizeof(*r)) : NULL;
+	int64_t id = r ? store_next_id(s->store) : 0;
+
+	if (id == 0) {
+		free(r);
+		done(arg, KP_EUNAVAIL);
+		return;
+	}
+	*r = (struct retry){ .lane = lane, .done = done, .arg = arg,
+	    .cmd = { .verb = STORE_REVIVE, .row.id = id, .row.was = dead->row.id,
+	    .done = revived } };
+	lane->backlog = true;
+	lane->load_covers = false;
+	lane->appending++;
+	store_submit(s->store, &r->cmd);
+}
