@@ -27,7 +27,7 @@ from cluster import KraftCluster, ZookeeperCluster
 from gateway import BUILD, HELPER, RESPONDER
 from kafka import KafkaKraft, KafkaWithZookeeper
 from oracle import conserved, status
-from procs import Proc, alive, kill, new_folder, program, rounds, wait_for
+from procs import Proc, alive, kill, new_folder, program, rounds, tail, wait_for
 from sampler import Sampler
 
 TOPICS, BUSY, GROUPS, PARTITIONS = 300, 4, 50, 2
@@ -165,6 +165,7 @@ class Soak:
     def __init__(self, broker, gw, run):
         self.broker, self.gw = broker, gw
         self.spared = min(gw.pids(RESPONDER))
+        self.old = [gw.helper(), self.spared, *gw.pids("nginx")]
         self.done = Counter()
         self.sampler = Sampler(lambda: names_of(gw, self.spared))
         self.load = Load(gw, run)
@@ -181,6 +182,8 @@ class Soak:
         begin = time.monotonic()
         while time.monotonic() < begin + seconds:
             assert self.load.proc.running() and self.gw.proc.running()
+            died = [self.sampler.names.get(pid) for pid in self.old if not alive(pid)]
+            assert not died, f"{died} ended:\n{tail(self.gw.proc.log)}"
             time.sleep(0.5)
         return begin, begin + seconds
 
@@ -222,7 +225,8 @@ def measured(soak, times):
 
     def typical(kind, place):
         return median([line[kind][place] for line in lines if line[kind][0]] or [0])
-    return {"rate": messages / (end - begin), "missed": (lines[-1]["missed"] - lines[0]["missed"]) / messages, "work": median(line["work"] for line in lines),
+    return {"rate": messages / (end - begin), "missed": (lines[-1]["missed"] - lines[0]["missed"]) / messages,
+            "work": median(line["work"] for line in lines),
             "cpu": {name: 1e6 * s / messages for name, s in cpu.items()}, "cpu_all": 1e6 * sum(cpu.values()) / messages,
             "times": {f"{kind} {what}": typical(kind, place) for kind in TIMED for what, place in (("p50", 1), ("p99", 2))}}
 
