@@ -119,7 +119,7 @@ $(B)/store_driver: $(DRIVER:%=$(B)/tests/faults/%.o) $(STORE_T)
 $(B)/faults_%: $(B)/tests/faults/test_%.o $(call obj,$(FAULT_LIB)) $(STORE_T) \
     $(call obj,$(filter-out tests/it/test_%,$(wildcard tests/it/*.c)))
 	$(Q)$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS) -lcmocka
-FAULT_BINS = $(B)/shim.so $(B)/shim_malloc.so $(B)/store_driver $(DISK:%=$(B)/faults_%)
+FAULT_BINS = $(B)/shim.so $(B)/shim_malloc.so $(B)/bad_librdkafka.so $(B)/store_driver $(DISK:%=$(B)/faults_%)
 
 .PHONY: check-faults
 check-faults: $(B)/kafka-pixy-helper $(FAULT_BINS) faults
@@ -134,6 +134,18 @@ check-layers:
 	@tests/lint.sh
 check-e2e: $(BINS) $(B)/zkdrive $(B)/load $(B)/soak faults
 	@KP_BUILD=$(B) tests/e2e/run $(KP_E2E)
+
+# On other librdkafkas than the system's: that of the other Debian with all that depends
+# on it, and the newest with what depends on it most.
+UNIT_K   := $(filter helper_%,$(UNIT))
+IT_K     := $(filter-out ceilings hostile store_limits,$(IT))
+NEWEST_K := consume lifecycle member offsets order produce stall
+.PHONY: check-librdkafka
+check-librdkafka: export KP_BUILD = $(B)
+check-librdkafka: export KP_TEST_JOBS = 3
+check-librdkafka: $(B)/kafka-pixy-helper $(UNIT_K:%=$(B)/test_%) $(IT_K:%=$(B)/it_%) faults
+	@tests/librdkafka.sh debian $(UNIT_K:%=$(B)/test_%) $(IT_K:%=$(B)/it_%)
+	@tests/librdkafka.sh newest $(UNIT_K:%=$(B)/test_%) $(NEWEST_K:%=$(B)/it_%)
 
 # Our side of the coordination alone, for tests on a real ZooKeeper.
 $(B)/zkdrive: $(B)/tests/e2e/zkdrive.o $(HELPER_T)
@@ -161,7 +173,7 @@ check:
 	tests/setup.sh
 	$(MAKE) -j$(JOBS) all tests
 	$(MAKE) check-layers check-unit
-	$(MAKE) $(BESIDE) check-it check-e2e check-faults
+	$(MAKE) $(BESIDE) check-it check-e2e check-faults check-librdkafka
 	$(MAKE) asan
 	$(MAKE) check-fuzz
 
@@ -238,7 +250,7 @@ help:
 	@echo "make check         installs what the tests need and runs all of them"
 	@echo "make check-long    the random ones with large numbers, and the long ones: up to 2 h, and check-soak"
 	@echo "make check-soak    two hours of mixed load: nothing grows"
-	@echo "make check-layers check-unit check-it check-faults check-e2e    some of them"
+	@echo "make check-layers check-unit check-it check-librdkafka check-faults check-e2e    some of them"
 	@echo "make fuzz          looks for bytes that break a parser, for KP_FUZZ_SECONDS a target"
 	@echo "make asan tsan     builds and tests under the sanitizers"
 	@echo "make install       PREFIX=$(PREFIX) DESTDIR= SYSCONFDIR=$(SYSCONFDIR)"

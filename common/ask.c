@@ -50,10 +50,15 @@ put_body(struct kp_buf *out, uint8_t type, const void *m)
 enum kp_err
 ask_put(struct kp_buf *out, uint8_t type, uint32_t id, int64_t deadline_ms, const void *m)
 {
+	bool has_reply = type != MSG_CONFIRM_OFFER;
 	size_t begin;
 
 	kp_buf_reset(out);
-	begin = wire_begin(out, type, id, deadline_ms > 0 ? (uint32_t)deadline_ms : 0);
+	if (has_reply && deadline_ms <= 0)
+		return KP_ETIMEDOUT;
+	if (deadline_ms > WIRE_DEADLINE_MAX_MS)
+		deadline_ms = WIRE_DEADLINE_MAX_MS;
+	begin = wire_begin(out, type, id, has_reply ? (uint32_t)deadline_ms : 0);
 	put_body(out, type, m);
 	return wire_end(out, begin);
 }
@@ -74,7 +79,7 @@ ask_read(int fd, struct kp_buf *in, int64_t until_ms, int other, struct wire_fra
 			return used == in->len ? KP_OK : KP_EBADMSG;
 		want -= in->len;
 		if (!kp_buf_reserve(in, want > READ_BYTES ? want : READ_BYTES))
-			return KP_ENOMEM;
+			return in->no_room ? KP_EBUSY : KP_ENOMEM;
 		err = sock_read(fd, in->p + in->len, in->cap - in->len, until_ms, other, &n,
 		    hungup);
 		if (*hungup)

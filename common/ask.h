@@ -8,14 +8,17 @@
 #include "common/msg_store.h"
 
 /* Empties *out and puts a whole frame into it. `m` is the message of that type,
- * NULL when its body is empty. */
+ * NULL when its body is empty. KP_ETIMEDOUT: the deadline has passed, and there is no
+ * frame; of CONFIRM, which has no reply, it is not looked at. KP_ETOOBIG. KP_EBUSY: no room in
+ * *out's quota. */
 enum kp_err ask_put(struct kp_buf *out, uint8_t type, uint32_t id, int64_t deadline_ms,
     const void *m);
 
 /*
  * Empties *in and reads one frame into it, and not a byte more; `other` and
  * *hungup are sock_read()'s, with KP_EGONE after a hang-up. KP_EVERSION: the
- * helper is of another version. KP_EBADMSG: that is no frame.
+ * helper is of another version. KP_EBADMSG: that is no frame. KP_EBUSY: no room for it
+ * in the quota of *in.
  */
 enum kp_err ask_read(int fd, struct kp_buf *in, int64_t until_ms, int other,
     struct wire_frame *f, bool *hungup);

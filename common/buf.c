@@ -1,9 +1,12 @@
 /* Growing buffers with a limit, and the few things done with slices. */
 #include "common/buf.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FIRST_BYTES 256
 
 struct kp_slice
 kp_slice_str(const char *s)
@@ -30,53 +33,103 @@ kp_slice_dup(struct kp_slice s)
 	return copy;
 }
 
+bool
+kp_quota_take(struct kp_quota *q, size_t n)
+{
+	size_t used = atomic_load(&q->used);
+
+	do
+		if (n > q->max || used > q->max - n)
+			return false;
+	while (!atomic_compare_exchange_weak(&q->used, &used, used + n));
+	return true;
+}
+
+void
+kp_quota_give(struct kp_quota *q, size_t n)
+{
+	atomic_fetch_sub(&q->used, n);
+}
+
+size_t
+kp_quota_weight(size_t bytes)
+{
+	return bytes > KP_QUOTA_FREE ? bytes : 0;
+}
+
 void
 kp_buf_init(struct kp_buf *b, size_t limit)
 {
-	*b = (struct kp_buf){ .limit = limit };
+	kp_buf_init_quota(b, limit, NULL);
+}
+
+void
+kp_buf_init_quota(struct kp_buf *b, size_t limit, struct kp_quota *q)
+{
+	*b = (struct kp_buf){ .limit = limit, .quota = q };
 }
 
 void
 kp_buf_free(struct kp_buf *b)
 {
 	free(b->p);
-	kp_buf_init(b, b->limit);
+	if (b->quota)
+		kp_quota_give(b->quota, kp_quota_weight(b->cap));
+	kp_buf_init_quota(b, b->limit, b->quota);
 }
 
 void
 kp_buf_reset(struct kp_buf *b)
 {
 	b->len = 0;
-	b->failed = false;
+	b->failed = b->no_room = false;
+}
+
+/* The next size of a buffer that is to have room for `need` bytes: a large one grows by
+ * less, as what is too much of it counts. */
+static size_t
+next_cap(const struct kp_buf *b, size_t need)
+{
+	size_t cap = b->cap < KP_QUOTA_FREE ? b->cap * 2 : b->cap + b->cap / 2;
+
+	if (cap < FIRST_BYTES)
+		cap = FIRST_BYTES;
+	if (cap < need)
+		cap = need;
+	return cap < b->limit ? cap : b->limit;
+}
+
+static bool
+resize(struct kp_buf *b, size_t cap)
+{
+	size_t more = kp_quota_weight(cap) - kp_quota_weight(b->cap);
+	uint8_t *p;
+
+	if (b->quota && !kp_quota_take(b->quota, more)) {
+		b->no_room = true;
+		return false;
+	}
+	p = realloc(b->p, cap + 1);	/* printf's NUL lies past the limit */
+	if (p == NULL) {
+		if (b->quota)
+			kp_quota_give(b->quota, more);
+		return false;
+	}
+	b->p = p;
+	b->cap = cap;
+	return true;
 }
 
 bool
 kp_buf_reserve(struct kp_buf *b, size_t n)
 {
-	size_t cap;
-	uint8_t *p;
-
 	if (b->failed)
 		return false;
 	if (n <= b->cap - b->len)
 		return true;
-	if (n > b->limit || b->len > b->limit - n)
-		goto fail;
-	cap = b->cap ? b->cap * 2 : 256;
-	if (cap < b->len + n)
-		cap = b->len + n;
-	if (cap > b->limit)
-		cap = b->limit;
-	p = realloc(b->p, cap + 1);	/* printf's NUL lies past the limit */
-	if (p == NULL)
-		goto fail;
-	b->p = p;
-	b->cap = cap;
-	return true;
-
-fail:
-	b->failed = true;
-	return false;
+	if (n > b->limit || b->len > b->limit - n || !resize(b, next_cap(b, b->len + n)))
+		b->failed = true;
+	return !b->failed;
 }
 
 void

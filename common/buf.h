@@ -5,7 +5,11 @@
  * or finds no memory, sets the mark and changes nothing; every later put is
  * then a no-op. So a writer puts everything and tests once at the end.
  *
- * No locking: one thread at a time.
+ * Several may have a quota together: past it a put fails like past the limit, with
+ * `no_room` set beside the mark. What is small is not counted, so that there is always
+ * room for that.
+ *
+ * No locking: one thread at a time; a quota is for any thread.
  */
 #ifndef KP_BUF_H
 #define KP_BUF_H
@@ -30,21 +34,38 @@ bool kp_slice_eq(struct kp_slice a, struct kp_slice b);
 /* A malloc'ed, NUL-terminated copy that the caller frees; NULL without memory. */
 char *kp_slice_dup(struct kp_slice s);
 
+/* Memory up to which nothing is counted. */
+#define KP_QUOTA_FREE (32u * 1024)
+
+struct kp_quota {
+	_Atomic size_t used;
+	size_t max;
+};
+
+/* n bytes of what somebody has; false, with nothing taken, when there is no room. */
+bool kp_quota_take(struct kp_quota *q, size_t n);
+void kp_quota_give(struct kp_quota *q, size_t n);
+/* What an allocation of that size counts. */
+size_t kp_quota_weight(size_t bytes);
+
 struct kp_buf {
 	uint8_t *p;
 	size_t len;
 	size_t cap;
 	size_t limit;
+	struct kp_quota *quota;		/* NULL: none */
 	bool failed;
+	bool no_room;			/* it failed for want of quota, and may not the next time */
 };
 
 void kp_buf_init(struct kp_buf *b, size_t limit);
-/* Frees the bytes and leaves an empty buffer with the same limit. */
+void kp_buf_init_quota(struct kp_buf *b, size_t limit, struct kp_quota *q);
+/* Frees the bytes and leaves an empty buffer with the same limit and quota. */
 void kp_buf_free(struct kp_buf *b);
-/* Empties it and clears the mark; the memory stays for the next use. */
+/* Empties it and clears the marks; the memory stays for the next use. */
 void kp_buf_reset(struct kp_buf *b);
 /* Room for n more bytes at p + len, to be filled by the caller, who then adds
- * to len. False, with the mark set, past the limit or without memory. */
+ * to len. False, with the mark set, past limit or quota, or without memory. */
 bool kp_buf_reserve(struct kp_buf *b, size_t n);
 void kp_buf_put(struct kp_buf *b, const void *p, size_t n);
 void kp_buf_puts(struct kp_buf *b, const char *s);

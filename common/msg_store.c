@@ -77,12 +77,13 @@ get_trouble(struct wire_reader *r, struct msg_group_trouble *t)
 	X((m)->delivered_per_s) X((m)->store_bytes)			\
 	X((m)->store_max_bytes) X((m)->store_free_bytes) X((m)->groups_troubled)
 
-/* Body: bytes version, bytes durability, u8 embedded, i64 each of the numbers,
+/* Body: bytes version, bytes librdkafka, bytes durability, u8 embedded, i64 each of the numbers,
  * then the parts kafka, zookeeper, store, then u8 n and n troubles of groups. */
 enum kp_err
 msg_status_encode(struct kp_buf *out, const struct msg_status *m)
 {
 	wire_put_bytes(out, m->version);
+	wire_put_bytes(out, m->librdkafka);
 	wire_put_bytes(out, m->durability);
 	wire_put_u8(out, m->embedded);
 #define PUT(field) wire_put_i64(out, field);
@@ -103,6 +104,7 @@ msg_status_decode(struct kp_slice in, struct msg_status *m)
 	struct wire_reader r = wire_reader(in);
 
 	m->version = wire_get_bytes(&r, TEXT_MAX);
+	m->librdkafka = wire_get_bytes(&r, TEXT_MAX);
 	m->durability = wire_get_bytes(&r, TEXT_MAX);
 	m->embedded = get_flag(&r);
 #define GET(field) field = wire_get_i64(&r);

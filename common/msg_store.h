@@ -27,6 +27,7 @@ struct msg_part {
  * accepted = delivered + pending + dead + dropped. */
 struct msg_status {
 	struct kp_slice version;
+	struct kp_slice librdkafka;	/* its version */
 	int64_t started_ms;		/* Unix time */
 	struct kp_slice durability;
 	bool embedded;			/* Kafka is the broker in memory */

@@ -31,6 +31,14 @@ sock_now_ms(void)
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int
+sock_left_ms(int64_t until_ms)
+{
+	int64_t left = until_ms - sock_now_ms();
+
+	return left < 1 ? 1 : left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
 static enum kp_err
 make_addr(const char *path, struct sockaddr_un *addr)
 {
@@ -214,12 +222,11 @@ static enum kp_err
 wait_for(int fd, short events, int64_t until_ms, int other, bool *hungup)
 {
 	struct pollfd p[2] = { { fd, events, 0 }, { other, POLLRDHUP, 0 } };
-	int64_t left = until_ms - sock_now_ms();
 	int n;
 
-	if (left <= 0)
+	if (until_ms <= sock_now_ms())
 		return KP_ETIMEDOUT;
-	n = poll(p, other >= 0 ? 2 : 1, left > INT32_MAX ? INT32_MAX : (int)left);
+	n = poll(p, other >= 0 ? 2 : 1, sock_left_ms(until_ms));
 	if (n < 0 && errno != EINTR)
 		return KP_EIO;
 	if (n > 0 && p[0].revents == 0 && p[1].revents != 0)

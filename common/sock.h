@@ -14,6 +14,9 @@
 
 /* Milliseconds on CLOCK_MONOTONIC. */
 int64_t sock_now_ms(void);
+/* What is left until then, at least 1: for calls to which a time in the past is an error,
+ * or -1 means for ever. */
+int sock_left_ms(int64_t until_ms);
 
 /*
  * A listening socket (non-blocking, close-on-exec) at `path`. Its mode is 0600,

@@ -146,6 +146,8 @@ json_status(struct kp_buf *out, const struct msg_status *m, int64_t now_ms)
 	kp_buf_free(&why);
 	kp_buf_puts(out, "  \"version\": ");
 	json_put_string(out, m->version);
+	kp_buf_puts(out, ",\n  \"librdkafka\": ");
+	json_put_string(out, m->librdkafka);
 	put_number(out, "uptime", true, status_age_s(now_ms, m->started_ms));
 	kp_buf_puts(out, ",\n  \"durability\": ");
 	json_put_string(out, m->durability);

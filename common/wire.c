@@ -51,7 +51,7 @@ wire_end(struct kp_buf *out, size_t begin)
 	size_t body;
 
 	if (out->failed)
-		return KP_ETOOBIG;
+		return out->no_room ? KP_EBUSY : KP_ETOOBIG;
 	body = out->len - begin - WIRE_HEADER;
 	if (body > WIRE_BODY_MAX)
 		return KP_ETOOBIG;

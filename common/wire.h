@@ -19,7 +19,7 @@
 #include "common/buf.h"
 #include "common/err.h"
 
-#define WIRE_VERSION 3
+#define WIRE_VERSION 4
 #define WIRE_HEADER 16
 
 /* No body is ever longer, whatever --maxMessageBytes says. */
@@ -39,7 +39,7 @@ struct wire_frame {
 /*
  * wire_begin() puts a header whose length is still open, the caller then puts
  * the body, wire_end() fills in the length. wire_end() returns KP_ETOOBIG when
- * the buffer is marked or the body passes WIRE_BODY_MAX.
+ * the buffer is marked or the body passes WIRE_BODY_MAX, KP_EBUSY when it had no room.
  */
 size_t wire_begin(struct kp_buf *out, uint8_t type, uint32_t id, uint32_t deadline_ms);
 enum kp_err wire_end(struct kp_buf *out, size_t begin) __attribute__((warn_unused_result));

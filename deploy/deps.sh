@@ -1,5 +1,5 @@
 #!/bin/sh
-# What Kafka-Pixy is built from and runs with, on Debian.
+# What Kafka-Pixy is built from and runs with, on Debian 12 and 13.
 #
 #   deps.sh check                     silent when all is there; else names each missing library with its
 #                                     package, and ends with 1
@@ -65,6 +65,10 @@ lacks() {
 check_versions() {
 	pkg-config --atleast-version=2.0.2 rdkafka ||
 		say "warning: librdkafka $(pkg-config --modversion rdkafka) is older than 2.0.2, the oldest that is tested" >&2
+	case $(pkg-config --modversion rdkafka) in
+	2.1.* | 2.2.* | 2.5.0 | 2.6.0 | 2.10.0)
+		say "warning: librdkafka $(pkg-config --modversion rdkafka) has faults that are known: docs/operations.md, Which librdkafka" >&2 ;;
+	esac
 	fcgi=$(dpkg-query -W -f '${Version}' libfcgi-dev 2>/dev/null) || return 0
 	dpkg --compare-versions "$fcgi" ge 2.4.2-2+deb12u1 ||
 		say "warning: libfcgi $fcgi is older than 2.4.2-2+deb12u1, which mends an overflow (CVE-2025-23016)" >&2

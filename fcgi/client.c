@@ -16,6 +16,7 @@
 #include "common/ask.h"
 #include "common/log.h"
 #include "common/sock.h"
+#include "fcgi/room.h"
 
 #define CONNECT_MS 1000
 #define PING_MS 2000
@@ -24,7 +25,7 @@
 #define QUERY_MS 6000
 /* The helper's own answer at its deadline is better than ours. */
 #define GRACE_MS 1000
-#define CONFIRM_MS 1000
+#define CONFIRM_MS 1000			/* to write it */
 
 #define TRIES_MAX 3
 #define REST_BYTES (32u * 1024)
@@ -78,8 +79,8 @@ client_new(const char *path)
 		return NULL;
 	c->path = path;
 	c->fd = -1;
-	kp_buf_init(&c->out, WIRE_HEADER + WIRE_BODY_MAX);
-	kp_buf_init(&c->in, WIRE_HEADER + WIRE_BODY_MAX);
+	kp_buf_init_quota(&c->out, WIRE_HEADER + WIRE_BODY_MAX, room());
+	kp_buf_init_quota(&c->in, WIRE_HEADER + WIRE_BODY_MAX, room());
 	return c;
 }
 
@@ -186,7 +187,8 @@ attempt(struct client *c, struct call *k)
 	size_t sent;
 
 	k->whole = false;
-	err = make_ready(c, k->until_ms);
+	/* A helper that is there too late for an answer is of no use. */
+	err = make_ready(c, k->until_ms - GRACE_MS);
 	if (err == KP_OK)
 		err = put_frame(c, k->type, k->m, k->until_ms - GRACE_MS - sock_now_ms());
 	if (err)
@@ -215,6 +217,8 @@ explain(struct client *c, const struct call *k, enum kp_err err)
 		text = "The helper is of another version than the responder: restart both";
 	else if (err == KP_ENOMEM || err == KP_ETOOBIG)
 		text = kp_err_text(err);
+	else if (err == KP_EBUSY)
+		text = ROOM_NONE;
 	else if (k->whole && !asks[k->type].again)
 		text = asks[k->type].lost;
 	else if (err == KP_ETIMEDOUT)
@@ -308,7 +312,7 @@ client_confirm(struct client *c, const struct msg_confirm *m)
 {
 	if (c->fd < 0)
 		return;
-	if (put_frame(c, MSG_CONFIRM_OFFER, m, CONFIRM_MS) != KP_OK ||
+	if (put_frame(c, MSG_CONFIRM_OFFER, m, 0) != KP_OK ||
 	    sock_write(c->fd, c->out.p, c->out.len, sock_now_ms() + CONFIRM_MS, NULL) != KP_OK)
 		drop(c);
 }

@@ -51,7 +51,7 @@ enum kp_err client_get_status(struct client *c, struct msg_status *r);
 enum kp_err client_find_message(struct client *c, const struct msg_find *m,
     struct msg_receipt *r);
 
-/* Between two requests of HTTP: gives back the memory of a large message. */
+/* When the reply has been used: gives back the memory of a large message. */
 void client_rest(struct client *c);
 
 #endif

@@ -26,6 +26,7 @@
 #define DRAIN_CGI_BYTES (256u * 1024 * 1024)
 #define DRAIN_CGI_MS 5000
 #define READ_BYTES (16u * 1024)
+#define TRASH_BYTES 4096
 /* How long a web server may leave a response unread. It is asked at growing
  * intervals: mostly it has read before the second time. */
 #define TAKEN_MS 30000
@@ -114,29 +115,46 @@ read_some(struct http *h, void *p, size_t n)
 	return (int)k;
 }
 
-void
-http_read_body(struct http *h, size_t max, int64_t expected, struct kp_buf *out)
+/* Up to max bytes, to nowhere. */
+static void
+drop_body(struct http *h, size_t max)
 {
-	size_t begin = out->len;
+	uint8_t trash[TRASH_BYTES];
+	int k = 1;
+
+	for (size_t n = 0; n < max && k > 0; n += (size_t)k)
+		k = read_some(h, trash, max - n < sizeof(trash) ? max - n : sizeof(trash));
+	h->body_done = k <= 0;
+}
+
+enum kp_err
+http_read_body(struct http *h, int64_t expected, struct kp_buf *out)
+{
+	size_t max = out->limit;
 
 	if (h->cgi && expected >= 0 && (uint64_t)expected < max)
 		max = (size_t)expected;
-	while (out->len - begin < max) {
-		size_t n = max - (out->len - begin);
+	while (out->len < max) {
+		size_t n = max - out->len < READ_BYTES ? max - out->len : READ_BYTES;
 		int k;
 
-		if (n > READ_BYTES)
-			n = READ_BYTES;
-		if (!kp_buf_reserve(out, n))
-			return;
+		if (!kp_buf_reserve(out, n)) {
+			enum kp_err err = out->no_room ? KP_EBUSY : KP_ENOMEM;
+
+			max -= out->len;
+			kp_buf_free(out);
+			drop_body(h, max);
+			return err;
+		}
 		k = read_some(h, out->p + out->len, n);
 		h->body_done = k <= 0;
 		if (k <= 0)
-			return;
+			return KP_OK;
 		out->len += (size_t)k;
 	}
-	if (expected >= 0 && out->len - begin == (uint64_t)expected)
+	if (expected >= 0 && out->len == (uint64_t)expected)
 		h->body_done = true;
+	return KP_OK;
 }
 
 static bool

@@ -29,10 +29,12 @@ const char *http_env(const void *h, const char *name);
 int http_peer(const struct http *h);
 
 /*
- * Appends the body to *out, to its end, but no more than `max` bytes. In CGI
- * the end may not be seen, so at most `expected` are read (-1: to the end).
+ * Puts the body into *out, which is empty, to its end, but no more than its limit. In
+ * CGI the end may not be seen, so at most `expected` are read (-1: to the end).
+ * KP_EBUSY: no room for it in the quota of *out, and KP_ENOMEM: it was read all the same,
+ * and dropped, so that the web server reads the answer.
  */
-void http_read_body(struct http *h, size_t max, int64_t expected, struct kp_buf *out);
+enum kp_err http_read_body(struct http *h, int64_t expected, struct kp_buf *out);
 
 /* True when all of it is on its way. Nothing can be written after it. */
 bool http_write(struct http *h, struct kp_slice head, struct kp_slice body);

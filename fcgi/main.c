@@ -17,6 +17,7 @@
 #include "fcgi/consume.h"
 #include "fcgi/http.h"
 #include "fcgi/pool.h"
+#include "fcgi/room.h"
 #include "fcgi/serve.h"
 
 #define EXIT_USAGE 2
@@ -149,6 +150,7 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	log_init("responder", (enum log_level)conf.log_level);
+	room_set(conf.max_message_bytes);
 	if (conf.help || conf.version || (!fastcgi && !cgi))
 		status = run_by_hand(&conf);
 	else

@@ -1,5 +1,6 @@
 /* GET and POST /topics/{topic}/offsets?group=G */
 #include "fcgi/json.h"
+#include "fcgi/json_in.h"
 #include "fcgi/route.h"
 
 void
@@ -27,7 +28,7 @@ handle_set_offsets(const struct req *req, struct res *res)
 
 	if (!req_topic(req, res, &m.topic) || !req_group(req, res, &m.group))
 		return;
-	err = json_parse_offsets(req->body, &doc, &m, why, sizeof(why));
+	err = json_parse_offsets(req_body(req), &doc, &m, why, sizeof(why));
 	if (err == KP_EBADREQ)
 		res_fail(res, err, "Failed to parse the request: %s", why);
 	else if (err)

@@ -53,6 +53,7 @@ struct pool {
 	size_t idle;			/* of them, waiting */
 	size_t conns;			/* in the set, or being served */
 	size_t conns_kept_max;
+	struct log_rate rate;		/* of threads that cannot be had */
 };
 
 /* Puts a descriptor back into the set, for its next event. */
@@ -132,6 +133,7 @@ static bool
 spawn(struct pool *p)
 {
 	pthread_attr_t attr;
+	unsigned dropped;
 	pthread_t t;
 	int rc;
 
@@ -142,9 +144,10 @@ spawn(struct pool *p)
 	pthread_attr_destroy(&attr);
 	if (rc == 0)
 		return true;
-	log_warn("pool event=thread: %s", strerror(rc));
 	pthread_mutex_lock(&p->lock);
 	p->threads--;
+	if (log_rate_ok(&p->rate, &dropped))
+		log_warn("pool event=thread dropped_lines=%u: %s", dropped, strerror(rc));
 	pthread_mutex_unlock(&p->lock);
 	return false;
 }
@@ -210,16 +213,28 @@ work(struct pool *p, struct serve *s)
 	}
 }
 
+/* The last thread does not give up: nobody could start another. */
+static bool
+is_needed(struct pool *p)
+{
+	bool needed;
+
+	pthread_mutex_lock(&p->lock);
+	needed = p->threads == 1 && !p->stopping;
+	pthread_mutex_unlock(&p->lock);
+	return needed;
+}
+
 static void *
 worker(void *arg)
 {
 	struct pool *p = arg;
-	struct serve *s = serve_new(p->conf, false);
+	struct serve *s;
 
+	while ((s = serve_new(p->conf, false)) == NULL && is_needed(p))
+		usleep(PAUSE_MS * 1000);
 	if (s)
 		work(p, s);
-	else
-		log_error("pool event=thread: %s", kp_err_text(KP_ENOMEM));
 	serve_free(s);
 	pthread_mutex_lock(&p->lock);
 	p->threads--;

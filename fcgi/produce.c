@@ -19,7 +19,7 @@ static bool
 get_value(const struct req *req, const struct url_pairs *form, struct res *res,
     struct kp_slice *value)
 {
-	*value = req->is_form ? url_pairs_first(form, "msg") : req->body;
+	*value = req->is_form ? url_pairs_first(form, "msg") : req_body(req);
 	if (value->p == NULL) {
 		res_fail(res, KP_EBADREQ, "A form is expected to have the field `msg`: to send the "
 		    "body as it is, add -H 'Content-Type: text/plain'");
@@ -57,9 +57,12 @@ handle_produce(const struct req *req, struct res *res)
 {
 	struct url_pairs form = { 0 };
 	struct msg_produce m = { 0 };
+	enum kp_err err = KP_OK;
 
-	if (req->is_form && url_pairs_parse(&form, req->body) != KP_OK) {
-		res_fail(res, KP_ENOMEM, "%s", kp_err_text(KP_ENOMEM));
+	if (req->is_form)
+		err = url_pairs_parse_in_place(&form, req->body, req->body_bytes);
+	if (err) {
+		req_fail(res, err);
 		goto out;
 	}
 	if (!req_topic(req, res, &m.topic) || !get_value(req, &form, res, &m.value))

@@ -88,6 +88,15 @@ req_free(struct req *r)
 	free(r->arg_bytes);
 }
 
+void
+req_fail(struct res *res, enum kp_err err)
+{
+	if (err == KP_EBADREQ)
+		res_fail(res, err, "Too many parameters: the limit is %d", URL_PAIRS_MAX);
+	else
+		res_fail(res, err, "%s", kp_err_text(err));
+}
+
 bool
 req_topic(const struct req *r, struct res *res, struct kp_slice *topic)
 {
@@ -129,6 +138,12 @@ req_integer(struct kp_slice s, uint64_t max, uint64_t *n)
 		*n = *n * 10 + digit;
 	}
 	return s.n > 0;
+}
+
+struct kp_slice
+req_body(const struct req *r)
+{
+	return (struct kp_slice){ r->body ? r->body : (const uint8_t *)"", r->body_bytes };
 }
 
 bool

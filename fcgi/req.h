@@ -24,7 +24,8 @@ struct req {
 	bool is_form;
 	const char *content_length;	/* as given; NULL for none */
 	bool has_body;			/* also when its length is not known */
-	struct kp_slice body;
+	uint8_t *body;			/* for the endpoint to do with as it likes */
+	size_t body_bytes;
 
 	int peer;			/* what hangs up with the client; -1: unseen */
 	struct client *client;
@@ -37,16 +38,21 @@ typedef const char *req_env(const void *arg, const char *name);
 /*
  * Fills *r from the variables, but for args, body, peer, client and conf. It
  * points into the variables and is ended with req_free(), whatever is returned.
- * KP_ENOMEM.
+ * KP_EBADREQ: too many parameters. KP_ENOMEM.
  */
 enum kp_err req_parse(struct req *r, req_env *env, const void *arg);
 void req_free(struct req *r);
+
+/* Fails the response as req_parse() and url_pairs_parse() say. */
+void req_fail(struct res *res, enum kp_err err);
 
 /* Both fail the response and return false when the rule is broken. */
 bool req_topic(const struct req *r, struct res *res, struct kp_slice *topic);
 /* Exactly one, with a good name. */
 bool req_group(const struct req *r, struct res *res, struct kp_slice *group);
 
+/* The body as a slice, never absent. */
+struct kp_slice req_body(const struct req *r);
 /* The length of the body, -1 when it is not given. */
 bool req_content_length(const struct req *r, struct res *res, int64_t *n);
 /* Digits only, at most `max`. */

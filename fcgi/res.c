@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "fcgi/json.h"
+#include "fcgi/room.h"
 #include "fcgi/status.h"
 
 /* A message of WIRE_BODY_MAX in base64, and what stands around it. */
@@ -15,7 +16,7 @@ void
 res_init(struct res *r)
 {
 	*r = (struct res){ .status = 200, .type = "application/json" };
-	kp_buf_init(&r->body, RES_BODY_MAX);
+	kp_buf_init_quota(&r->body, RES_BODY_MAX, room());
 }
 
 void
@@ -68,10 +69,15 @@ res_fail_method(struct res *r, const char *allow)
 void
 res_finish(struct res *r)
 {
+	bool no_room = r->body.no_room;
+
 	if (!r->body.failed)
 		return;
 	kp_buf_free(&r->body);
-	res_fail(r, KP_ENOMEM, "%s", kp_err_text(KP_ENOMEM));
+	if (no_room)
+		res_fail(r, KP_EUNAVAIL, ROOM_NONE);
+	else
+		res_fail(r, KP_ENOMEM, "%s", kp_err_text(KP_ENOMEM));
 }
 
 void

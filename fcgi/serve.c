@@ -13,6 +13,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "fcgi/http.h"
+#include "fcgi/room.h"
 #include "fcgi/route.h"
 
 /* Larger buffers are given back after the request. */
@@ -37,7 +38,7 @@ serve_new(const struct conf *conf, bool cgi)
 	s->conf = conf;
 	s->cgi = cgi;
 	kp_buf_init(&s->head, 4096);
-	kp_buf_init(&s->body, SIZE_MAX);
+	kp_buf_init_quota(&s->body, 0, room());
 	s->http = http_new(cgi);
 	s->client = client_new(conf->socket);
 	if (s->http == NULL || s->client == NULL) {
@@ -71,17 +72,22 @@ static bool
 take_body(struct serve *s, struct req *req, const struct route *route, struct res *res)
 {
 	uint64_t max = route_body_max(route, req);
+	enum kp_err err = KP_OK;
 	int64_t expected;
 
 	if (!req_content_length(req, res, &expected))
 		return false;
 	if (expected > 0 && (uint64_t)expected > max)
 		return too_large(res, max);
+	s->body.limit = max + 1;
 	/* A CGI process that was promised no body may never see its end. */
 	if (req->has_body || !s->cgi)
-		http_read_body(s->http, max + 1, expected, &s->body);
-	if (s->body.failed) {
-		res_fail(res, KP_ENOMEM, "%s", kp_err_text(KP_ENOMEM));
+		err = http_read_body(s->http, expected, &s->body);
+	if (err) {
+		if (err == KP_EBUSY)
+			res_fail(res, KP_EUNAVAIL, ROOM_NONE);
+		else
+			res_fail(res, err, "%s", kp_err_text(err));
 		return false;
 	}
 	if (expected >= 0 && s->body.len != (uint64_t)expected) {
@@ -91,7 +97,8 @@ take_body(struct serve *s, struct req *req, const struct route *route, struct re
 	}
 	if (s->body.len > max)
 		return too_large(res, max);
-	req->body = kp_buf_slice(&s->body);
+	req->body = s->body.p;
+	req->body_bytes = s->body.len;
 	return true;
 }
 
@@ -99,9 +106,11 @@ static void
 answer(struct serve *s, struct req *req, struct res *res)
 {
 	const struct route *route;
+	enum kp_err err;
 
-	if (req_parse(req, http_env, s->http) != KP_OK) {
-		res_fail(res, KP_ENOMEM, "%s", kp_err_text(KP_ENOMEM));
+	err = req_parse(req, http_env, s->http);
+	if (err) {
+		req_fail(res, err);
 		return;
 	}
 	req->peer = http_peer(s->http);
@@ -128,6 +137,17 @@ respond(struct serve *s, const struct req *req, struct res *res)
 	return http_write(s->http, kp_buf_slice(&s->head), body);
 }
 
+/* What is in the response is in it: a slow web server need hold nothing else. */
+static void
+rest(struct serve *s)
+{
+	client_rest(s->client);
+	if (s->body.cap > REST_BYTES)
+		kp_buf_free(&s->body);
+	else
+		kp_buf_reset(&s->body);
+}
+
 static void
 serve_request(struct serve *s)
 {
@@ -137,6 +157,7 @@ serve_request(struct serve *s)
 
 	res_init(&res);
 	answer(s, &req, &res);
+	rest(s);
 	if (!res.abandoned)
 		delivered = respond(s, &req, &res);
 	/* What is only written dies with the connection. */
@@ -152,11 +173,6 @@ serve_request(struct serve *s)
 	    (const char *)req.path.p, res.abandoned ? 0 : res.status, delivered);
 	req_free(&req);
 	res_free(&res);
-	client_rest(s->client);
-	if (s->body.cap > REST_BYTES)
-		kp_buf_free(&s->body);
-	else
-		kp_buf_reset(&s->body);
 }
 
 int

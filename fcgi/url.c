@@ -62,31 +62,57 @@ decode_to(struct kp_slice in, uint8_t **bytes, struct kp_slice *out)
 	return true;
 }
 
-enum kp_err
-url_pairs_parse(struct url_pairs *out, struct kp_slice text)
+static enum kp_err
+add(struct url_pairs *out, struct url_pair pair)
 {
-	size_t max = 1;
-	uint8_t *bytes;
+	if (out->n == URL_PAIRS_MAX)
+		return KP_EBADREQ;
+	/* Room for a power of two: full when there are as many. */
+	if ((out->n & (out->n - 1)) == 0) {
+		size_t cap = out->n ? 2 * out->n : 1;
+		struct url_pair *v = realloc(out->v, cap * sizeof(*v));
 
-	*out = (struct url_pairs){ 0 };
-	for (size_t i = 0; i < text.n; i++)
-		max += text.p[i] == '&';
-	out->v = calloc(max, sizeof(*out->v));
-	out->bytes = bytes = malloc(text.n + 1);
-	if (out->v == NULL || out->bytes == NULL)
-		return KP_ENOMEM;
+		if (v == NULL)
+			return KP_ENOMEM;
+		out->v = v;
+	}
+	out->v[out->n++] = pair;
+	return KP_OK;
+}
+
+/* What is decoded is never longer than what was passed, so that `bytes` may be the text. */
+static enum kp_err
+parse(struct url_pairs *out, struct kp_slice text, uint8_t *bytes)
+{
 	while (text.n) {
-		struct kp_slice value = cut(&text, '&');
-		struct url_pair *pair = &out->v[out->n];
-		struct kp_slice name;
+		struct kp_slice value = cut(&text, '&'), name;
+		struct url_pair pair;
+		enum kp_err err;
 
 		if (value.n == 0)
 			continue;	/* nothing between two '&' */
 		name = cut(&value, '=');
-		if (decode_to(name, &bytes, &pair->name) && decode_to(value, &bytes, &pair->value))
-			out->n++;
+		if (!decode_to(name, &bytes, &pair.name) || !decode_to(value, &bytes, &pair.value))
+			continue;
+		err = add(out, pair);
+		if (err)
+			return err;
 	}
 	return KP_OK;
+}
+
+enum kp_err
+url_pairs_parse(struct url_pairs *out, struct kp_slice text)
+{
+	*out = (struct url_pairs){ .bytes = malloc(text.n + 1) };
+	return out->bytes ? parse(out, text, out->bytes) : KP_ENOMEM;
+}
+
+enum kp_err
+url_pairs_parse_in_place(struct url_pairs *out, uint8_t *text, size_t n)
+{
+	*out = (struct url_pairs){ 0 };
+	return parse(out, (struct kp_slice){ text, n }, text);
 }
 
 void

@@ -20,15 +20,21 @@ struct url_pair {
 	struct kp_slice value;		/* never absent */
 };
 
-/* Pairs in the order given; their bytes are the list's own. */
+/* Pairs in the order given. */
 struct url_pairs {
 	struct url_pair *v;
 	size_t n;
-	uint8_t *bytes;
+	uint8_t *bytes;			/* theirs, unless they were decoded in place */
 };
 
-/* Whatever it returns, *out is ended with url_pairs_free(). KP_ENOMEM. */
+/* A pair takes more memory than its text may have: that many are a mistake. */
+#define URL_PAIRS_MAX 1000
+
+/* Whatever it returns, *out is ended with url_pairs_free(). KP_EBADREQ: more than
+ * URL_PAIRS_MAX. KP_ENOMEM. */
 enum kp_err url_pairs_parse(struct url_pairs *out, struct kp_slice text);
+/* The same, over the text, which must stay. */
+enum kp_err url_pairs_parse_in_place(struct url_pairs *out, uint8_t *text, size_t n);
 void url_pairs_free(struct url_pairs *p);
 /* The first value, or an absent slice. */
 struct kp_slice url_pairs_first(const struct url_pairs *p, const char *name);

@@ -37,6 +37,7 @@ conn_hook_add(struct conn *c, struct conn_hook *hook)
 	if (c->hooks)
 		c->hooks->prev = hook;
 	c->hooks = hook;
+	c->n_hooks++;
 }
 
 void
@@ -50,6 +51,7 @@ conn_hook_remove(struct conn_hook *hook)
 		hook->conn->hooks = hook->next;
 	if (hook->next)
 		hook->next->prev = hook->prev;
+	hook->conn->n_hooks--;
 	hook->conn = NULL;
 }
 
@@ -72,7 +74,9 @@ write_done(uv_write_t *req, int status)
 	struct conn *c = w->conn;
 	bool paused = c->unsent > UNSENT_PAUSE;
 
+	c->rounds_out = 0;
 	c->unsent -= sizeof(*w) + w->n;
+	kp_quota_give(&c->ipc->replies, sizeof(*w) + w->n);
 	free(w);
 	if (status < 0 && status != UV_ECANCELED)
 		conn_close(c, "write failed");
@@ -80,12 +84,41 @@ write_done(uv_write_t *req, int status)
 		read_on(c);
 }
 
+static void
+write_later(struct conn *c, const uint8_t *p, size_t n)
+{
+	size_t bytes = sizeof(struct write) + n;
+	struct write *w;
+	uv_buf_t buf;
+
+	/* A single reply may be larger than what one peer may leave: it has a limit of its own. */
+	if ((c->unsent > 0 && c->unsent + n > UNSENT_MAX) ||
+	    !kp_quota_take(&c->ipc->replies, bytes)) {
+		conn_close(c, "replies are not read");
+		return;
+	}
+	w = malloc(bytes);
+	if (w == NULL) {
+		kp_quota_give(&c->ipc->replies, bytes);
+		conn_close(c, "out of memory");
+		return;
+	}
+	w->conn = c;
+	w->n = n;
+	memcpy(w->bytes, p, n);
+	c->unsent += bytes;
+	buf = uv_buf_init((char *)w->bytes, (unsigned)n);
+	if (uv_write(&w->req, (uv_stream_t *)&c->pipe, &buf, 1, write_done) != 0)
+		write_done(&w->req, UV_EIO);
+	else if (c->unsent > UNSENT_PAUSE)
+		uv_read_stop((uv_stream_t *)&c->pipe);
+}
+
 /* Most replies go out in one call; what the kernel does not take is queued. */
 void
 conn_write(struct conn *c, const uint8_t *p, size_t n)
 {
 	uv_buf_t buf = uv_buf_init((char *)(uintptr_t)p, (unsigned)n);
-	struct write *w;
 	int k;
 
 	if (c->closing)
@@ -104,29 +137,7 @@ conn_write(struct conn *c, const uint8_t *p, size_t n)
 	}
 	if (k < 0)
 		k = 0;
-	n -= (size_t)k;
-	/* A single reply may be larger: it has a limit of its own. */
-	if (c->unsent > 0 && c->unsent + n > UNSENT_MAX) {
-		conn_close(c, "replies are not read");
-		return;
-	}
-	w = malloc(sizeof(*w) + n);
-	if (w == NULL) {
-		conn_close(c, "out of memory");
-		return;
-	}
-	w->conn = c;
-	w->n = n;
-	memcpy(w->bytes, p + k, n);
-	buf = uv_buf_init((char *)w->bytes, (unsigned)n);
-	if (uv_write(&w->req, (uv_stream_t *)&c->pipe, &buf, 1, write_done) != 0) {
-		free(w);
-		conn_close(c, "write failed");
-		return;
-	}
-	c->unsent += sizeof(*w) + n;
-	if (c->unsent > UNSENT_PAUSE)
-		uv_read_stop((uv_stream_t *)&c->pipe);
+	write_later(c, p + k, n - (size_t)k);
 }
 
 /* ---- reading ---- */
@@ -148,6 +159,21 @@ read_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init((char *)c->in.p + c->in.len, (unsigned)(c->in.cap - c->in.len));
 }
 
+/* What is left of it is not read. */
+static void
+refuse_frame(struct conn *c, uint32_t id, enum kp_err err)
+{
+	const char *text = "";
+
+	if (err == KP_ETOOBIG)
+		text = "the message is larger than --maxMessageBytes of the helper";
+	else if (err == KP_EUNAVAIL)
+		text = "too many requests are on their way through the helper; nothing was done: "
+		    "try again";
+	op_send_error(c, id, err, 1, text);
+	conn_close(c, err == KP_EUNAVAIL ? "no room for its request" : kp_err_text(err));
+}
+
 /* Cuts one frame off the front. False: no whole frame, or the peer is cut off. */
 static bool
 next_frame(struct conn *c)
@@ -161,16 +187,16 @@ next_frame(struct conn *c)
 		return false;
 	if (err == KP_OK && f.deadline_ms == 0 && f.type != MSG_CONFIRM_OFFER)
 		err = KP_EBADMSG;
-	if (err == KP_OK && c->n_ops >= OPS_PER_CONN_MAX)
+	if (err == KP_OK && f.type != MSG_CONFIRM_OFFER &&
+	    (c->n_ops >= OPS_PER_CONN_MAX || c->n_hooks >= HOOKS_PER_CONN_MAX))
 		err = KP_EBUSY;
 	if (err == KP_OK)
 		err = op_new(c, &f);
 	if (err) {
-		op_send_error(c, f.id, err, 1, err == KP_ETOOBIG ?
-		    "the message is larger than --maxMessageBytes of the helper" : "");
-		conn_close(c, kp_err_text(err));
+		refuse_frame(c, f.id, err);
 		return false;
 	}
+	c->rounds_in = 0;
 	if (!c->closing)
 		kp_buf_consume(&c->in, used);
 	return !c->closing;
@@ -182,8 +208,22 @@ take_frames(struct conn *c)
 {
 	while (c->unsent <= UNSENT_PAUSE && next_frame(c))
 		;
-	if (!c->closing && c->in.len == 0 && c->in.cap > KEEP_BYTES)
+	if (!c->closing && c->in.len == 0 && c->in.cap > IDLE_BYTES)
 		kp_buf_free(&c->in);
+}
+
+/* A part of a frame has come, and there is no room for more of it. */
+static void
+no_room(struct conn *c)
+{
+	struct wire_frame f = { .id = 0 };
+	size_t used;
+
+	if (c->closing)
+		return;
+	wire_decode(kp_buf_slice(&c->in), c->ipc->body_max, &f, &used, &c->want);
+	kp_buf_free(&c->in);
+	refuse_frame(c, f.id, KP_EUNAVAIL);
 }
 
 static void
@@ -193,6 +233,10 @@ read_done(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 
 	(void)buf;
 	loop_awake(c->ipc->loop);
+	if (c->in.no_room) {
+		no_room(c);
+		return;
+	}
 	if (n < 0) {
 		conn_close(c, NULL);
 		return;
@@ -265,10 +309,24 @@ conn_close(struct conn *c, const char *why)
 }
 
 void
+conn_round(struct conn *c)
+{
+	if (c->in.len == 0)
+		c->rounds_in = 0;
+	if (c->unsent == 0)
+		c->rounds_out = 0;
+	/* Whose replies are not read is not read from. */
+	if (c->unsent <= UNSENT_PAUSE && ++c->rounds_in > ROUNDS_IN)
+		conn_close(c, "a request that does not end");
+	else if (++c->rounds_out > ROUNDS_OUT)
+		conn_close(c, "replies are not read");
+}
+
+void
 conn_start(struct ipc *ipc, struct conn *c)
 {
 	c->ipc = ipc;
-	kp_buf_init(&c->in, WIRE_HEADER + ipc->body_max + READ_BYTES);
+	kp_buf_init_quota(&c->in, WIRE_HEADER + ipc->body_max + READ_BYTES, &ipc->large);
 	c->next = ipc->conns;
 	if (ipc->conns)
 		ipc->conns->prev = c;

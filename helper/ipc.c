@@ -164,6 +164,16 @@ accept_again(void *arg)
 
 /* ---- opening and ending ---- */
 
+static void
+next_round(void *arg)
+{
+	struct ipc *ipc = arg;
+
+	/* None is freed here: see conn_close(). */
+	for (struct conn *c = ipc->conns; c; c = c->next)
+		conn_round(c);
+}
+
 /* Fills the list of users that are served from "name,name". */
 static enum kp_err
 resolve_users(struct ipc *ipc, const char *names)
@@ -229,6 +239,11 @@ ipc_open(struct loop *l, const struct conf *conf, void (*dispatch)(void *arg, st
 	ipc->body_max = conf->max_message_bytes + WIRE_BODY_SLACK;
 	if (ipc->body_max < 1024 * 1024)
 		ipc->body_max = 1024 * 1024;	/* offsets of many partitions */
+	ipc->large.max = LARGE_MESSAGES * ipc->body_max;
+	if (ipc->large.max < LARGE_BYTES)
+		ipc->large.max = LARGE_BYTES;
+	ipc->small.max = SMALL_BYTES;
+	ipc->replies.max = REPLIES_BYTES;
 	kp_buf_init(&ipc->out, WIRE_HEADER + WIRE_BODY_MAX);
 	err = resolve_users(ipc, conf->socket_users);
 	if (err == KP_OK)
@@ -240,6 +255,7 @@ ipc_open(struct loop *l, const struct conf *conf, void (*dispatch)(void *arg, st
 	ipc->listener = fd;
 	ipc->spare = -1;
 	accept_again(ipc);
+	loop_timer_set(l, &ipc->round, ROUND_MS, ROUND_MS, next_round, ipc);
 	*out = ipc;
 	return KP_OK;
 }
@@ -270,6 +286,7 @@ void
 ipc_close(struct ipc *ipc)
 {
 	ipc_stop_accepting(ipc);
+	loop_timer_end(&ipc->round);
 	while (ipc->conns) {
 		ipc->conns->closing = true;
 		conn_end(ipc->conns);

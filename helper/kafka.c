@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/msg.h"
 #include "common/secret.h"
+#include "helper/kafka_file.h"
 #include "helper/kafka_trouble.h"
 #include "helper/kafka_version.h"
 
@@ -18,6 +20,7 @@ struct kafka {
 	const struct conf *conf;
 	char client_id[256];
 	char *secrets[CONF_X_MAX];		/* of conf->x; NULL: that is no secret */
+	struct kafka_file files[CONF_X_MAX];	/* likewise */
 	const char *old_version;		/* NULL: brokers can be asked */
 	struct kafka_trouble *trouble;
 	rd_kafka_t *mock_handle;		/* NULL unless embedded */
@@ -56,30 +59,42 @@ verify_cb(rd_kafka_t *rk, const char *name, int32_t id, int *error, int depth, c
 
 /* Files are read once: what works now works until the helper ends. */
 static enum kp_err
-load_secrets(struct kafka *k)
+load_file(struct kafka *k, size_t i)
 {
-	char why[512];
+	const char *x = k->conf->x[i], *eq = strchr(x, '=');
+	enum kp_err err = KP_OK;
+	char name[256], why[512];
 
-	for (size_t i = 0; i < k->conf->n_x; i++) {
-		const char *x = k->conf->x[i], *eq = strchr(x, '=');
-		char name[256];
-		enum kp_err err;
-
-		if (!secret_is(x, (size_t)(eq - x)))
-			continue;
-		snprintf(name, sizeof(name), "%.*s", (int)(eq - x), x);
+	snprintf(name, sizeof(name), "%.*s", (int)(eq - x), x);
+	if (secret_is(x, (size_t)(eq - x)))
 		err = secret_load(name, eq + 1, &k->secrets[i], why, sizeof(why));
-		if (err == KP_EBADREQ)
-			log_error("-X %s: %s", name, why);
-		if (err)
-			return err;
-	}
-	return KP_OK;
+	else if (kafka_file_is(x, (size_t)(eq - x)) && eq[1])
+		err = kafka_file_load(&k->files[i], eq + 1, why, sizeof(why));
+	if (err == KP_EBADREQ)
+		log_error("-X %s: %s", name, why);
+	return err;
+}
+
+static enum kp_err
+load_files(struct kafka *k)
+{
+	enum kp_err err = KP_OK;
+
+	for (size_t i = 0; i < k->conf->n_x && err == KP_OK; i++)
+		err = load_file(k, i);
+	return err;
+}
+
+/* What was read from a file stands in for the value. */
+static const char *
+loaded(const struct kafka *k, size_t i)
+{
+	return k->files[i].path[0] ? k->files[i].path : k->secrets[i];
 }
 
 /* Sets one -X property. The value never reaches the log: it may be a secret. */
 static bool
-set_x(rd_kafka_conf_t *rc, rd_kafka_type_t type, const char *x, const char *secret)
+set_x(rd_kafka_conf_t *rc, rd_kafka_type_t type, const char *x, const char *in_place)
 {
 	char name[256], why[512];
 	const char *eq = strchr(x, '='), *key = name;
@@ -91,7 +106,7 @@ set_x(rd_kafka_conf_t *rc, rd_kafka_type_t type, const char *x, const char *secr
 			return true;
 		key += 9;
 	}
-	res = rd_kafka_conf_set(rc, key, secret ? secret : eq + 1, why, sizeof(why));
+	res = rd_kafka_conf_set(rc, key, in_place ? in_place : eq + 1, why, sizeof(why));
 	if (res != RD_KAFKA_CONF_OK)
 		log_error("-X %s: librdkafka %s", name, res == RD_KAFKA_CONF_UNKNOWN ?
 		    "does not know this property" : "does not take this value");
@@ -133,6 +148,17 @@ set_all(rd_kafka_conf_t *rc, const struct kafka_property *p, bool only_fixed)
 	return true;
 }
 
+/* From 2.10 on a handle that finds all its brokers away forgets them and begins anew; one that
+ * is only asked now and then, as for offsets, then connects to nobody any more. Older ones do
+ * not know the property, and go on trying those that they know. */
+static void
+keep_brokers(rd_kafka_conf_t *rc)
+{
+	char why[512];
+
+	rd_kafka_conf_set(rc, "metadata.recovery.strategy", "none", why, sizeof(why));
+}
+
 static rd_kafka_conf_t *
 make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props)
 {
@@ -147,11 +173,12 @@ make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 	rd_kafka_conf_t *rc = rd_kafka_conf_new();
 	bool ok = set_all(rc, common, false);
 
+	keep_brokers(rc);
 	if (ok && k->old_version)
 		ok = set_all(rc, old_broker_properties(k->old_version), false);
 	ok = ok && set_all(rc, props, false);
 	for (size_t i = 0; ok && i < k->conf->n_x; i++)
-		ok = set_x(rc, type, k->conf->x[i], k->secrets[i]);
+		ok = set_x(rc, type, k->conf->x[i], loaded(k, i));
 	ok = ok && set_all(rc, props, true);
 	rd_kafka_conf_set_opaque(rc, k);
 	rd_kafka_conf_set_log_cb(rc, log_cb);
@@ -258,7 +285,7 @@ kafka_open(const struct conf *conf, const char *client_id, struct kafka **out)
 		log_error("--kafkaVersion takes a version from 0.8.2 on, such as 0.9.0.1, not "
 		    "\"%s\"", conf->kafka_version);
 	if (err == KP_OK)
-		err = load_secrets(k);
+		err = load_files(k);
 	if (err == KP_OK && conf_embedded(conf))
 		err = start_mock(k);
 	if (err == KP_OK && !kafka_check(k))
@@ -280,8 +307,10 @@ kafka_close(struct kafka *k)
 		rd_kafka_mock_cluster_destroy(k->mock);
 	if (k->mock_handle)
 		rd_kafka_destroy(k->mock_handle);
-	for (size_t i = 0; i < CONF_X_MAX; i++)
+	for (size_t i = 0; i < CONF_X_MAX; i++) {
 		secret_free(k->secrets[i]);
+		kafka_file_close(&k->files[i]);
+	}
 	kafka_trouble_free(k->trouble);
 	free(k);
 }
@@ -380,6 +409,13 @@ bool
 kafka_err_of_topic(rd_kafka_resp_err_t err)
 {
 	return is_kind(err, TOPIC);
+}
+
+/* Key and value: both names, partition and offset, two times, and what frames them. */
+size_t
+kafka_commit_bytes(const char *topic, size_t metadata_bytes)
+{
+	return GROUP_MAX + strlen(topic) + metadata_bytes + 64;
 }
 
 struct kafka_wake {

@@ -62,6 +62,11 @@ bool kafka_err_of_batch(rd_kafka_resp_err_t err);
  * starts: who keeps messages tells the two apart by time. */
 bool kafka_err_of_topic(rd_kafka_resp_err_t err);
 
+/* Offsets of one request are one batch in a broker's log, which takes 1 MB unless it is set
+ * lower. What one of them takes there, at most; and as much as a request should have. */
+#define KAFKA_COMMIT_BYTES (128u * 1024)
+size_t kafka_commit_bytes(const char *topic, size_t metadata_bytes);
+
 /*
  * Calls fire(arg) on the loop whenever something comes into the queue, which
  * the callee then polls until it is empty. It does not own the queue. NULL

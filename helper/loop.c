@@ -186,16 +186,22 @@ job_done(uv_work_t *req, int status)
 	j->done(j);
 }
 
+void
+loop_work_last(struct loop *l, struct loop_job *j)
+{
+	j->loop = l;
+	j->req.data = j;
+	/* It fails only without a function. */
+	uv_queue_work(&l->uv, &j->req, job_work, job_done);
+	l->jobs++;
+}
+
 bool
 loop_work(struct loop *l, struct loop_job *j)
 {
 	if (l->jobs >= LOOP_JOBS_MAX)
 		return false;
-	j->loop = l;
-	j->req.data = j;
-	if (uv_queue_work(&l->uv, &j->req, job_work, job_done) != 0)
-		return false;
-	l->jobs++;
+	loop_work_last(l, j);
 	return true;
 }
 

@@ -58,6 +58,9 @@ struct loop_job {
 	void (*done)(struct loop_job *j);
 };
 bool loop_work(struct loop *l, struct loop_job *j) __attribute__((warn_unused_result));
+/* The same for what ends an object, and must not be done on the loop in its place: it waits
+ * behind all others, and is never refused. */
+void loop_work_last(struct loop *l, struct loop_job *j);
 /* Jobs whose done() has not been called. */
 unsigned loop_jobs(const struct loop *l);
 

@@ -27,6 +27,7 @@
 #include "helper/helper.h"
 #include "helper/ipc.h"
 #include "helper/produce/lookout.h"
+#include "helper/kafka_library.h"
 #include "helper/produce/op_produce.h"
 #include "helper/produce/sender.h"
 #include "helper/topics.h"
@@ -300,12 +301,38 @@ boot(struct boot *b)
 	h->loop = loop_new();
 	if (h->loop == NULL)
 		return KP_ENOMEM;
+	h->started_ms = loop_now_ms(h->loop);
 	err = open_kafka(b);
 	if (err == KP_OK)
 		err = open_groups(b);
 	if (err == KP_OK)
 		err = ipc_open(h->loop, &h->conf, dispatch, h, &h->ipc);
 	return err;
+}
+
+static void
+stop_loop(void *arg)
+{
+	loop_stop(arg);
+}
+
+/* Takes what boot has made, when it failed. ZooKeeper's threads post to the loop until its
+ * session has ended; the other threads end with what they belong to. */
+static void
+boot_undo(struct boot *b)
+{
+	struct helper *h = &b->h;
+
+	health_stop(h->health);		/* nothing more is asked */
+	if (h->zk) {
+		zk_close(h->zk, stop_loop, h->loop);
+		loop_run(h->loop);
+	}
+	if (h->zk && loop_jobs(h->loop) > 0) {
+		log_flush(LOG_FLUSH_MS);
+		_exit(EXIT_FAILURE);	/* it hangs, in one of its own threads */
+	}
+	close_all(b);
 }
 
 int
@@ -321,7 +348,8 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (b.h.conf.help || b.h.conf.version) {
-		printf("kafka-pixy-helper %s\n", KP_VERSION);
+		printf("kafka-pixy-helper %s, librdkafka %s\n", KP_VERSION,
+		    kafka_library_version());
 		if (b.h.conf.help)
 			conf_help(stdout, CONF_HELPER);
 		return EXIT_SUCCESS;
@@ -329,18 +357,19 @@ main(int argc, char **argv)
 	log_init("helper", (enum log_level)b.h.conf.log_level);
 	if (secret_hide_args(argc, argv))
 		log_warn("-X: " SECRET_SHOWN);
+	kafka_library_warn();
 	set_limits();
-	b.h.wall_started_ms = time(NULL) * INT64_C(1000);
 	make_member(b.member, sizeof(b.member));
 	if (conf_embedded(&b.h.conf) && b.h.conf.store[0] == '\0')
 		b.h.conf.durability = DURABLE_MEMORY;
 	if (default_store(&b.h.conf) != KP_OK || boot(&b) != KP_OK) {
-		close_all(&b);
+		boot_undo(&b);
 		return EXIT_FAILURE;
 	}
 	watch_signals(&b);
-	log_info("ready version=%s member=%s socket=%s kafka=%s durability=%s", KP_VERSION,
-	    b.member, b.h.conf.socket, b.h.conf.kafka_peers, durability[b.h.conf.durability]);
+	log_info("ready version=%s librdkafka=%s member=%s socket=%s kafka=%s durability=%s",
+	    KP_VERSION, kafka_library_version(), b.member, b.h.conf.socket,
+	    b.h.conf.kafka_peers, durability[b.h.conf.durability]);
 	loop_run(b.h.loop);
 	if (!b.clean) {
 		sender_close(b.h.sender);

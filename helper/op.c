@@ -33,14 +33,30 @@ op_body(const struct op *op)
 	return (struct kp_slice){ op->body ? op->body : (const uint8_t *)"", op->body_bytes };
 }
 
+void
+op_keep_body(struct op *op, struct op_body *body)
+{
+	*body = (struct op_body){ op->body, op->body_bytes, op->room };
+	op->held -= op->body_bytes;
+	op->body = NULL;
+	op->body_bytes = 0;
+}
+
 uint8_t *
 op_take_body(struct op *op)
 {
-	uint8_t *body = op->body;
+	struct op_body body;
 
-	op->body = NULL;
-	op->body_bytes = 0;
-	return body;
+	op_keep_body(op, &body);
+	kp_quota_give(body.room, body.n);
+	return body.p;
+}
+
+void
+op_body_free(struct op_body *body)
+{
+	kp_quota_give(body->room, body->n);
+	free(body->p);
 }
 
 int64_t
@@ -73,6 +89,7 @@ void
 op_end(struct op *op)
 {
 	op_detach(op);
+	kp_quota_give(op->room, op->held);
 	free(op->body);
 	free(op);
 }
@@ -173,12 +190,21 @@ op_done(struct op *op)
 enum kp_err
 op_new(struct conn *c, const struct wire_frame *f)
 {
-	struct op *op = calloc(1, sizeof(*op));
+	bool large = kp_quota_weight(f->body.n) > 0;
+	struct kp_quota *room = large ? &c->ipc->large : &c->ipc->small;
+	size_t held = OP_BYTES + f->body.n;
+	struct op *op;
 
+	if (!kp_quota_take(room, held))
+		return KP_EUNAVAIL;
+	op = calloc(1, sizeof(*op));
 	if (op == NULL || (op->body = malloc(f->body.n + 1)) == NULL) {
 		free(op);
+		kp_quota_give(room, held);
 		return KP_ENOMEM;
 	}
+	op->room = room;
+	op->held = held;
 	memcpy(op->body, f->body.p, f->body.n);
 	op->body_bytes = f->body.n;
 	op->id = f->id;
@@ -192,7 +218,7 @@ op_new(struct conn *c, const struct wire_frame *f)
 	c->n_ops++;
 	c->ipc->n_ops++;
 	/* A CONFIRM is handled at once and needs no clock. */
-	if (f->deadline_ms)
+	if (f->type != MSG_CONFIRM_OFFER)
 		loop_timer_set(c->ipc->loop, &op->deadline, f->deadline_ms, 0, op_expired, op);
 	c->ipc->dispatch(c->ipc->arg, op);
 	return KP_OK;

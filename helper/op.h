@@ -29,6 +29,8 @@ struct op {
 	uint8_t type;
 	uint8_t *body;			/* owned; see op_take_body() */
 	size_t body_bytes;
+	struct kp_quota *room;		/* ipc's, of which it has `held` */
+	size_t held;
 	int64_t arrived_ms;
 	struct loop_timer deadline;
 	/*
@@ -43,8 +45,16 @@ struct op {
 };
 
 struct kp_slice op_body(const struct op *op);
-/* The body becomes the caller's, to be freed with free(). */
+/* The body becomes the caller's, to be freed with free(), and is the caller's to bound. */
 uint8_t *op_take_body(struct op *op);
+/* Or it stays among those of requests that were not answered, until op_body_free(). */
+struct op_body {
+	uint8_t *p;
+	size_t n;
+	struct kp_quota *room;
+};
+void op_keep_body(struct op *op, struct op_body *body);
+void op_body_free(struct op_body *body);
 /* How long the asker still waits. */
 int64_t op_left_ms(const struct op *op);
 /* From now, also from inside interrupted(op, KP_ETIMEDOUT): the op goes on for so long;

@@ -68,7 +68,7 @@ order='
 7 op_* ops helper
 6 sender* lookout doubt entry lane part group* coordination offers sparse topics assign health
 5 store* receipts rate producer* consumer* kafka_admin* zk* registration
-4 kafka kafka_list kafka_trouble kafka_version
+4 kafka kafka_file kafka_library kafka_list kafka_trouble kafka_version
 2 ipc* conn op
 1 loop*
 '
@@ -106,7 +106,7 @@ outside() {
 }
 home() { check "$1 outside its home" outside "$2" "$3"; }
 home libfcgi 'fcgi(app|_stdio|os|misc|_config)?\.h' 'fcgi/http\.[ch]|fcgi/main\.c'
-home jansson 'jansson.*\.h' 'fcgi/json\.c|helper/zookeeper/registration\.c'
+home jansson 'jansson.*\.h' 'fcgi/json_in\.c|helper/zookeeper/registration\.c'
 home SQLite 'sqlite3.*\.h' 'helper/produce/store[a-z_]*\.[ch]'
 home librdkafka 'librdkafka/.*\.h' \
 	'helper/kafka[a-z_]*\.[ch]|helper/produce/producer[a-z_]*\.[ch]|helper/consume/consumer[a-z_]*\.c|helper/admin/kafka_admin[a-z_]*\.[ch]'

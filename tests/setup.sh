@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs what the tests need on Debian 12, once; a later run finds it all in place and changes nothing:
+# Installs what the tests need on Debian 12 and 13, once; a later run finds it all in place and changes nothing:
 #   - Debian packages (libraries, web servers, kcat, Java, Maven), as root or through sudo: deploy/deps.sh;
 #   - a Python virtual environment of its own;
-#   - the jars of four Kafka versions, with ZooKeeper, from Maven Central.
-# The last two go to $KP_CACHE (default ~/.cache/kafka-pixy), never into the tree. Nothing that it installs
+#   - the jars of five Kafka versions, with ZooKeeper, from Maven Central;
+#   - other librdkafkas than the system's, from PyPI: tests/librdkafka.sh.
+# The last three go to $KP_CACHE (default ~/.cache/kafka-pixy), never into the tree. Nothing that it installs
 # is left running. Without Maven Central it says so and goes on: the tests on real Kafka are then skipped.
 set -eu
 
@@ -72,7 +73,8 @@ flock 9
 : >"$log"
 install_packages
 make_venv
-for version in 0.8.2.2 0.9.0.1 3.9.1 4.1.0; do
+for version in 0.8.2.2 0.9.0.1 3.9.1 4.1.0 4.4.0; do
 	fetch_kafka $version
 done
+"$here/librdkafka.sh" fetch 2>>"$log"
 say "ready ($cache)"

@@ -14,6 +14,8 @@ put_head(struct kp_buf *out, const struct msg_status *m, int64_t now_ms)
 
 	kp_buf_puts(out, "Kafka-Pixy ");
 	print_text(out, m->version);
+	kp_buf_puts(out, ", librdkafka ");
+	print_text(out, m->librdkafka);
 	kp_buf_printf(out, ", up %s, durability ",
 	    print_span(status_age_s(now_ms, m->started_ms), up));
 	print_text(out, m->durability);

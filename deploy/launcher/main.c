@@ -6,6 +6,7 @@
  * gateway that runs: see deploy/admin/.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "common/privacy.h"
 #include "common/secret.h"
 #include "deploy/admin/admin.h"
+#include "deploy/launcher/find.h"
 #include "deploy/launcher/launch.h"
 #include "deploy/launcher/signals.h"
 
@@ -151,6 +153,19 @@ serve(struct conf *c)
 	return err == KP_OK || err == KP_EGONE ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Ours, and what the helper says of itself: it is who has librdkafka. */
+static int
+print_version(void)
+{
+	char helper[PATH_MAX];
+
+	if (puts("kafka-pixy " KP_VERSION) < 0 || fflush(stdout) != 0)
+		return EXIT_FAILURE;
+	if (find_own("kafka-pixy-helper", helper, sizeof(helper)))
+		execl(helper, helper, "--version", (char *)NULL);
+	return EXIT_SUCCESS;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -171,7 +186,7 @@ main(int argc, char **argv)
 	} else if (c.help) {
 		status = print_help();
 	} else if (c.version) {
-		status = puts("kafka-pixy " KP_VERSION) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+		status = print_version();
 	} else {
 		log_init("kafka-pixy", (enum log_level)c.log_level);
 		if (secret_hide_args(argc, argv))

@@ -14,14 +14,17 @@
 #define ASK_TIMEOUT_MS 2500
 /* Another cause of the same trouble is logged, but not several in turn all the time. */
 #define NEWS_MS 30000
+/* What is over within this time of our start is no trouble, but the start. */
+#define START_MS 5000
 
 struct part {
 	const char *name;
 	bool used, up;
+	bool starting;			/* it has not been up yet */
 	bool causes;			/* its trouble is told with its cause */
-	int64_t wall_since_ms;
+	int64_t wall_since_ms;		/* times to be shown, and only that */
 	int64_t wall_error_ms;
-	int64_t wall_logged_ms;		/* the last line of what is wrong */
+	int64_t logged_ms;		/* the last line of what is wrong */
 	char error[TEXT_MAX];
 };
 
@@ -31,6 +34,7 @@ struct health {
 	struct zk *zk;
 	struct sender *sender;
 	struct loop_timer timer;
+	int64_t begun_ms;
 	bool stopped;
 	struct part kafka, zookeeper, store;
 	int64_t seen_ms;		/* when Kafka was last there, on the loop's clock */
@@ -49,29 +53,33 @@ is_news(const struct part *p, const char *trouble, int64_t now)
 
 	if (!p->causes || strcmp(p->error, trouble) == 0)
 		return false;
-	return now - p->wall_logged_ms > NEWS_MS || strncmp(p->error, trouble, n) == 0;
+	return now - p->logged_ms > NEWS_MS || strncmp(p->error, trouble, n) == 0;
 }
 
 /* `trouble` NULL: it serves. */
 static void
-part_enter(struct part *p, const char *trouble)
+part_enter(struct health *h, struct part *p, const char *trouble)
 {
 	bool up = trouble == NULL, news = p->up != up;
-	int64_t now = wall_time_ms();
+	int64_t now = loop_now_ms(h->loop), wall_now = wall_time_ms();
 
 	if (!up) {
 		news |= is_news(p, trouble, now);
-		p->wall_error_ms = now;
+		p->wall_error_ms = wall_now;
 		snprintf(p->error, sizeof(p->error), "%s", trouble);
+	} else if (p->starting) {
+		p->starting = false;
+		if (now - h->begun_ms < START_MS)
+			p->wall_error_ms = 0;
 	}
 	if (p->up != up)
-		p->wall_since_ms = now;
+		p->wall_since_ms = wall_now;
 	p->up = up;
 	if (news && up) {
 		log_info("health part=%s state=up", p->name);
 	} else if (news) {
 		log_warn("health part=%s state=down: %s", p->name, trouble);
-		p->wall_logged_ms = now;
+		p->logged_ms = now;
 	}
 }
 
@@ -93,7 +101,7 @@ ask_done(struct loop_job *job)
 	h->asking = false;
 	if (h->err == KP_OK)
 		h->seen_ms = loop_now_ms(h->loop);
-	part_enter(&h->kafka, h->err ? h->why : NULL);
+	part_enter(h, &h->kafka, h->err ? h->why : NULL);
 }
 
 static void
@@ -105,7 +113,7 @@ look_at_kafka(struct health *h)
 	sender_stats(h->sender, &s);
 	if (s.delivered_ms > h->seen_ms) {
 		h->seen_ms = s.delivered_ms;
-		part_enter(&h->kafka, NULL);
+		part_enter(h, &h->kafka, NULL);
 	}
 	if (h->asking || h->stopped || (h->kafka.up && now - h->seen_ms < FRESH_MS))
 		return;
@@ -122,10 +130,10 @@ look(void *arg)
 
 	look_at_kafka(h);
 	if (h->zk)
-		part_enter(&h->zookeeper, zk_trouble(h->zk));
+		part_enter(h, &h->zookeeper, zk_trouble(h->zk));
 	sender_stats(h->sender, &s);
 	if (h->store.used)
-		part_enter(&h->store, s.trouble);
+		part_enter(h, &h->store, s.trouble);
 }
 
 /* ---- */
@@ -139,13 +147,14 @@ health_new(struct loop *l, struct kafka_admin *admin, struct zk *zk, struct send
 	if (h == NULL)
 		return NULL;
 	h->loop = l;
+	h->begun_ms = loop_now_ms(l);
 	h->admin = admin;
 	h->zk = zk;
 	h->sender = sender;
-	h->kafka = (struct part){ .name = "kafka", .used = true, .causes = true,
-	    .wall_since_ms = now };
+	h->kafka = (struct part){ .name = "kafka", .used = true, .starting = true,
+	    .causes = true, .wall_since_ms = now };
 	h->zookeeper = (struct part){ .name = "zookeeper", .used = zk != NULL,
-	    .wall_since_ms = now };
+	    .starting = true, .wall_since_ms = now };
 	h->store = (struct part){ .name = "store", .used = sender_store(sender) != NULL,
 	    .up = true, .wall_since_ms = now };
 	snprintf(h->kafka.error, sizeof(h->kafka.error), "no answer since the start");

@@ -12,6 +12,8 @@
 #include "helper/admin/kafka_admin_private.h"
 
 #define ALL "(all groups)"		/* no group can have this name: see msg_group_ok() */
+/* librdkafka asks about each of them in a request of its own, all at once. */
+#define DESCRIBE_MAX 64
 #define NOT_KNOWN "either group or topic is incorrect"
 
 struct members {
@@ -176,7 +178,7 @@ take_groups(struct members *m, rd_kafka_event_t *ev, bool one, bool *known)
 }
 
 static enum kp_err
-describe(struct kafka_admin *a, struct members *m, const char *group, const struct names *names,
+describe(struct kafka_admin *a, struct members *m, const char *group, char **v, size_t n, bool one,
     int timeout_ms, bool *known, char *why)
 {
 	rd_kafka_AdminOptions_t *o;
@@ -189,10 +191,10 @@ describe(struct kafka_admin *a, struct members *m, const char *group, const stru
 	}
 	o = admin_options(a, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
 	q = rd_kafka_queue_new(a->rk);
-	rd_kafka_DescribeConsumerGroups(a->rk, (const char **)names->v, names->n, o, q);
+	rd_kafka_DescribeConsumerGroups(a->rk, (const char **)v, n, o, q);
 	ev = admin_await(a, group, q, timeout_ms, &m->err);
 	if (ev) {
-		take_groups(m, ev, names->n == 1, known);
+		take_groups(m, ev, one, known);
 		rd_kafka_event_destroy(ev);
 	}
 	rd_kafka_AdminOptions_destroy(o);
@@ -286,16 +288,17 @@ members_once(struct kafka_admin *a, struct members *m, const char *group, int64_
 	enum kp_err err = KP_OK;
 
 	if (group == NULL) {
-		err = list_groups(a, &names, (int)(until - sock_now_ms()) + 1, why);
+		err = list_groups(a, &names, sock_left_ms(until), why);
 	} else if ((names.v = calloc(1, sizeof(*names.v))) != NULL &&
 	    (names.v[0] = strdup(group)) != NULL) {
 		names.n = 1;
 	} else {
 		err = KP_ENOMEM;
 	}
-	if (err == KP_OK && names.n > 0)
-		err = describe(a, m, group ? group : ALL, &names,
-		    (int)(until - sock_now_ms()) + 1, &known, why);
+	for (size_t at = 0; err == KP_OK && at < names.n; at += DESCRIBE_MAX)
+		err = describe(a, m, group ? group : ALL, names.v + at,
+		    names.n - at < DESCRIBE_MAX ? names.n - at : DESCRIBE_MAX, names.n == 1,
+		    sock_left_ms(until), &known, why);
 	if (err == KP_OK && !known) {
 		snprintf(why, WHY_MAX, NOT_KNOWN);
 		err = KP_ENOTFOUND;

@@ -118,13 +118,11 @@ ask_all(struct kafka_admin *a, const char *group, const char *topic, struct part
 
 	if (!late_room(a->late, group))
 		return admin_say(why, KP_EUNAVAIL, NO_COORDINATOR);
-	err = ask_committed(a, group, topic, v, n, (int)(until - sock_now_ms()) + 1, why);
+	err = ask_committed(a, group, topic, v, n, sock_left_ms(until), why);
 	if (err == KP_OK)
-		err = ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_BEGINNING,
-		    (int)(until - sock_now_ms()) + 1, why);
+		err = ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_BEGINNING, sock_left_ms(until), why);
 	if (err == KP_OK)
-		err = ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_END,
-		    (int)(until - sock_now_ms()) + 1, why);
+		err = ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_END, sock_left_ms(until), why);
 	return err;
 }
 
@@ -184,7 +182,7 @@ kafka_admin_times(struct kafka_admin *a, const char *topic, struct partition_off
 		return admin_say(why, KP_ENOTSUP, "brokers before Kafka 0.10.1 cannot search by "
 		    "time: give offsets");
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		err = ask_times(a, topic, v, n, (int)(until - sock_now_ms()) + 1);
+		err = ask_times(a, topic, v, n, sock_left_ms(until));
 	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
@@ -240,8 +238,35 @@ reach_coordinator(struct kafka_admin *a, const char *group, const char *topic,
 
 	if (!late_room(a->late, group))
 		return admin_say(why, KP_EUNAVAIL, NO_COORDINATOR);
-	err = ask_committed(a, group, topic, &v, 1, (int)(until - sock_now_ms()) + 1, why);
+	err = ask_committed(a, group, topic, &v, 1, sock_left_ms(until), why);
 	free(v.metadata);
+	return err;
+}
+
+/* As many as go in one request: one at least. */
+static size_t
+count_next(const char *topic, const struct partition_offsets *v, size_t n)
+{
+	size_t bytes = 0, i = 0;
+
+	for (; i < n; i++) {
+		bytes += kafka_commit_bytes(topic, v[i].metadata ? strlen(v[i].metadata) : 0);
+		if (i > 0 && bytes > KAFKA_COMMIT_BYTES)
+			break;
+	}
+	return i;
+}
+
+static enum kp_err
+commit_all(struct kafka_admin *a, const char *group, const char *topic,
+    const struct partition_offsets *v, size_t n, int64_t until, char *why)
+{
+	enum kp_err err = KP_OK;
+
+	for (size_t at = 0, some; at < n && err == KP_OK; at += some) {
+		some = count_next(topic, v + at, n - at);
+		err = commit_once(a, group, topic, v + at, some, sock_left_ms(until), why);
+	}
 	return err;
 }
 
@@ -256,8 +281,7 @@ kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,
 	for (;;) {
 		err = reach_coordinator(a, group, topic, v[0].partition, until, why);
 		if (err == KP_OK)
-			err = commit_once(a, group, topic, v, n,
-			    (int)(until - sock_now_ms()) + 1, why);
+			err = commit_all(a, group, topic, v, n, until, why);
 		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
 			return err;
 		admin_pause();

@@ -82,7 +82,7 @@ ask_all(struct offsets_job *j, int64_t until)
 	for (int32_t i = 0; i < n; i++)
 		j->v[i].partition = i;
 	j->err = kafka_admin_offsets(j->h->admin, j->group, j->topic, j->v, j->n,
-	    (int)(until - sock_now_ms()) + 1, j->why);
+	    sock_left_ms(until), j->why);
 }
 
 /* ---- get ---- */
@@ -150,8 +150,7 @@ resolve_times(struct offsets_job *j, struct msg_offsets *want, int64_t until)
 				.committed = want->v[i].offset,
 			};
 	if (n)
-		err = kafka_admin_times(j->h->admin, j->topic, v, n,
-		    (int)(until - sock_now_ms()) + 1, j->why);
+		err = kafka_admin_times(j->h->admin, j->topic, v, n, sock_left_ms(until), j->why);
 	for (size_t i = want->n; i-- > 0 && err == KP_OK;)
 		if (want->v[i].by_time)
 			want->v[i].offset = v[--n].committed;
@@ -159,17 +158,28 @@ resolve_times(struct offsets_job *j, struct msg_offsets *want, int64_t until)
 	return err;
 }
 
+/* Each is there, and is given once; a responder has refused twins already. */
 static enum kp_err
 check_partitions(struct offsets_job *j, const struct msg_offsets *want)
 {
-	for (size_t i = 0; i < want->n; i++) {
-		if (want->v[i].partition >= 0 && (size_t)want->v[i].partition < j->n)
-			continue;
-		snprintf(j->why, sizeof(j->why), "Unknown partition %d: the topic has %zu",
-		    want->v[i].partition, j->n);
-		return KP_ENOTFOUND;
+	bool *given = calloc(j->n + 1, sizeof(*given));
+	enum kp_err err = given ? KP_OK : KP_ENOMEM;
+
+	for (size_t i = 0; i < want->n && err == KP_OK; i++) {
+		int32_t partition = want->v[i].partition;
+
+		if (partition < 0 || (size_t)partition >= j->n) {
+			snprintf(j->why, sizeof(j->why), "Unknown partition %d: the topic has %zu",
+			    partition, j->n);
+			err = KP_ENOTFOUND;
+		} else if (given[partition]) {
+			err = KP_EBADREQ;
+		} else {
+			given[partition] = true;
+		}
 	}
-	return KP_OK;
+	free(given);
+	return err;
 }
 
 /* Puts what is wanted in place of what is committed; drops the other partitions.
@@ -199,13 +209,9 @@ resolve(struct offsets_job *j, const struct msg_offsets *want)
 static bool
 are_sane(const struct msg_offsets *want)
 {
-	for (size_t i = 0; i < want->n; i++) {
+	for (size_t i = 0; i < want->n; i++)
 		if (want->v[i].offset < (want->v[i].by_time ? 0 : -2))
 			return false;
-		for (size_t k = 0; k < i; k++)
-			if (want->v[k].partition == want->v[i].partition)
-				return false;
-	}
 	return true;
 }
 

@@ -1,14 +1,17 @@
 /* GET_STATUS: how the helper is. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/msg_store.h"
+#include "common/wall.h"
 #include "helper/admin/health.h"
 #include "helper/consume/group.h"
+#include "helper/kafka_library.h"
 #include "helper/ops.h"
 
 /* A store that does not answer must not keep the status from being told. */
 #define STORE_WAIT_MS 1000
+/* The two clocks drift, and are not read at the same moment. */
+#define CLOCK_SET_MS 1000
 
 struct status {
 	struct store_ask oldest;	/* first */
@@ -17,6 +20,18 @@ struct status {
 	struct loop_timer late;
 	int64_t oldest_ms;
 };
+
+/* When we started, by what the clock says now: a host may start with a wrong one. It stays the
+ * same while nobody sets the clock. */
+static int64_t
+wall_started_ms(struct helper *h)
+{
+	int64_t at_ms = wall_time_ms() - (loop_now_ms(h->loop) - h->started_ms);
+
+	if (at_ms < h->wall_started_ms - CLOCK_SET_MS || at_ms > h->wall_started_ms + CLOCK_SET_MS)
+		h->wall_started_ms = at_ms;
+	return h->wall_started_ms;
+}
 
 static void
 answer(struct status *st)
@@ -29,7 +44,9 @@ answer(struct status *st)
 
 	sender_stats(h->sender, &s);
 	m = (struct msg_status){
-		.version = LIT(KP_VERSION), .started_ms = h->wall_started_ms,
+		.version = LIT(KP_VERSION),
+		.librdkafka = kp_slice_str(kafka_library_version()),
+		.started_ms = wall_started_ms(h),
 		.durability = kp_slice_str(durability[h->conf.durability]),
 		.embedded = conf_embedded(&h->conf),
 		.accepted = s.store.counts.accepted, .delivered = s.store.counts.delivered,
@@ -74,9 +91,9 @@ op_get_status(struct helper *h, struct op *op)
 	struct status *st = calloc(1, sizeof(*st));
 
 	if (op->body_bytes || st == NULL) {
-		free(st);
 		op_fail(op, st ? KP_EBADMSG : KP_ENOMEM, 1, "%s", st ? "malformed GET_STATUS" :
 		    kp_err_text(KP_ENOMEM));
+		free(st);
 		return;
 	}
 	st->h = h;

@@ -2,7 +2,8 @@
  * A consumer handle with explicitly assigned partitions. Each partition's queue
  * is split off before it is assigned, so that nothing of it ever reaches the
  * common queue; all queues wake the loop through one descriptor. What only a
- * member of a broker-managed group does is in consumer_member.c.
+ * member of a broker-managed group does is in consumer_member.c, commits are in
+ * consumer_commit.c.
  */
 #include "helper/consume/consumer.h"
 
@@ -16,67 +17,6 @@
 #define PROBE_TIMEOUT_MS 1000
 #define SWEEP_MS 500
 #define SWEEP_LAST_MS 20
-
-struct consumer_commit {
-	struct consumer_commit *prev, *next;
-	struct consumer *c;
-	rd_kafka_topic_partition_list_t *list;
-	const rd_kafka_topic_partition_list_t *result;	/* inside done(): each has its error */
-	consumer_committed_fn *done;
-	void *arg;
-};
-
-static enum kp_err
-commit_err(rd_kafka_resp_err_t err)
-{
-	switch (err) {
-	case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
-	case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
-	case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
-		return KP_ECONFLICT;
-	case RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE:
-		return KP_ETOOBIG;
-	default:
-		return kafka_err(err);
-	}
-}
-
-static void
-commit_free(struct consumer_commit *x)
-{
-	if (x->prev)
-		x->prev->next = x->next;
-	else
-		x->c->commits = x->next;
-	if (x->next)
-		x->next->prev = x->prev;
-	rd_kafka_topic_partition_list_destroy(x->list);
-	free(x);
-}
-
-static void
-committed(struct consumer_commit *x, rd_kafka_resp_err_t err,
-    const rd_kafka_topic_partition_list_t *list)
-{
-	for (int i = 0; list && i < list->cnt; i++)
-		if (list->elems[i].err) {
-			x->result = list;
-			if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-				err = list->elems[i].err;
-		}
-	x->done(x->arg, commit_err(err), x);
-	commit_free(x);
-}
-
-enum kp_err
-consumer_commit_err(const struct consumer_commit *x, enum kp_err err, const char *topic,
-    int32_t partition)
-{
-	const rd_kafka_topic_partition_t *p = err && x->result ?
-	    rd_kafka_topic_partition_list_find(x->result, topic, partition) : NULL;
-
-	return p ? commit_err(p->err) : err;
-}
 
 void
 consumer_serve(void *arg)
@@ -97,7 +37,7 @@ consumer_serve(void *arg)
 			member_rebalance(c, ev);
 			break;
 		case RD_KAFKA_EVENT_OFFSET_COMMIT:
-			committed(rd_kafka_event_opaque(ev), rd_kafka_event_error(ev),
+			commit_returned(rd_kafka_event_opaque(ev), rd_kafka_event_error(ev),
 			    rd_kafka_event_topic_partition_list(ev));
 			break;
 		default:
@@ -219,18 +159,14 @@ end(struct consumer *c)
 {
 	c->end.work = end_work;
 	c->end.done = end_done;
-	if (!loop_work(c->loop, &c->end)) {
-		end_work(&c->end);
-		end_done(&c->end);
-	}
+	loop_work_last(c->loop, &c->end);
 }
 
 /* A worker that still asks through the handle comes back first. */
 void
 consumer_free(struct consumer *c)
 {
-	while (c->commits)
-		commit_free(c->commits);
+	commits_free(c);
 	member_free(c);
 	loop_timer_end(&c->sweep);
 	rd_kafka_queue_io_event_enable(c->main, -1, NULL, 0);
@@ -397,46 +333,4 @@ consumer_message_free(struct consumer_message *message)
 {
 	if (message)
 		rd_kafka_message_destroy((rd_kafka_message_t *)message);
-}
-
-/* ---- commits ---- */
-
-struct consumer_commit *
-consumer_commit_begin(struct consumer *c, consumer_committed_fn *done, void *arg)
-{
-	struct consumer_commit *x = calloc(1, sizeof(*x));
-
-	if (x) {
-		x->c = c;
-		x->done = done;
-		x->arg = arg;
-		x->list = rd_kafka_topic_partition_list_new(8);
-		x->next = c->commits;
-		if (c->commits)
-			c->commits->prev = x;
-		c->commits = x;
-	}
-	return x;
-}
-
-void
-consumer_commit_add(struct consumer_commit *x, const char *topic, int32_t partition,
-    int64_t offset, struct kp_slice metadata)
-{
-	rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(x->list, topic,
-	    partition);
-
-	p->offset = offset;
-	/* The list's from here on. Without memory it is left out: messages come twice. */
-	p->metadata = metadata.n ? kp_slice_dup(metadata) : NULL;
-	p->metadata_size = p->metadata ? metadata.n : 0;
-}
-
-void
-consumer_commit_send(struct consumer_commit *x)
-{
-	rd_kafka_resp_err_t err = rd_kafka_commit_queue(x->c->rk, x->list, x->c->main, NULL, x);
-
-	if (err)
-		committed(x, err, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * The state of a consumer, shared by consumer.c and consumer_member.c. Nobody else
- * includes it.
+ * The state of a consumer, shared by consumer.c, consumer_commit.c and
+ * consumer_member.c. Nobody else includes it.
  */
 #ifndef KP_CONSUMER_PRIVATE_H
 #define KP_CONSUMER_PRIVATE_H
@@ -41,6 +41,11 @@ struct consumer_part {
 
 /* consumer.c. Polls all there is. */
 void consumer_serve(void *consumer);
+
+/* consumer_commit.c. What was sent has come back: its event. */
+void commit_returned(struct consumer_commit *x, rd_kafka_resp_err_t err,
+    const rd_kafka_topic_partition_list_t *list);
+void commits_free(struct consumer *c);
 
 /* consumer_member.c. Takes NULL for a member that is none. */
 void member_free(struct consumer *c);

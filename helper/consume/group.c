@@ -89,7 +89,9 @@ group_open(struct group *g)
 	    &g->coord);
 	if (err == KP_OK && group_is_member(g))
 		err = gs->env.ops->attach(g->coord, g->consumer);
-	if (err == KP_OK)
+	if (err)
+		g->coord = NULL;
+	else
 		log_info("group opened group=%s coordination=%s", g->name, gs->env.ops->name);
 	return err;
 }

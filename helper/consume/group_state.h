@@ -100,7 +100,8 @@ struct gtopic {
 	struct group_look *look;	/* on its way, or NULL */
 	int64_t looked_ms;		/* when the last one began */
 	int64_t ends_ms;		/* likewise, the last one that asked for ends */
-	int64_t wall_trouble_ms;	/* since when it gives nothing; 0: it works */
+	int64_t wall_trouble_ms;	/* since when it gives nothing, to be shown; 0: it works */
+	int64_t trouble_ms;		/* the same by the loop's clock */
 	char trouble[TROUBLE_MAX];
 	struct topics_ask ask;
 	bool ask_out;			/* `ask` is waiting for its answer */

@@ -281,7 +281,9 @@ topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 		topic_step(t);
 		return;
 	}
-	if (err == KP_OK && (t->state == TOPIC_ASKING || partitions > t->n_partitions)) {
+	if (err == KP_OK && t->state == TOPIC_ASKING && g->renewing) {
+		/* The group waits for its topics to have left, and asks again then. */
+	} else if (err == KP_OK && (t->state == TOPIC_ASKING || partitions > t->n_partitions)) {
 		topic_join(t, partitions);
 	} else if (t->state == TOPIC_ASKING && (err == KP_ENOTFOUND || err == KP_EDENIED)) {
 		topic_fail_waiters(t, err, why);

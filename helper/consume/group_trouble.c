@@ -99,8 +99,10 @@ topic_trouble(struct gtopic *t, uint32_t *retry_s)
 		t->wall_trouble_ms = 0;
 		return NULL;
 	}
-	if (t->wall_trouble_ms == 0)
+	if (t->wall_trouble_ms == 0) {
 		t->wall_trouble_ms = wall_time_ms();
+		t->trouble_ms = loop_now_ms(t->g->gs->env.loop);
+	}
 	json_time_text(t->wall_trouble_ms, since);
 	snprintf(t->trouble, sizeof(t->trouble), "%s%s%s", c.text, c.dated ? "" : " since ",
 	    c.dated ? "" : since);
@@ -111,7 +113,7 @@ topic_trouble(struct gtopic *t, uint32_t *retry_s)
 size_t
 groups_troubles(struct groups *gs, struct msg_group_trouble *v, size_t cap)
 {
-	int64_t now = wall_time_ms();
+	int64_t now = loop_now_ms(gs->env.loop);
 	size_t n = 0;
 
 	for (struct group *g = gs->list; g; g = g->next)
@@ -120,7 +122,7 @@ groups_troubles(struct groups *gs, struct msg_group_trouble *v, size_t cap)
 			const char *text = t->state == TOPIC_LEAVING ? NULL :
 			    topic_trouble(t, &retry_s);
 
-			if (text == NULL || now - t->wall_trouble_ms < SHOW_MS)
+			if (text == NULL || now - t->trouble_ms < SHOW_MS)
 				continue;
 			if (n < cap)
 				v[n] = (struct msg_group_trouble){

@@ -57,7 +57,7 @@ struct coordination_ops {
 	/* Only where the brokers manage the group; NULL otherwise. Its consumer, which
 	 * outlives the coordination, is the member: only offsets that are committed
 	 * through it are taken, and after close() it can do nothing any more. Comes
-	 * right after open(), and before close() also after an error. */
+	 * right after open(); after an error the coordination is gone. */
 	enum kp_err (*attach)(struct coordination *c, struct consumer *consumer);
 	/* Take part in dividing the topic's partitions 0..n-1. Again with another
 	 * n when the topic has grown. */

@@ -341,12 +341,17 @@ kafka_attach(struct coordination *c, struct consumer *consumer)
 	static const struct consumer_member_events member_events = {
 		assigned, revoked, failed, left
 	};
+	enum kp_err err = consumer_join(consumer, &member_events, c);
 
+	if (err) {
+		coordination_free(c);
+		return err;
+	}
 	c->consumer = consumer;
 	c->session_ms = consumer_session_ms(consumer);
 	c->beat_ms = boot_now_ms();
 	loop_timer_set(c->env->loop, &c->beat, BEAT_MS, BEAT_MS, beat, c);
-	return consumer_join(consumer, &member_events, c);
+	return KP_OK;
 }
 
 /* How many partitions there are the brokers know themselves. */

@@ -201,11 +201,14 @@ static void
 on_watch(void *arg, const char *path)
 {
 	struct coordination *c = arg;
+	size_t n = strlen(c->base);
 
-	if (strncmp(path + strlen(c->base), "/ids", 4) == 0)
+	if (strncmp(path, c->base, n) != 0 || path[n] != '/')
+		return;			/* of another group */
+	if (strncmp(path + n, "/ids", 4) == 0)
 		members_changed(c);
 	else
-		claims_changed(c, path);
+		claims_changed(c, path + n);
 }
 
 /*

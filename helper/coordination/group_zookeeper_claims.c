@@ -101,19 +101,18 @@ claims_lost(struct coordination *c, bool expired)
 		}
 }
 
-/* `path` is /consumers/<group>/owners/<topic>/<partition>. */
+/* `path` is /owners/<topic>/<partition>. */
 static struct claim *
 claim_find(struct coordination *c, const char *path)
 {
-	char want[PATH_CAP];
+	const char *topic = path + strlen("/owners/"), *slash = strrchr(path, '/');
+	size_t n = slash > topic ? (size_t)(slash - topic) : 0;
+	unsigned long partition = strtoul(slash + 1, NULL, 10);
+	struct ztopic *t = c->topics;
 
-	for (struct ztopic *t = c->topics; t; t = t->next)
-		for (int32_t i = 0; i < t->n_claims; i++) {
-			claim_path(t->claims[i], want);
-			if (strcmp(want, path) == 0)
-				return t->claims[i];
-		}
-	return NULL;
+	while (t && (strncmp(t->name, topic, n) != 0 || t->name[n] != '\0'))
+		t = t->next;
+	return t && n > 0 && partition < (unsigned long)t->n_claims ? t->claims[partition] : NULL;
 }
 
 void

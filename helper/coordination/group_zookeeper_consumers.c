@@ -3,6 +3,10 @@
  * or for all. Reads fan out; what vanishes between two of them is simply not there.
  *
  *	groups -> partitions of each -> owner of each -> sorted rows -> answer
+ *
+ * There may be many thousand, and claims use the same connection. So few reads are under way
+ * at a time, and questions wait in a line for each other; those about all groups, which take
+ * long, in one of their own.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,15 +16,19 @@
 
 #include "helper/coordination/group_zookeeper_state.h"
 
+#define READS_MAX 32			/* under way, of a line */
+
 struct asking;
 
-/* One read that is under way. */
+/* One read: waiting, then under way. */
 struct look {
 	struct asking *a;
+	enum { LOOK_GROUPS, LOOK_PARTITIONS, LOOK_OWNER } what;
 	int32_t partition;
-	LIST_ENTRY(look) link;
+	TAILQ_ENTRY(look) link;
 	char group[];
 };
+TAILQ_HEAD(looks, look);
 
 struct row {
 	char *group;
@@ -34,8 +42,9 @@ struct asking {
 	struct loop_timer timer;
 	char topic[TOPIC_MAX + 1];
 	bool all;			/* groups */
-	enum kp_err err;		/* the first one that matters */
-	LIST_HEAD(, look) looks;
+	struct looks waiting, reading;
+	unsigned n_reading;
+	TAILQ_ENTRY(asking) link;
 	struct row *rows;
 	size_t n;
 	size_t cap;
@@ -43,35 +52,46 @@ struct asking {
 	void *arg;
 };
 
-static void
-fail(struct asking *a, enum kp_err err)
+/* The first of each is being answered. The helper has one ZooKeeper. */
+static TAILQ_HEAD(line, asking) lines[] = {
+	TAILQ_HEAD_INITIALIZER(lines[0]), TAILQ_HEAD_INITIALIZER(lines[1]),
+};
+
+static struct line *
+line_of(const struct asking *a)
 {
-	if (a->err == KP_OK)
-		a->err = err;
+	return &lines[a->all];
 }
 
-static struct look *
-look_new(struct asking *a, const char *group, int32_t partition)
+/* Owners are read before more of them are listed. */
+static enum kp_err
+look_add(struct asking *a, int what, const char *group, int32_t partition)
 {
 	size_t n = strlen(group) + 1;
 	struct look *l = calloc(1, sizeof(*l) + n);
 
-	if (l == NULL) {
-		fail(a, KP_ENOMEM);
-		return NULL;
-	}
+	if (l == NULL)
+		return KP_ENOMEM;
 	l->a = a;
+	l->what = what;
 	l->partition = partition;
 	memcpy(l->group, group, n);
-	LIST_INSERT_HEAD(&a->looks, l, link);
-	return l;
+	if (what == LOOK_OWNER)
+		TAILQ_INSERT_HEAD(&a->waiting, l, link);
+	else
+		TAILQ_INSERT_TAIL(&a->waiting, l, link);
+	return KP_OK;
 }
 
 static void
-look_free(struct look *l)
+looks_free(struct looks *list)
 {
-	LIST_REMOVE(l, link);
-	free(l);
+	struct look *l;
+
+	while ((l = TAILQ_FIRST(list)) != NULL) {
+		TAILQ_REMOVE(list, l, link);
+		free(l);
+	}
 }
 
 static void
@@ -79,8 +99,8 @@ asking_free(struct asking *a)
 {
 	zk_detach(a->u);
 	loop_timer_end(&a->timer);
-	while (!LIST_EMPTY(&a->looks))
-		look_free(LIST_FIRST(&a->looks));
+	looks_free(&a->waiting);
+	looks_free(&a->reading);
 	for (size_t i = 0; i < a->n; i++) {
 		free(a->rows[i].group);
 		free(a->rows[i].member);
@@ -88,6 +108,8 @@ asking_free(struct asking *a)
 	free(a->rows);
 	free(a);
 }
+
+static void read_more(struct asking *a);
 
 /*
  * The answer.
@@ -135,9 +157,11 @@ group_rows(struct asking *a, struct msg_consumers *out)
 	return KP_OK;
 }
 
+/* It leaves its line, and the next one begins. */
 static void
 answer(struct asking *a, enum kp_err err)
 {
+	struct line *line = line_of(a);
 	struct msg_consumers found = { 0 };
 	const char *text = NULL;
 
@@ -155,7 +179,11 @@ answer(struct asking *a, enum kp_err err)
 		text = "ZooKeeper did not answer in time";
 	a->answer(a->arg, err, text ? text : kp_err_text(err), &found);
 	msg_consumers_free(&found);
+	TAILQ_REMOVE(line, a, link);
 	asking_free(a);
+	a = TAILQ_FIRST(line);
+	if (a && a->n_reading == 0)
+		read_more(a);
 }
 
 static void
@@ -164,56 +192,56 @@ late(void *arg)
 	answer(arg, KP_EUNAVAIL);
 }
 
-/* The read is over; so is the asking with the last one. */
+/* The read is over; the asking too, with an error or with the last one. */
 static void
-look_done(struct look *l)
+look_done(struct look *l, enum kp_err err)
 {
 	struct asking *a = l->a;
 
-	look_free(l);
-	if (LIST_EMPTY(&a->looks))
-		answer(a, a->err);
+	TAILQ_REMOVE(&a->reading, l, link);
+	a->n_reading--;
+	free(l);
+	if (err)
+		answer(a, err);
+	else
+		read_more(a);
 }
 
 /*
  * The reads.
  */
 
-static void
+static enum kp_err
 add_row(struct asking *a, const char *group, int32_t partition, struct kp_slice owner)
 {
 	struct row *r;
 
 	if (owner.n == 0 || owner.n > MEMBER_MAX || memchr(owner.p, '\0', owner.n))
-		return;			/* nobody's name */
+		return KP_OK;		/* nobody's name */
 	if (a->n == a->cap) {
 		size_t cap = a->cap ? 2 * a->cap : 16;
 
 		r = a->cap < CONSUMERS_MAX ? realloc(a->rows, cap * sizeof(*r)) : NULL;
-		if (r == NULL) {
-			fail(a, a->cap < CONSUMERS_MAX ? KP_ENOMEM : KP_ETOOBIG);
-			return;
-		}
+		if (r == NULL)
+			return a->cap < CONSUMERS_MAX ? KP_ENOMEM : KP_ETOOBIG;
 		a->rows = r;
 		a->cap = cap;
 	}
 	r = &a->rows[a->n];
 	*r = (struct row){ strdup(group), kp_slice_dup(owner), partition };
 	a->n++;
-	if (r->group == NULL || r->member == NULL)
-		fail(a, KP_ENOMEM);
+	return r->group && r->member ? KP_OK : KP_ENOMEM;
 }
 
 static void
 owner_read(void *arg, const struct zk_result *r)
 {
 	struct look *l = arg;
+	enum kp_err err = r->err;
 
-	if (r->err == KP_OK)
-		add_row(l->a, l->group, l->partition, r->data);
-	else if (r->err != KP_ENOTFOUND)
-		fail(l->a, r->err);
-	look_done(l);
+	if (err == KP_OK)
+		err = add_row(l->a, l->group, l->partition, r->data);
+	look_done(l, err == KP_ENOTFOUND ? KP_OK : err);
 }
 
 /* Decimal without padding; -1: not the name of a partition. */
@@ -232,49 +260,66 @@ partition_of(const char *name)
 static void
 partitions_read(void *arg, const struct zk_result *r)
 {
-	struct look *l = arg, *next;
-	struct asking *a = l->a;
-	char path[PATH_CAP];
+	struct look *l = arg;
+	enum kp_err err = r->err == KP_ENOTFOUND && l->a->all ? KP_OK : r->err;
 
-	if (r->err && (r->err != KP_ENOTFOUND || !a->all))
-		fail(a, r->err);
-	for (size_t i = 0; r->err == KP_OK && i < r->n_names; i++) {
+	for (size_t i = 0; r->err == KP_OK && err == KP_OK && i < r->n_names; i++) {
 		int32_t partition = partition_of(r->names[i]);
 
-		next = partition < 0 ? NULL : look_new(a, l->group, partition);
-		if (next == NULL)
-			continue;
-		snprintf(path, sizeof(path), "/consumers/%s/owners/%s/%d", l->group, a->topic,
-		    partition);
-		zk_get(a->u, path, false, owner_read, next);
+		if (partition >= 0)
+			err = look_add(l->a, LOOK_OWNER, l->group, partition);
 	}
-	look_done(l);
-}
-
-static void
-read_group(struct asking *a, const char *group)
-{
-	struct look *l = look_new(a, group, -1);
-	char path[PATH_CAP];
-
-	if (l == NULL)
-		return;
-	snprintf(path, sizeof(path), "/consumers/%s/owners/%s", group, a->topic);
-	zk_children(a->u, path, false, partitions_read, l);
+	look_done(l, err);
 }
 
 static void
 groups_read(void *arg, const struct zk_result *r)
 {
 	struct look *l = arg;
-	struct asking *a = l->a;
+	enum kp_err err = r->err == KP_ENOTFOUND ? KP_OK : r->err;
 
-	if (r->err && r->err != KP_ENOTFOUND)
-		fail(a, r->err);
-	for (size_t i = 0; r->err == KP_OK && i < r->n_names; i++)
+	for (size_t i = 0; r->err == KP_OK && err == KP_OK && i < r->n_names; i++)
 		if (msg_group_ok(kp_slice_str(r->names[i])))
-			read_group(a, r->names[i]);
-	look_done(l);
+			err = look_add(l->a, LOOK_PARTITIONS, r->names[i], -1);
+	look_done(l, err);
+}
+
+static void
+look_start(struct look *l)
+{
+	struct asking *a = l->a;
+	char path[PATH_CAP];
+
+	switch (l->what) {
+	case LOOK_GROUPS:
+		zk_children(a->u, "/consumers", false, groups_read, l);
+		break;
+	case LOOK_PARTITIONS:
+		snprintf(path, sizeof(path), "/consumers/%s/owners/%s", l->group, a->topic);
+		zk_children(a->u, path, false, partitions_read, l);
+		break;
+	case LOOK_OWNER:
+		snprintf(path, sizeof(path), "/consumers/%s/owners/%s/%d", l->group, a->topic,
+		    l->partition);
+		zk_get(a->u, path, false, owner_read, l);
+		break;
+	}
+}
+
+/* Of the first in its line: as many as may be under way, or the answer. */
+static void
+read_more(struct asking *a)
+{
+	struct look *l;
+
+	while (a->n_reading < READS_MAX && (l = TAILQ_FIRST(&a->waiting)) != NULL) {
+		TAILQ_REMOVE(&a->waiting, l, link);
+		TAILQ_INSERT_TAIL(&a->reading, l, link);
+		a->n_reading++;
+		look_start(l);
+	}
+	if (a->n_reading == 0)
+		answer(a, KP_OK);
 }
 
 void
@@ -283,7 +328,6 @@ zookeeper_consumers(const struct coordination_env *env, const char *topic, const
 {
 	struct asking *a = calloc(1, sizeof(*a));
 	struct msg_consumers none = { 0 };
-	struct look *l;
 
 	if (a == NULL) {
 		fn(arg, KP_ENOMEM, kp_err_text(KP_ENOMEM), &none);
@@ -294,15 +338,13 @@ zookeeper_consumers(const struct coordination_env *env, const char *topic, const
 	a->answer = fn;
 	a->arg = arg;
 	snprintf(a->topic, sizeof(a->topic), "%s", topic);
-	LIST_INIT(&a->looks);
+	TAILQ_INIT(&a->waiting);
+	TAILQ_INIT(&a->reading);
 	a->u = zk_attach(env->zk, NULL, NULL, NULL);
 	loop_timer_set(env->loop, &a->timer, deadline_ms, 0, late, a);
-	if (group) {
-		read_group(a, group);
-	} else {
-		l = look_new(a, "", -1);
-		if (l)
-			zk_children(a->u, "/consumers", false, groups_read, l);
-	}
-	/* Without memory for the first read it ends at its deadline. */
+	TAILQ_INSERT_TAIL(line_of(a), a, link);
+	if (look_add(a, group ? LOOK_PARTITIONS : LOOK_GROUPS, group ? group : "", -1) != KP_OK)
+		answer(a, KP_ENOMEM);
+	else if (TAILQ_FIRST(line_of(a)) == a)
+		read_more(a);
 }

@@ -89,7 +89,7 @@ created(void *arg, const struct zk_result *r)
 		zk_make(c->u, path, parents_made, c);
 	} else if (r->err == KP_ECONFLICT) {
 		members_path(c, path);
-		zk_exists(c->u, path, false, present_looked, c);
+		zk_exists(c->u, path, present_looked, c);
 	} else {
 		members_pause(c, r->err, "we cannot register");
 	}

@@ -154,7 +154,7 @@ void claims_retry_later(struct coordination *c);
 void claims_down(struct coordination *c);
 /* The session may have ended, or has: what is held is lost. */
 void claims_lost(struct coordination *c, bool expired);
-void claims_changed(struct coordination *c, const char *path);
+void claims_changed(struct coordination *c, const char *path);	/* below the group's */
 void claims_released(struct ztopic *t, int32_t partition);
 const char *claims_trouble(struct ztopic *t);
 /* True while we want what somebody else has. */

@@ -37,7 +37,7 @@ struct sync_send {
 	struct loop_timer again;
 	struct op *op;			/* NULL: was answered */
 	struct helper *h;
-	uint8_t *body;
+	struct op_body body;
 	struct kp_slice key, value;	/* in the body */
 	bool late;
 	bool maybe_kept;		/* when no report says more */
@@ -79,7 +79,7 @@ static void
 sync_free(struct sync_send *s)
 {
 	loop_timer_end(&s->again);
-	free(s->body);
+	op_body_free(&s->body);
 	free(s);
 }
 
@@ -191,7 +191,7 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 	s->op = op;
 	s->h = h;
 	memcpy(s->topic, m->topic.p, m->topic.n);
-	s->body = op_take_body(op);
+	op_keep_body(op, &s->body);
 	op->state = s;
 	op->interrupted = sync_late;
 	s->key = m->key;

@@ -150,7 +150,7 @@ divide(struct lane *lane)
 	int32_t seen = atomic_load(&lane->partitions_seen), n = lane->n_parts;
 	struct part *old = lane->parts;
 	struct entry *e;
-	bool on_its_way;
+	bool on_its_way = false;
 
 	if (seen == lane->partitions ||
 	    !alloc_parts(lane, seen < PARTS_MAX ? seen : PARTS_MAX))

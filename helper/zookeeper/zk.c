@@ -31,16 +31,12 @@ zk_user_unref(struct zk_user *u)
  * Up and down.
  */
 
-/* A user may detach, or others attach, from inside. */
-void
-zk_tell(struct zk *z, enum zk_event e)
+/* A user may detach, or others attach, while all are told: who has gone is freed after. */
+static void
+told(struct zk *z)
 {
 	struct zk_user *u, *next;
 
-	z->telling++;
-	LIST_FOREACH(u, &z->users, link)
-		if (!u->gone && u->on_event)
-			u->on_event(u->arg, e);
 	if (--z->telling > 0)
 		return;
 	for (u = LIST_FIRST(&z->users); u; u = next) {
@@ -50,6 +46,30 @@ zk_tell(struct zk *z, enum zk_event e)
 			zk_user_unref(u);
 		}
 	}
+}
+
+void
+zk_tell(struct zk *z, enum zk_event e)
+{
+	struct zk_user *u;
+
+	z->telling++;
+	LIST_FOREACH(u, &z->users, link)
+		if (!u->gone && u->on_event)
+			u->on_event(u->arg, e);
+	told(z);
+}
+
+void
+zk_tell_changed(struct zk *z, const char *path)
+{
+	struct zk_user *u;
+
+	z->telling++;
+	LIST_FOREACH(u, &z->users, link)
+		if (!u->gone && u->on_watch)
+			u->on_watch(u->arg, path);
+	told(z);
 }
 
 static void
@@ -128,7 +148,7 @@ chroot_retry(void *arg)
 	struct zk *z = arg;
 
 	if (z->connected && !z->up)
-		zk_exists(z->self, z->chroot, false, chroot_looked, z);
+		zk_exists(z->self, z->chroot, chroot_looked, z);
 }
 
 void
@@ -150,7 +170,7 @@ zk_went_up(struct zk *z, struct session *s, int64_t id)
 void
 zk_went_down(struct zk *z, struct session *s)
 {
-	bool told = z->up;
+	bool was_up = z->up;
 
 	if (!z->connected)
 		return;
@@ -164,7 +184,7 @@ zk_went_down(struct zk *z, struct session *s)
 	 */
 	loop_timer_set(z->loop, &z->suspect, zk_session_was_silent() ? 0 : s->timeout_ms / 3, 0,
 	    suspect_fired, z);
-	if (told)
+	if (was_up)
 		zk_tell(z, ZK_DOWN);
 }
 

@@ -5,9 +5,9 @@
  * is there yet, and an expired session is replaced by a new one. Paths are below
  * the chroot of --zookeeperPeers, which is made when it is missing.
  *
- * Each part of the program that talks to ZooKeeper is a user. Answers and watches
- * belong to a user and stop when it detaches, so none meets freed memory. Every
- * call is answered once, later, from the loop, whatever becomes of the session.
+ * Each part of the program that talks to ZooKeeper is a user. Answers belong to a
+ * user and stop when it detaches, so none meets freed memory. Every call is answered
+ * once, later, from the loop, whatever becomes of the session. Watches belong to nobody.
  *
  * Loop thread only. The client's own threads do nothing but copy and post.
  */
@@ -51,12 +51,12 @@ unsigned zk_session_count(const struct zk *z);
 /* NULL when up; else what is wrong and since when, for users; valid until the next call. */
 const char *zk_trouble(struct zk *z);
 
-/* on_watch is told the path that changed; a watch fires once. Both may be NULL. */
+/* on_watch is told each path that changed, once for all that have watched it, whoever has:
+ * it looks at those that concern it. Both may be NULL. */
 struct zk_user *zk_attach(struct zk *z, void (*on_event)(void *arg, enum zk_event e),
     void (*on_watch)(void *arg, const char *path), void *arg);
 void zk_detach(struct zk_user *u);
-/* As detach and attach: what is under way is not answered, what is watched is silent
- * until it is asked for again. */
+/* As detach and attach: what is under way is not answered. */
 void zk_forget(struct zk_user *u);
 
 /* Borrowed during the answer. */
@@ -87,9 +87,10 @@ void zk_replace(struct zk_user *u, const char *path, struct kp_slice data,
 /* version -1: any */
 void zk_delete(struct zk_user *u, const char *path, int32_t version,
     zk_answer_fn *answer, void *arg);
-/* With `watch`, one watch a path is armed at a time. */
+void zk_exists(struct zk_user *u, const char *path, zk_answer_fn *answer, void *arg);
+/* With `watch`, on_watch is called with the next change. A path has one watch, which stays
+ * until then, at the latest until the node goes. */
 void zk_get(struct zk_user *u, const char *path, bool watch, zk_answer_fn *answer, void *arg);
-void zk_exists(struct zk_user *u, const char *path, bool watch, zk_answer_fn *answer, void *arg);
 void zk_children(struct zk_user *u, const char *path, bool watch, zk_answer_fn *answer,
     void *arg);
 

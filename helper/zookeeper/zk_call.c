@@ -10,20 +10,11 @@
 
 #include "helper/zookeeper/zk_private.h"
 
-enum watch_kind { WATCH_DATA, WATCH_EXISTS, WATCH_CHILDREN };
-
-/* The library calls back once with a change of the node, and for every event of the
- * session, which is skipped. */
-struct watch {
+/* A watched node has changed: on its way to the loop. */
+struct change {
 	struct loop_task task;
 	struct session *s;
-	struct zk_user *u;
-	unsigned generation;
-	enum watch_kind kind;
-	bool armed;			/* the call that set it has succeeded */
-	bool posted;			/* by the library's thread */
-	LIST_ENTRY(watch) link;
-	char path[];			/* the user's */
+	char path[];			/* with the chroot */
 };
 
 struct call {
@@ -31,7 +22,6 @@ struct call {
 	struct session *s;		/* NULL: there was none, answered at once */
 	struct zk_user *u;
 	unsigned generation;
-	struct watch *watch;
 	zk_answer_fn *answer;
 	void *arg;
 	struct zk_result r;
@@ -83,71 +73,41 @@ zk_alloc(size_t n)
 }
 
 /*
- * Watches.
+ * Watches. The library keeps one for each path and argument until it fires, and cannot drop
+ * one on servers before 3.5. All have the session for argument, so there is one a path,
+ * however often it is asked for; it ends with the node.
  */
 
 static void
-watch_free(struct watch *w)
+change_run(struct loop_task *t)
 {
-	LIST_REMOVE(w, link);
-	zk_session_unref(w->s);
-	zk_user_unref(w->u);
-	free(w);
+	struct change *x = (struct change *)t;
+	struct session *s = x->s;
+
+	if (!s->dead)
+		zk_tell_changed(s->z, x->path + strlen(s->z->chroot));
+	zk_session_unref(s);
+	free(x);
 }
 
-static void
-watch_run(struct loop_task *t)
-{
-	struct watch *w = (struct watch *)t;
-	struct zk_user *u = w->u;
-
-	/* Unlinked first, so that a read from inside arms a new one. */
-	LIST_REMOVE(w, link);
-	if (!u->gone && w->generation == u->generation && u->on_watch)
-		u->on_watch(u->arg, w->path);
-	zk_session_unref(w->s);
-	zk_user_unref(u);
-	free(w);
-}
-
-/* Library thread. */
+/* Library thread. It is called for every event of the session, too. */
 static void
 watch_fired(zhandle_t *zh, int type, int state, const char *path, void *arg)
 {
-	struct watch *w = arg;
+	struct session *s = arg;
+	size_t n = strlen(path) + 1;
+	struct change *x;
 
 	(void)zh;
 	(void)state;
-	(void)path;
-	if (type == ZOO_SESSION_EVENT || w->posted)
+	if (type == ZOO_SESSION_EVENT)
 		return;
-	w->posted = true;
-	loop_post(w->s->z->loop, &w->task);
-}
-
-/* The watch to hand to the library, or NULL when one is armed already. */
-static struct watch *
-watch_new(struct session *s, struct zk_user *u, enum watch_kind kind, const char *path)
-{
-	struct watch *w;
-	size_t n = strlen(path) + 1;
-
-	LIST_FOREACH(w, &s->watches, link)
-		if (w->u == u && w->kind == kind && w->armed && strcmp(w->path, path) == 0) {
-			w->generation = u->generation;
-			return NULL;
-		}
-	w = zk_alloc(sizeof(*w) + n);
-	w->task.run = watch_run;
-	w->s = s;
-	w->u = u;
-	w->generation = u->generation;
-	w->kind = kind;
-	memcpy(w->path, path, n);
+	x = zk_alloc(sizeof(*x) + n);
+	memcpy(x->path, path, n);
+	x->task.run = change_run;
+	x->s = s;
 	atomic_fetch_add(&s->refs, 1);
-	u->refs++;
-	LIST_INSERT_HEAD(&s->watches, w, link);
-	return w;
+	loop_post(s->z->loop, &x->task);
 }
 
 /*
@@ -159,15 +119,7 @@ call_answer(struct loop_task *t)
 {
 	struct call *c = (struct call *)t;
 	struct zk_user *u = c->u;
-	bool missing;
 
-	if (c->watch) {
-		/* A watch for a node to appear stays, others need a node. */
-		missing = c->r.err == KP_ENOTFOUND && c->watch->kind == WATCH_EXISTS;
-		c->watch->armed = c->r.err == KP_OK || missing;
-		if (!c->watch->armed)
-			watch_free(c->watch);
-	}
 	if (c->s)
 		LIST_REMOVE(c, link);
 	if (!u->gone && c->generation == u->generation && c->answer)
@@ -338,64 +290,42 @@ zk_delete(struct zk_user *u, const char *path, int32_t version, zk_answer_fn *an
 	    zoo_adelete(c->s->zh, c->path, version, on_void, c));
 }
 
-static struct call *
-read_new(struct zk_user *u, const char *path, bool watch, enum watch_kind kind,
-    zk_answer_fn *answer, void *arg)
+void
+zk_exists(struct zk_user *u, const char *path, zk_answer_fn *answer, void *arg)
 {
 	struct call *c = call_new(u, path, answer, arg);
 
-	if (watch && c->s)
-		c->watch = watch_new(c->s, u, kind, path);
-	return c;
+	call_sent(c, c->s == NULL ? ZINVALIDSTATE :
+	    zoo_aexists(c->s->zh, c->path, 0, on_stat, c));
 }
 
 void
 zk_get(struct zk_user *u, const char *path, bool watch, zk_answer_fn *answer, void *arg)
 {
-	struct call *c = read_new(u, path, watch, WATCH_DATA, answer, arg);
+	struct call *c = call_new(u, path, answer, arg);
 
 	call_sent(c, c->s == NULL ? ZINVALIDSTATE : zoo_awget(c->s->zh, c->path,
-	    c->watch ? watch_fired : NULL, c->watch, on_data, c));
-}
-
-void
-zk_exists(struct zk_user *u, const char *path, bool watch, zk_answer_fn *answer, void *arg)
-{
-	struct call *c = read_new(u, path, watch, WATCH_EXISTS, answer, arg);
-
-	call_sent(c, c->s == NULL ? ZINVALIDSTATE : zoo_awexists(c->s->zh, c->path,
-	    c->watch ? watch_fired : NULL, c->watch, on_stat, c));
+	    watch ? watch_fired : NULL, c->s, on_data, c));
 }
 
 void
 zk_children(struct zk_user *u, const char *path, bool watch, zk_answer_fn *answer, void *arg)
 {
-	struct call *c = read_new(u, path, watch, WATCH_CHILDREN, answer, arg);
+	struct call *c = call_new(u, path, answer, arg);
 
 	call_sent(c, c->s == NULL ? ZINVALIDSTATE : zoo_awget_children(c->s->zh, c->path,
-	    c->watch ? watch_fired : NULL, c->watch, on_names, c));
+	    watch ? watch_fired : NULL, c->s, on_names, c));
 }
 
 /* The library's threads have ended: nothing more comes from them but what is posted. */
 void
 zk_calls_end(struct session *s)
 {
-	struct call *c, *next_call;
-	struct watch *w, *next_watch;
+	struct call *c, *next;
 
-	for (c = LIST_FIRST(&s->calls); c; c = next_call) {
-		next_call = LIST_NEXT(c, link);
+	for (c = LIST_FIRST(&s->calls); c; c = next) {
+		next = LIST_NEXT(c, link);
 		if (!c->posted)
 			call_finish(c, ZCLOSING);
-	}
-	for (w = LIST_FIRST(&s->watches); w; w = next_watch) {
-		next_watch = LIST_NEXT(w, link);
-		if (w->posted)
-			continue;
-		/* Its call, if still on the way to its answer, must not free it again. */
-		LIST_FOREACH(c, &s->calls, link)
-			if (c->watch == w)
-				c->watch = NULL;
-		watch_free(w);
 	}
 }

@@ -147,7 +147,7 @@ zk_abandon_retry(struct zk *z)
 			abandon_end(a);
 		} else if (z->connected) {
 			a->busy = true;
-			zk_exists(z->self, a->path, false, abandon_looked, a);
+			zk_exists(z->self, a->path, abandon_looked, a);
 		}
 	}
 }

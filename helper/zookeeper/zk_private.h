@@ -6,8 +6,8 @@
  *	zk_session.c	the library's handle: opened, closed, its events	libzookeeper
  *	zk_call.c	calls and watches					libzookeeper
  *
- * A session is one handle of the library with the calls and watches that its threads
- * may still touch; they, and events on the way to the loop, hold references to it.
+ * A session is one handle of the library with the calls that its threads may still touch;
+ * they, and events on the way to the loop, hold references to it.
  */
 #ifndef KP_ZK_PRIVATE_H
 #define KP_ZK_PRIVATE_H
@@ -31,13 +31,12 @@ struct session {
 	int64_t id;
 	int timeout_ms;
 	LIST_HEAD(, call) calls;
-	LIST_HEAD(, watch) watches;
 };
 
 struct zk_user {
 	struct zk *z;
 	unsigned refs;
-	unsigned generation;		/* of answers and watches that still count */
+	unsigned generation;		/* of answers that still count */
 	bool gone;
 	void (*on_event)(void *arg, enum zk_event e);
 	void (*on_watch)(void *arg, const char *path);
@@ -69,13 +68,12 @@ struct zk {
 	void (*done)(void *arg);
 	void *done_arg;
 	struct zk_user *self;
-	unsigned telling;		/* depth of zk_tell(): users are not freed meanwhile */
+	unsigned telling;		/* users are not freed meanwhile */
 	LIST_HEAD(, zk_user) users;
 	LIST_HEAD(, abandoned) abandoned;
 };
 
-/* zk_call.c. After the library's threads have ended: answers what is under way, frees
- * what is watched. */
+/* zk_call.c. After the library's threads have ended: answers what is under way. */
 void zk_calls_end(struct session *s);
 /* Memory that must be there: these objects are small, and a call that is never answered
  * is worse than the end. */
@@ -97,6 +95,7 @@ void zk_user_unref(struct zk_user *u);
 void zk_went_up(struct zk *z, struct session *s, int64_t id);
 void zk_went_down(struct zk *z, struct session *s);
 void zk_tell(struct zk *z, enum zk_event e);
+void zk_tell_changed(struct zk *z, const char *path);
 void zk_session_closed(struct zk *z);
 void zk_session_failed(struct zk *z);
 

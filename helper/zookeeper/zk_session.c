@@ -12,8 +12,6 @@
 
 #include "common/log.h"
 
-#define RETRY_MS 1000		/* after workers that were all busy */
-
 /* The state and id of a session event, on its way to the loop. */
 struct news {
 	struct loop_task task;
@@ -180,7 +178,6 @@ zk_session_open(struct zk *z)
 	s->timeout_ms = ZK_SESSION_TIMEOUT_MS;
 	atomic_init(&s->refs, 1);
 	LIST_INIT(&s->calls);
-	LIST_INIT(&s->watches);
 	z->s = s;
 	z->job.work = open_work;
 	z->job.done = open_done;
@@ -214,15 +211,6 @@ close_done(struct loop_job *j)
 	zk_session_closed(z);
 }
 
-static void
-close_retry(void *arg)
-{
-	struct zk *z = arg;
-
-	if (!loop_work(z->loop, &z->job))
-		loop_timer_set(z->loop, &z->timer, RETRY_MS, 0, close_retry, z);
-}
-
 void
 zk_session_close(struct zk *z)
 {
@@ -233,5 +221,5 @@ zk_session_close(struct zk *z)
 	z->job.work = close_work;
 	z->job.done = close_done;
 	z->job_busy = true;
-	close_retry(z);
+	loop_work_last(z->loop, &z->job);
 }

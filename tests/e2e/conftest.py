@@ -11,7 +11,7 @@ import pytest
 
 import procs
 from gateway import Gateway, Helper
-from kafka import Kafka082, Kafka090, KafkaKraft, KafkaWithZookeeper
+from kafka import Kafka44, Kafka082, Kafka090, KafkaKraft, KafkaWithZookeeper
 from stand import Stand
 from web import Poller
 
@@ -40,6 +40,7 @@ kafka_zk = broker_fixture(KafkaWithZookeeper)
 kafka_kraft = broker_fixture(KafkaKraft)
 kafka_082 = broker_fixture(Kafka082, "module")
 kafka_090 = broker_fixture(Kafka090, "module")
+kafka_44 = broker_fixture(Kafka44, "module")
 
 
 def maker(kind):

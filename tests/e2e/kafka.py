@@ -1,7 +1,7 @@
 """Real ZooKeeper and real Kafka from the jars in the cache, and what tests ask of them.
 
 Kafka 3.9.1, and the old 0.8.2.2 and 0.9.0.1, run with ZooKeeper under a chroot and do not create topics on their
-own; Kafka 4.1.0 runs as KRaft and does. Each keeps its port and its data over stop and start.
+own; Kafka 4.1.0 and 4.4.0 run as KRaft and do. Each keeps its port and its data over stop and start.
 """
 
 import json
@@ -107,14 +107,17 @@ class Zookeeper(Java):
         self.config.write_text(
             f"dataDir={self.folder}/data\nclientPort={self.port}\nclientPortAddress=127.0.0.1\n"
             "tickTime=1000\nmaxSessionTimeout=40000\nmaxClientCnxns=0\nadmin.enableServer=false\n"
-            "4lw.commands.whitelist=srvr\n")
+            "4lw.commands.whitelist=srvr,wchs\n")
+
+    def four_letters(self, word):
+        with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+            s.sendall(word.encode())
+            return s.makefile("rb").read().decode()
 
     def ready(self):
         """Its port opens before it serves."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 5) as s:
-                s.sendall(b"srvr")
-                return b"Mode:" in s.makefile("rb").read()
+            return "Mode:" in self.four_letters("srvr")
         except OSError:
             return False
 
@@ -353,7 +356,10 @@ class OldKafka(KafkaWithZookeeper):
                        "log4j.appender.out=org.apache.log4j.ConsoleAppender\n"
                        "log4j.appender.out.layout=org.apache.log4j.PatternLayout\n"
                        "log4j.appender.out.layout.ConversionPattern=%d %p %m%n\n")
-        self.flags = [f"-Dlog4j.configuration=file:{log}"]
+        # 0.9 asks for the address of this host's name, and stops at one that nobody knows, as in a bare root.
+        hosts = self.folder / "hosts"
+        hosts.write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
+        self.flags = [f"-Dlog4j.configuration=file:{log}", f"-Djdk.net.hosts.file={hosts}"]
         self.client = {"api.version.request": "false", "broker.version.fallback": self.version}
         self.options = {"kafkaVersion": self.version}
         self.config.write_text(self.config.read_text() + f"port={self.port}\nhost.name=127.0.0.1\n")
@@ -418,3 +424,7 @@ class KafkaKraft(Broker):
 
     def end(self):
         self.stop()
+
+
+class Kafka44(KafkaKraft):
+    version = "4.4.0"

@@ -8,8 +8,9 @@ import subprocess
 import pytest
 
 import fastcgi
+from gateway import BUILD, RESPONDER
 from procs import wait_for
-from web import messages, offsets, parse_reply
+from web import Workers, messages, offsets, parse_reply
 from webservers import Responder
 
 LIMIT = 1_000_000
@@ -166,6 +167,58 @@ def test_garbage_to_the_responder(responder, topic, responder_works):
     for _ in range(50):
         with fastcgi.connect(responder) as s:
             s.sendall(rng.randbytes(rng.randrange(1, 400)))
+
+
+# Bodies of which a parser could make many times their bytes.
+
+MIB = 1 << 20
+ONE = b'{"partition":%d,"offset":1}'
+
+
+def filled(before, unit, after, size):
+    return before + unit * ((size - len(before) - len(after)) // len(unit)) + after
+
+
+BOMBS = {
+    "empty objects": (offsets, filled(b"[", b"{},", b"{}]", MIB), 400),
+    "many values": (offsets, filled(b'[{"partition":0,"offset":1,"x":[', b"{},", b"{}]}]", MIB), 400),
+    "long text": (offsets, filled(b'[{"partition":0,"offset":1,"x":"', b"x", b'"}]', MIB), 400),
+    "many partitions": (offsets, b"[" + b",".join(ONE % n for n in range(10_000)) + b"]", 404),
+    "form of many fields": (messages, filled(b"msg=x", b"&a", b"", 3_200_000), 400),
+    "form of nothing": (messages, filled(b"msg=x", b"&", b"", 3_200_000), 200),
+    "form of escapes": (messages, filled(b"msg=", b"%41", b"", 2_999_999), 200)}
+
+
+def peak_kib(pid):
+    """The most resident memory since the last call."""
+    with open(f"/proc/{pid}/status") as f:
+        (kib,) = [int(line.split()[1]) for line in f if line.startswith("VmHWM:")]
+    with open(f"/proc/{pid}/clear_refs", "w") as f:
+        f.write("5")
+    return kib
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_bodies_that_expand(gateway, bomb, note):
+    """Twenty at once, through nginx, in one responder: with all that is made of them, they take at most four times
+    what they have."""
+    path, body, status = BOMBS[bomb]
+    gw = gateway(responders=1)
+    gw.tcp.produce("t", b"x", sync=True)
+    (pid,) = gw.pids(RESPONDER)
+    peak_kib(pid)
+    before, replies = peak_kib(pid), []
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    def post(session, *_):
+        replies.append(session.call("POST", path("t"), {"group": "g"}, body, headers))
+    with Workers([gw.tcp] * 20, post) as workers:
+        workers.join()
+    grown = (peak_kib(pid) - before) * 1024
+    assert [r.status for r in replies] == [status] * 20, {r.body for r in replies}
+    note(f"{bomb}: {grown / MIB:.0f} MiB for 20 of {len(body) / MIB:.1f} MiB")
+    assert grown < 20 * (4 * len(body) + 256 * 1024) or "asan" in str(BUILD)
+    assert gw.tcp.ping().status == 200
 
 
 # The helper's own socket.

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import re
 import signal
 import socket
@@ -14,7 +15,7 @@ import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
-from gateway import TREE, Sanitizers, binary
+from gateway import HELPER, TREE, Sanitizers, binary
 from kafka import Zookeeper
 from procs import Proc, new_folder, rounds, wait_for
 
@@ -522,6 +523,50 @@ def test_long_absence_of_the_server(zookeeper, zk, join):
     expect(zk, [a], [10], 5)
 
 
+def test_groups_that_come_and_go_leave_nothing_behind(zookeeper, zk, join, name):
+    """Neither here nor in ZooKeeper, although a member stays that they read, and owners that they wait for."""
+    groups, times = 40, rounds(25, 250)
+    a = join()
+    there = json.dumps({"pattern": "static", "subscription": {TOPIC: 1}, "timestamp": 1, "version": 1}).encode()
+    for n in range(groups):
+        base = f"/consumers/{name}-{n}"
+        zk.create(f"{base}/ids/zz", there, ephemeral=True, makepath=True)
+        zk.create(f"{base}/owners/{TOPIC}/{n % 2}", b"zz", ephemeral=True, makepath=True)
+
+    def watches():
+        return int(re.search(r"Total watches:(\d+)", zookeeper.four_letters("wchs"))[1])
+
+    def run(times):
+        before = len(a.lines("rounds .*"))
+        a.tell(f"rounds {groups} {times}")
+        return int(wait_for(lambda: a.lines(r"rounds (\d+)")[before:], 2 * times + 20, "the rounds are over")[0])
+    size, seen = run(3), watches()
+    grown = run(times) - size
+    print(f"{groups * times} rounds: {grown} bytes more, watches {seen} -> {watches()}")
+    assert grown < 32 * 1024
+    assert watches() <= seen
+
+
+def test_questions_about_all_groups_are_behind_claims(zookeeper, zk, join, name):
+    """However many groups there are: a topic that is subscribed while they are answered is not held up."""
+    a, n = join(), 1500
+    made = [zk.create_async(f"/consumers/{name}-{i}/owners/q/0", b"somebody", ephemeral=True, makepath=True) for i in range(n)]
+    for m in made:
+        m.get(30)
+    began, questions = time.monotonic(), 12
+    for _ in range(questions):
+        a.tell("consumers q")
+    a.tell("subscribe fresh 10")
+    wait_for(lambda: a.held("fresh") == list(range(10)), 10, "it is claimed")
+    claimed, answered = time.monotonic() - began, len(a.lines("consumers .*"))
+    wait_for(lambda: len(a.lines("consumers .*")) == questions, 10, "all are answered")
+    print(f"claimed after {claimed:.2f} s, with {answered} of {questions} answered, all after {time.monotonic() - began:.2f} s")
+    assert answered < questions
+    for line in a.lines("consumers (.*)"):
+        assert line == "ZooKeeper did not answer in time" or line.count("/somebody=0") == n
+    assert a.lines("consumers ok.*")
+
+
 def test_quit_without_a_server(zookeeper, zk, join):
     a = join()
     expect(zk, [a], [10], 3)
@@ -561,6 +606,18 @@ def test_server_absent_at_the_start(join):
     wait_for(lambda: a.held() == list(range(10)), RECONNECT, "it works once the server is there")
     a.quit()
     server.stop()
+
+
+def test_helper_that_cannot_start_ends_in_order(zookeeper):
+    """Its socket is made last: then ZooKeeper's threads are at work already, and post what they hear. ASan looks."""
+    folder = new_folder("helper")
+    sanitizers = Sanitizers(folder)
+    for n in range(rounds(5, 50)):
+        run = subprocess.run([binary(HELPER), "--kafkaPeers", "127.0.0.1:1", "--store", folder / "store" / "store.db", "--socket",
+                              folder / "nowhere" / "h.sock", "--zookeeperPeers", f"127.0.0.1:{zookeeper.port}"],
+                             capture_output=True, text=True, timeout=20, env={**os.environ, **sanitizers.env})
+        assert run.returncode == 1 and "nowhere/h.sock" in run.stderr, run
+    sanitizers.check([])
 
 
 @pytest.mark.parametrize("servers", ["", "/chroot", "127.0.0.1:1//a", "127.0.0.1:1/a/"])

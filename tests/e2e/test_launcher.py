@@ -44,7 +44,11 @@ def test_help(flag):
 @pytest.mark.parametrize("flag", ["-version", "--version"])
 def test_version(flag):
     status, out, err = run(flag)
-    assert (status, err) == (0, []) and re.search(r"\d+\.\d+\.\d+", out)
+    assert (status, err) == (0, [])
+    ours, helper = out.splitlines()
+    version = ours.removeprefix("kafka-pixy ")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+    assert re.fullmatch(rf"kafka-pixy-helper {re.escape(version)}, librdkafka \d+\.\d+\.\d+\S*", helper)
 
 
 @pytest.mark.parametrize("args, about", [

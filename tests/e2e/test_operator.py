@@ -16,8 +16,8 @@ LIMIT = 500  # max.message.bytes of a topic that makes dead letters
 LARGE = os.urandom(2000)
 
 COUNTERS = ["accepted", "delivered", "pending", "dead", "dropped"]
-KEYS = ["version", "uptime", "durability", "embedded", *COUNTERS, "bytes", "maxBytes", "freeBytes", "oldestAge",
-        "deliveredPerSecond", "kafka", "zookeeper", "store", "troubledTopics", "troubles"]
+KEYS = ["version", "librdkafka", "uptime", "durability", "embedded", *COUNTERS, "bytes", "maxBytes", "freeBytes",
+        "oldestAge", "deliveredPerSecond", "kafka", "zookeeper", "store", "troubledTopics", "troubles"]
 
 
 def helper_socket(gw):

@@ -1,6 +1,7 @@
 """A Kafka that expects TLS, client certificates, or passwords: it works, a refusal is named, nothing needs a restart when
 it is mended at the broker, and no secret gets out."""
 
+import os
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import HELPER
+from gateway import HELPER, binary
 from procs import new_folder, wait_for
 from secured import PASSWORDS, Certificates, KafkaSecured, KafkaSecured4
 from test_contract import arrived, from_start
@@ -147,9 +148,9 @@ def others_see(g):
 
 
 def libversion():
-    """Of the librdkafka that the helper is linked with."""
-    said = subprocess.run(["pkg-config", "--modversion", "rdkafka"], capture_output=True, check=True, text=True).stdout
-    return tuple(map(int, said.strip().split(".")))
+    """Of the librdkafka that the helper runs on."""
+    said = subprocess.run([binary("kafka-pixy-helper"), "--version"], capture_output=True, check=True, text=True).stdout
+    return tuple(map(int, re.search(r"librdkafka (\d+)\.(\d+)\.(\d+)", said).groups()))
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +182,33 @@ def test_works(good, broker, topic, name, case):
     assert [m.value for m in arrived(broker, topic, 2)] == [b"sync", b"async"]
     assert [m[3] for m in site.consume_all(topic, name, 2)] == [b"sync", b"async"]
     assert status(good[case]).json["kafka"]["state"] == "up"
+
+
+def test_files_are_read_once(broker, gateway, topic, name):
+    """A group that is new has a client of its own: what becomes of certificates and keys after the start does not matter."""
+    case, folder = GOOD["client certificate"], new_folder("certificates")
+    x = list(properties(broker, case))
+    for i, (key, _, value) in enumerate(line.partition("=") for line in x):
+        if key.endswith(".location"):
+            copy = folder / Path(value).name
+            copy.write_bytes(Path(value).read_bytes())
+            copy.chmod(0o600)
+            x[i] = f"{key}={copy}"
+    g = gateway(broker, kafkaPeers=broker.address(case.listener), X=x)
+    wait_for(lambda: status(g).json["kafka"]["state"] == "up", 30, "Kafka is there")
+    for path in folder.iterdir():
+        path.unlink()
+        os.mkfifo(path)  # who opens it stands still
+    from_start(g.tcp, topic, name)
+    assert g.tcp.produce(topic, b"v", sync=True).status == 200
+    assert [m[3] for m in g.tcp.consume_all(topic, name, 1)] == [b"v"]
+
+
+def test_file_that_cannot_be_read(broker, gateway):
+    g = gateway(broker, start=False, X=["security.protocol=ssl", "ssl.ca.location=/nowhere/ca.pem"])
+    g.start(wait=False)
+    assert g.proc.wait(20) != 0
+    assert "-X ssl.ca.location: cannot read /nowhere/ca.pem: No such file or directory" in g.proc.output()
 
 
 @pytest.mark.parametrize("case", REFUSED)

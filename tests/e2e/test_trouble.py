@@ -65,6 +65,14 @@ def await_empty(site, topic, group, within):
     assert trouble_of(site, group) is None
 
 
+def test_a_clean_start_is_no_error(site):
+    """What was not connected yet in its first moments."""
+    found = wait_for(lambda: (s := site.get("/_status", rules=False)).status == 200 and s.json, 10, "all serve")
+    assert found["zookeeper"]["state"] == found["kafka"]["state"] == "up"
+    assert found["zookeeper"]["lastError"] is None and found["zookeeper"]["lastErrorTime"] is None, found
+    assert found["kafka"]["lastError"] is None, found
+
+
 def test_zookeeper_killed(site, zookeeper, name):
     assert trouble_of(site, name) is None
     zookeeper.kill()

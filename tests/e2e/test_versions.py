@@ -20,6 +20,8 @@ MATRIX = {
     "3.9.1 kafka": "kafka_zk",
     "4.1.0 kafka": "kafka_kraft",
     "4.1.0 local": "kafka_kraft",
+    "4.4.0 kafka": "kafka_44",
+    "4.4.0 local": "kafka_44",
 }
 
 # Of what test_contract.py has on the newer ones in every run, this is left to the long one.

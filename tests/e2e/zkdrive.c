@@ -5,9 +5,12 @@
  *	zkdrive <servers[/chroot]> <group> <member> [<topic>:<partitions>]...
  *
  * Lines on its input: "subscribe T N", "unsubscribe T", "hold" (give nothing back until
- * "release"), "trouble T", "consumers T [G]", "quit". SIGTERM is "quit" too.
+ * "release"), "trouble T", "consumers T [G]", "rounds K N" (in each of K groups more, named
+ * <group>-0 and so on, come and go N times for topic t of two partitions; then the bytes that
+ * this process has allocated are printed), "quit". SIGTERM is "quit" too.
  */
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +29,7 @@ static struct {
 	struct coordination *c;
 	struct loop_watch *input;
 	uv_signal_t term;
+	const char *group;
 	char line[4096];
 	size_t n;
 	bool hold;
@@ -118,6 +122,92 @@ quit(void)
 	ops->close(drive.c, left, NULL);
 }
 
+/*
+ * Rounds.
+ */
+
+#define ROUNDS_MAX 64
+#define LOOK_MS 10
+
+static struct round {
+	struct coordination *c;
+	struct loop_timer look;
+	unsigned left;
+	char group[GROUP_MAX + 1];
+} rounds[ROUNDS_MAX];
+static unsigned n_rounds;		/* that are not over */
+
+static void round_begin(struct round *r);
+
+static void
+round_ignore(void *arg, const char *topic, int32_t partition)
+{
+	(void)arg, (void)topic, (void)partition;
+}
+
+static void
+round_revoke(void *arg, const char *topic, int32_t partition)
+{
+	const struct round *r = arg;
+
+	ops->released(r->c, topic, partition);
+}
+
+static void
+round_left(void *arg)
+{
+	struct round *r = arg;
+
+	if (--r->left > 0) {
+		round_begin(r);
+		return;
+	}
+	loop_timer_end(&r->look);
+	if (--n_rounds > 0)
+		return;
+	printf("rounds %zu\n", mallinfo2().uordblks);
+	fflush(stdout);
+}
+
+/* It has what it will get: all, or it waits for others. */
+static void
+round_look(void *arg)
+{
+	struct round *r = arg;
+	const char *why = ops->trouble(r->c, "t");
+
+	if (why && strstr(why, "not been released yet") == NULL)
+		return;
+	loop_timer_set(drive.env.loop, &r->look, INT32_MAX, 0, round_look, r);
+	ops->unsubscribe(r->c, "t");
+	ops->close(r->c, round_left, r);
+}
+
+static void
+round_begin(struct round *r)
+{
+	static const struct coordination_events of_round = {
+		round_ignore, round_revoke, round_ignore
+	};
+
+	if (ops->open(&drive.env, r->group, &of_round, r, &r->c) != KP_OK ||
+	    ops->subscribe(r->c, "t", 2) != KP_OK)
+		abort();
+	loop_timer_set(drive.env.loop, &r->look, LOOK_MS, LOOK_MS, round_look, r);
+}
+
+static void
+rounds_begin(const char *group, unsigned groups, unsigned times)
+{
+	for (n_rounds = 0; n_rounds < groups && n_rounds < ROUNDS_MAX; n_rounds++) {
+		struct round *r = &rounds[n_rounds];
+
+		snprintf(r->group, sizeof(r->group), "%s-%u", group, n_rounds);
+		r->left = times;
+		round_begin(r);
+	}
+}
+
 static void
 on_term(uv_signal_t *uv, int number)
 {
@@ -177,6 +267,9 @@ run(char *line)
 		release_all();
 	else if (strcmp(word[0], "consumers") == 0 && word[1])
 		ops->consumers(&drive.env, word[1], word[2], DEADLINE_MS, print_consumers, NULL);
+	else if (strcmp(word[0], "rounds") == 0 && word[2])
+		rounds_begin(drive.group, (unsigned)strtoul(word[1], NULL, 10),
+		    (unsigned)strtoul(word[2], NULL, 10));
 	else if (strcmp(word[0], "quit") == 0)
 		quit();
 	else if (strcmp(word[0], "trouble") == 0 && word[1]) {
@@ -216,6 +309,7 @@ main(int argc, char **argv)
 		return 2;
 	log_init("zkdrive", getenv("ZKDRIVE_DEBUG") ? LOG_DEBUG : LOG_INFO);
 	drive.env.loop = loop_new();
+	drive.group = argv[2];
 	drive.env.member = argv[3];
 	err = zk_open(drive.env.loop, argv[1], &drive.env.zk);
 	if (err == KP_OK)

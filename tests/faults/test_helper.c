@@ -64,15 +64,21 @@ teardown(void **state)
 
 /* What the helper finds in its environment when it starts. */
 static void
-shim(const char *dir, const char *name, const char *value)
+preload(const char *library)
 {
 	const char *build = getenv("KP_BUILD"), *asan = getenv("ASAN_OPTIONS");
 	char text[PATH_MAX];
 
-	snprintf(text, sizeof(text), "%s/shim.so", build ? build : "build");
+	snprintf(text, sizeof(text), "%s/%s", build ? build : "build", library);
 	setenv("LD_PRELOAD", text, 1);
 	snprintf(text, sizeof(text), "%s:verify_asan_link_order=0", asan ? asan : "");
 	setenv("ASAN_OPTIONS", text, 1);
+}
+
+static void
+shim(const char *dir, const char *name, const char *value)
+{
+	preload("shim.so");
 	setenv("KP_SHIM_DIR", run_absolute(dir), 1);
 	setenv(name, value, 1);
 }
@@ -443,6 +449,24 @@ test_descriptors_past_1024_work(void **state)
 	peer_close(&peer);
 }
 
+/* ---- a library that is known to be bad ---- */
+
+static void
+test_a_bad_librdkafka_is_warned_of(void **state)
+{
+	static const char warning[] = ": librdkafka version=2.5.0: it ends the helper";
+
+	(void)state;
+	helper_start(&helper, mock.brokers, NULL);
+	assert_int_equal(helper_logged(&helper, ": librdkafka version="), 0);
+	helper_stop(&helper, STOP_MS);
+	preload("bad_librdkafka.so");
+	helper_start(&helper, mock.brokers, NULL);
+	unsetenv("LD_PRELOAD");
+	assert_int_equal(helper_logged(&helper, warning), 1);
+	helper_wait_logged(&helper, " librdkafka=2.5.0 ");
+}
+
 int
 main(void)
 {
@@ -452,6 +476,7 @@ main(void)
 		T(test_killed_at_the_disk),
 		T(test_no_descriptors_left),
 		T(test_descriptors_past_1024_work),
+		T(test_a_bad_librdkafka_is_warned_of),
 	};
 	int failed;
 

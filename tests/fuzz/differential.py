@@ -113,13 +113,20 @@ def milliseconds(text):
     return ms
 
 
+def values(value):
+    """All that are in it, where an empty list or object counts as one of them."""
+    if not isinstance(value, (dict, list)):
+        return 0
+    return max(1, len(value)) + sum(map(values, value.values() if isinstance(value, dict) else value))
+
+
 def element(value):
     def number(name, least, most):
         n = value.get(name)
         if not isinstance(n, int) or isinstance(n, bool) or not least <= n <= most:
             raise Refused
         return n
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or values(value) > 100:
         raise Refused
     partition = number("partition", 0, (1 << 31) - 1)
     if "time" not in value:
@@ -215,6 +222,8 @@ def random_element(rng):
         pairs.append(('"metadata"', rng.choice(STRINGS)))
     if rng.random() < 0.2:
         pairs.append((rng.choice(KEYS), random_value(rng)))
+    if rng.random() < 0.05:
+        pairs.append(('"x"', "[" + ",".join(rng.choices(["{}", "[]", "0", "[0]", '"],["'], k=rng.randrange(30, 100))) + "]"))
     rng.shuffle(pairs)
     gap = rng.choice(SPACE) if rng.random() < 0.2 else ""
     return "{" + ",".join(f"{gap}{k}:{v}" for k, v in pairs) + gap + "}"

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "fcgi/json.h"
+#include "fcgi/json_in.h"
 #include "fcgi/url.h"
 
 static int

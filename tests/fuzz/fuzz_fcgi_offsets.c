@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "fcgi/json.h"
+#include "fcgi/json_in.h"
 #include "fcgi/rfc3339.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -39,10 +39,20 @@ check_decode(struct kp_slice in, bool plus_is_space)
 static void
 check_pairs(struct kp_slice in)
 {
+	uint8_t *place = fuzz_copy(in.p, in.n);
 	struct url_pairs p, q;
 	struct kp_buf b;
 
-	PROMISE(url_pairs_parse(&p, in) == KP_OK);
+	enum kp_err err = url_pairs_parse(&p, in);
+
+	PROMISE(err == KP_OK || (err == KP_EBADREQ && p.n == URL_PAIRS_MAX));
+	PROMISE(url_pairs_parse_in_place(&q, place, in.n) == err && q.n == p.n);
+	for (size_t i = 0; i < p.n; i++) {
+		PROMISE(kp_slice_eq(p.v[i].name, q.v[i].name));
+		PROMISE(kp_slice_eq(p.v[i].value, q.v[i].value));
+	}
+	url_pairs_free(&q);
+	free(place);
 	kp_buf_init(&b, SIZE_MAX);
 	for (size_t i = 0; i < p.n; i++) {
 		PROMISE(p.v[i].name.p && p.v[i].value.p);

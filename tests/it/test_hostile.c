@@ -15,8 +15,10 @@
 /* More than any helper here needs; sanitizers hold on to freed memory. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MEMORY_KIB (512L * 1024)
+#define SMALL_COST 4			/* of what is allocated in small pieces */
 #else
 #define MEMORY_KIB (96L * 1024)
+#define SMALL_COST 1
 #endif
 
 static struct helper helper;
@@ -386,6 +388,192 @@ test_replies_that_are_never_read(void **state)
 	peer_close(&p);
 }
 
+#define CROWD 600
+#define ROOM_KIB (256L * 1024)		/* for the large requests of all together */
+
+/* Sync, of 900,000 bytes. */
+static void
+put_large(struct kp_buf *b)
+{
+	static const uint8_t value[900000];
+	const struct msg_produce m = { LIT("crowded"), LIT("k"), { value, sizeof(value) }, true };
+	size_t begin;
+
+	kp_buf_init(b, 2 * sizeof(value));
+	begin = wire_begin(b, MSG_PRODUCE, 7, 60000);
+	assert_err(msg_produce_encode(b, &m), KP_OK);
+	assert_err(wire_end(b, begin), KP_OK);
+}
+
+static bool
+is_told(struct peer *p)
+{
+	static const char text[] = "nothing was done: try again";
+	struct wire_frame f;
+	struct msg_error e;
+
+	if (!peer_recv(p, &f, 1) || f.type != MSG_ERROR || f.id != 7)
+		return false;
+	assert_err(msg_error_decode(f.body, &e), KP_OK);
+	return e.err == KP_EUNAVAIL && e.retry_after_s == 1 &&
+	    memmem(e.text.p, e.text.n, text, sizeof(text) - 1) != NULL;
+}
+
+/* Each sends a large one but for its last bytes; how many are told that there is no room. */
+static size_t
+send_by_many(size_t less)
+{
+	static struct peer crowd[CROWD];
+	struct msg_produced r;
+	struct kp_buf b;
+	size_t told = 0;
+	struct peer p;
+
+	put_large(&b);
+	for (size_t i = 0; i < CROWD; i++) {
+		peer_open(&crowd[i], &helper);
+		/* Cut off in the middle of it, or not. */
+		sock_write(crowd[i].fd, b.p, b.len - less, sock_now_ms() + PEER_WAIT_MS, NULL);
+	}
+	assert_true(helper_rss_kib(&helper) < ROOM_KIB + MEMORY_KIB);
+	/* A small one finds room. */
+	peer_open(&p, &helper);
+	assert_err(peer_produce(&p, "roomy", "k", "v", false, &r), KP_OK);
+	peer_close(&p);
+	for (size_t i = 0; i < CROWD; i++) {
+		told += is_told(&crowd[i]);
+		peer_close(&crowd[i]);
+	}
+	kp_buf_free(&b);
+	return told;
+}
+
+/* Requests that never end, and those that wait for Kafka. */
+static void
+test_large_requests_of_many(void **state)
+{
+	struct msg_produced r;
+	struct peer p;
+
+	(void)state;
+	mock_topic(&mock, "roomy", 1);
+	mock_topic(&mock, "crowded", 1);
+	peer_open(&p, &helper);
+	assert_err(peer_produce(&p, "crowded", "k", "v", true, &r), KP_OK);
+	assert_in_range(send_by_many(1), CROWD / 4, CROWD - 1);
+	assert_err(peer_produce(&p, "crowded", "k", "v", true, &r), KP_OK);
+	mock_down(&mock);
+	assert_in_range(send_by_many(0), 1, CROWD - 1);
+	mock_up(&mock);
+	peer_close(&p);
+	assert_alive();
+}
+
+/* It takes messages and never says what became of them: it is cut off, and they are there
+ * for others. */
+static void
+test_offers_that_are_never_confirmed(void **state)
+{
+	struct msg_message m;
+	struct wire_frame f;
+	struct msg_error e;
+	struct peer p;
+	unsigned n = 0;
+
+	(void)state;
+	mock_topic(&mock, "hoarded", 4);
+	peer_open(&p, &helper);
+	assert_err(peer_consume(&p, "hoarded", "g", 1000, &m), KP_ENOMSG);
+	for (int i = 0; i < 4; i++)
+		mock_put_many(&mock, "hoarded", i, "m", 900);
+	for (;; n++) {
+		peer_ask_consume(&p, "hoarded", "g", 5000);
+		assert_true(peer_recv(&p, &f, PEER_WAIT_MS));
+		if (f.type != MSG_MESSAGE)
+			break;
+	}
+	assert_int_equal(n, 2048);
+	assert_err(msg_error_decode(f.body, &e), KP_OK);
+	assert_err(e.err, KP_EBUSY);
+	assert_true(peer_cut(&p, PEER_WAIT_MS));
+	peer_close(&p);
+	peer_open(&p, &helper);
+	for (unsigned i = 0; i < 3600; i++) {
+		assert_err(peer_consume(&p, "hoarded", "g", 5000, &m), KP_OK);
+		peer_confirm(&p, m.offer, true);
+	}
+	assert_err(peer_consume(&p, "hoarded", "g", 500, &m), KP_ENOMSG);
+	peer_close(&p);
+}
+
+/* Each leaves less than it alone may, and all together are cut off in time. */
+static void
+test_replies_that_many_never_read(void **state)
+{
+	static struct peer crowd[900];
+	struct kp_buf b;
+
+	(void)state;
+	kp_buf_init(&b, WIRE_HEADER * 4096);
+	while (b.len < b.limit)
+		assert_err(wire_end(&b, wire_begin(&b, MSG_PING, 1, 1000)), KP_OK);
+	for (size_t i = 0; i < COUNT(crowd); i++) {
+		peer_open(&crowd[i], &helper);
+		while (sock_write(crowd[i].fd, b.p, b.len, sock_now_ms() + 20, NULL) == KP_OK)
+			;
+	}
+	kp_buf_free(&b);
+	assert_alive();
+	assert_true(helper_rss_kib(&helper) < 128L * 1024 * SMALL_COST + MEMORY_KIB);
+	for (size_t i = 0; i < COUNT(crowd); i++)
+		peer_close(&crowd[i]);
+}
+
+/* What was begun comes to an end, and gives back what it holds; who waits, or has nothing to
+ * say, is left alone. */
+static void
+test_what_is_begun_and_never_ended(void **state)
+{
+	struct peer waits, idle, half, large, deaf;
+	int64_t begin_ms = sock_now_ms();
+	struct wire_frame f;
+	struct kp_buf b;
+	uint32_t id;
+
+	(void)state;
+	mock_topic(&mock, "patient", 1);
+	peer_open(&waits, &helper);
+	peer_open(&idle, &helper);
+	peer_open(&half, &helper);
+	peer_open(&large, &helper);
+	peer_open(&deaf, &helper);
+	put_large(&b);
+	assert_true(peer_send_raw(&half, b.p, 3));
+	assert_true(peer_send_raw(&large, b.p, b.len - 1));
+	kp_buf_reset(&b);
+	for (int i = 0; i < 4096; i++)
+		assert_err(wire_end(&b, wire_begin(&b, MSG_PING, 1, 1000)), KP_OK);
+	while (sock_write(deaf.fd, b.p, b.len, sock_now_ms() + 100, NULL) == KP_OK)
+		;
+	kp_buf_free(&b);
+	id = peer_ask_consume(&waits, "patient", "g", 26000);
+	assert_true(peer_cut(&half, 2 * PEER_WAIT_MS));
+	assert_true(peer_cut(&large, 2 * PEER_WAIT_MS));
+	assert_in_range(sock_now_ms() - begin_ms, 8000, 2 * PEER_WAIT_MS);
+	/* Seen by what is logged: to look at the socket would be to read. */
+	while (helper_logged(&helper, "ipc connection cut dropped_lines=0: replies are not read") <
+	    1 && sock_now_ms() - begin_ms < 4 * PEER_WAIT_MS)
+		poll(NULL, 0, 100);
+	assert_in_range(sock_now_ms() - begin_ms, 18000, 3 * PEER_WAIT_MS);
+	assert_err(peer_ping(&idle), KP_OK);
+	assert_err(peer_reply(&waits, id, MSG_MESSAGE, &f), KP_ENOMSG);
+	peer_close(&waits);
+	peer_close(&idle);
+	peer_close(&half);
+	peer_close(&large);
+	peer_close(&deaf);
+}
+
 /* Nobody's turn is taken by those who say nothing. */
 static void
 test_idle_connections(void **state)
@@ -488,6 +676,10 @@ main(void)
 		TEST(test_many_in_flight),
 		TEST(test_too_many_in_flight),
 		TEST(test_replies_that_are_never_read),
+		TEST(test_large_requests_of_many),
+		TEST(test_offers_that_are_never_confirmed),
+		TEST(test_replies_that_many_never_read),
+		TEST(test_what_is_begun_and_never_ended),
 		TEST(test_idle_connections),
 		TEST(test_more_connections_than_are_served),
 		TEST(test_hang_ups_in_flight),

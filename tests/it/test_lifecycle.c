@@ -313,6 +313,26 @@ test_bad_usage(void **state)
 	assert_true(helper_logged(&helper, "--kafkaPeers"));
 }
 
+/* It is the one that is loaded with it, and with this program: not that of its build. */
+static void
+test_says_on_which_librdkafka_it_runs(void **state)
+{
+	struct msg_status s;
+	char said[64];
+
+	(void)state;
+	snprintf(said, sizeof(said), ", librdkafka %s", rd_kafka_version_str());
+	assert_int_equal(helper_run(&helper, mock.brokers,
+	    (const char *const[]){ "--version", NULL }), 0);
+	assert_int_equal(helper_logged(&helper, said), 1);
+	start();
+	snprintf(said, sizeof(said), " librdkafka=%s ", rd_kafka_version_str());
+	helper_wait_logged(&helper, said);
+	assert_err(peer_status(&peer, &s), KP_OK);
+	assert_true(kp_slice_eq(s.librdkafka, kp_slice_str(rd_kafka_version_str())));
+	peer_close(&peer);
+}
+
 /* ---- without Kafka, and without a store ---- */
 
 static void
@@ -375,6 +395,7 @@ main(void)
 		TEST(test_stores_that_cannot_be_used),
 		TEST(test_the_store_is_private),
 		TEST(test_bad_usage),
+		TEST(test_says_on_which_librdkafka_it_runs),
 		TEST(test_embedded),
 		TEST(test_durability_modes),
 	};

@@ -23,6 +23,7 @@ enum fake_act {
 	FAKE_ANSWER_TWICE,
 	FAKE_DIE,			/* close after the request was read whole */
 	FAKE_DIE_HALF,			/* close in the middle of the reply */
+	FAKE_DIE_LATE,			/* close after the request's deadline */
 	FAKE_SILENT,			/* wait for the asker to give up */
 	FAKE_WRONG_ID,
 	FAKE_WRONG_TYPE,
@@ -122,6 +123,10 @@ fake_act(struct fake *f, int fd, enum fake_act act, uint32_t id)
 		return false;
 	case FAKE_REFUSE_BODY:
 		fake_refuse(fd, id);
+		return false;
+	case FAKE_DIE_LATE:
+		poll(&(struct pollfd){ f->stop[0], POLLIN, 0 }, 1,
+		    (int)f->seen[f->n_seen - 1].deadline_ms + 100);
 		return false;
 	case FAKE_DIE:
 		break;

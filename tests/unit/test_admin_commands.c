@@ -52,7 +52,8 @@ sample(uint8_t kafka)
 	int64_t now_ms = wall_time_ms();
 
 	return (struct msg_status){
-		.version = LIT("0.1.0"), .durability = LIT("fsync"), .started_ms = now_ms - 90000,
+		.version = LIT("0.1.0"), .librdkafka = LIT("2.8.0"),
+		.durability = LIT("fsync"), .started_ms = now_ms - 90000,
 		.accepted = 1234567, .pending = 2401, .dead = 3, .oldest_ms = now_ms - 3700000,
 		.delivered_per_s = 120, .store_bytes = 1536, .store_max_bytes = 1 << 30,
 		.store_free_bytes = 5 << 20,
@@ -84,7 +85,7 @@ test_status_for_people(void **state)
 	(void)state;
 	status_with(&m, &said, NULL);
 	assert_int_equal(said.status, ADMIN_OK);
-	has(said.out, "Kafka-Pixy 0.1.0, up 1 min 30 s, durability fsync\n");
+	has(said.out, "Kafka-Pixy 0.1.0, librdkafka 2.8.0, up 1 min 30 s, durability fsync\n");
 	has(said.out, "accepted          1,234,567\n");
 	has(said.out, "pending               2,401  the oldest for 1 h 1 min; 120 a second are "
 	    "delivered, so all in 21 s\n");

@@ -89,6 +89,36 @@ test_all_else_is_none(void **state)
 	}
 }
 
+/* The helper refuses deadlines of nothing and of more than there may be. */
+static void
+test_a_deadline_is_one_that_the_helper_takes(void **state)
+{
+	static const struct {
+		int64_t deadline_ms, want_ms;
+	} rows[] = {
+		{ INT64_MIN, 0 }, { -1, 0 }, { 0, 0 }, { 1, 1 },
+		{ WIRE_DEADLINE_MAX_MS, WIRE_DEADLINE_MAX_MS },
+		{ WIRE_DEADLINE_MAX_MS + 1, WIRE_DEADLINE_MAX_MS },
+		{ INT64_C(1) << 32, WIRE_DEADLINE_MAX_MS }, { INT64_MAX, WIRE_DEADLINE_MAX_MS },
+	};
+	struct wire_frame f;
+	size_t used, want;
+	struct kp_buf b;
+
+	(void)state;
+	kp_buf_init(&b, 4096);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		assert_err(ask_put(&b, MSG_PING, 1, rows[i].deadline_ms, NULL),
+		    rows[i].want_ms ? KP_OK : KP_ETIMEDOUT);
+		assert_int_equal(b.len, rows[i].want_ms ? WIRE_HEADER : 0);
+		if (rows[i].want_ms == 0)
+			continue;
+		assert_err(wire_decode(kp_buf_slice(&b), 0, &f, &used, &want), KP_OK);
+		assert_int_equal(f.deadline_ms, rows[i].want_ms);
+	}
+	kp_buf_free(&b);
+}
+
 static void
 test_nobody_listens(void **state)
 {
@@ -107,6 +137,7 @@ main(void)
 		cmocka_unit_test(test_a_reply_is_taken),
 		cmocka_unit_test(test_an_error_is_an_answer),
 		cmocka_unit_test(test_all_else_is_none),
+		cmocka_unit_test(test_a_deadline_is_one_that_the_helper_takes),
 		cmocka_unit_test(test_nobody_listens),
 	};
 

@@ -145,6 +145,60 @@ test_consume_from_the_front(void **state)
 	assert_non_null(kp_buf_slice(&b).p);
 }
 
+static void
+test_buffers_share_a_quota_but_for_what_is_small(void **state)
+{
+	static const uint8_t bytes[100000];
+	struct kp_quota q = { .max = 250000 };
+	struct kp_buf b[3];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(b); i++) {
+		kp_buf_init_quota(&b[i], SIZE_MAX, &q);
+		kp_buf_put(&b[i], bytes, KP_QUOTA_FREE);
+	}
+	assert_int_equal(q.used, 0);
+	for (size_t i = 0; i < COUNT(b); i++)
+		kp_buf_put(&b[i], bytes, sizeof(bytes) - KP_QUOTA_FREE);
+	assert_int_equal(q.used, 200000);
+	assert_false(b[1].failed);
+	assert_true(b[2].failed && b[2].no_room && b[2].len == KP_QUOTA_FREE);
+	kp_buf_free(&b[0]);
+	assert_int_equal(q.used, 100000);
+	/* It fails until it is emptied, and is no fuller for it. */
+	kp_buf_putc(&b[2], 'x');
+	assert_int_equal(b[2].len, KP_QUOTA_FREE);
+	kp_buf_reset(&b[2]);
+	kp_buf_put(&b[2], bytes, sizeof(bytes));
+	assert_false(b[2].failed || b[2].no_room);
+	/* Past the limit is another matter. */
+	b[1].limit = sizeof(bytes);
+	kp_buf_putc(&b[1], 'x');
+	assert_true(b[1].failed && !b[1].no_room);
+	for (size_t i = 0; i < COUNT(b); i++)
+		kp_buf_free(&b[i]);
+	assert_int_equal(q.used, 0);
+	assert_true(b[1].quota == &q);
+}
+
+static void
+test_a_quota_is_never_passed(void **state)
+{
+	struct kp_quota q = { .max = 10 };
+
+	(void)state;
+	assert_false(kp_quota_take(&q, 11));
+	assert_false(kp_quota_take(&q, SIZE_MAX));
+	assert_true(kp_quota_take(&q, 0));
+	assert_true(kp_quota_take(&q, 9));
+	assert_false(kp_quota_take(&q, 2));
+	assert_false(kp_quota_take(&q, SIZE_MAX));
+	assert_true(kp_quota_take(&q, 1));
+	assert_true(kp_quota_take(&q, 0));
+	kp_quota_give(&q, 10);
+	assert_int_equal(q.used, 0);
+}
+
 /* The list in err.h is the protocol: every number has a name and a text. */
 static void
 test_every_error_has_name_and_text(void **state)
@@ -171,6 +225,8 @@ main(void)
 		cmocka_unit_test(test_no_memory_sets_the_mark),
 		cmocka_unit_test(test_printf_up_to_the_limit),
 		cmocka_unit_test(test_consume_from_the_front),
+		cmocka_unit_test(test_buffers_share_a_quota_but_for_what_is_small),
+		cmocka_unit_test(test_a_quota_is_never_passed),
 		cmocka_unit_test(test_every_error_has_name_and_text),
 	};
 

@@ -520,6 +520,17 @@ test_read_sees_the_other_shut_down(void **state)
 	}
 }
 
+static void
+test_what_is_left_is_never_nothing(void **state)
+{
+	(void)state;
+	for (int ms = -3; ms < 2; ms++)
+		assert_int_equal(sock_left_ms(sock_now_ms() + ms), 1);
+	assert_int_equal(sock_left_ms(0), 1);
+	assert_in_range(sock_left_ms(sock_now_ms() + 60000), 50000, 60000);
+	assert_int_equal(sock_left_ms(INT64_MAX), INT32_MAX);
+}
+
 int
 main(void)
 {
@@ -535,6 +546,7 @@ main(void)
 		cmocka_unit_test_setup(test_path_at_its_limit, setup),
 		cmocka_unit_test_setup(test_mode_from_the_first_moment, setup),
 		cmocka_unit_test_setup(test_group_that_cannot_be_given, setup),
+		cmocka_unit_test(test_what_is_left_is_never_nothing),
 		cmocka_unit_test_setup(test_connect_deadline, setup),
 		cmocka_unit_test_setup(test_connect_waits_for_the_listener, setup),
 		cmocka_unit_test_setup(test_write_to_a_closed_peer, setup),

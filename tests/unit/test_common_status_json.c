@@ -6,7 +6,8 @@
 #define NOW_MS 1769860800000		/* 2026-01-31T12:00:00Z */
 
 static const struct msg_status sample = {
-	.version = LIT("0.1.0"), .started_ms = NOW_MS - 90500, .durability = LIT("fsync"),
+	.version = LIT("0.1.0"), .librdkafka = LIT("2.8.0"), .started_ms = NOW_MS - 90500,
+	.durability = LIT("fsync"),
 	.accepted = 1234567, .delivered = 1234000, .pending = 560, .dead = 6, .dropped = 1,
 	.oldest_ms = NOW_MS - 61999, .delivered_per_s = 120, .store_bytes = 4096,
 	.store_max_bytes = 1 << 30, .store_free_bytes = 77,
@@ -38,7 +39,8 @@ test_a_part_is_down(void **state)
 	check_status(&sample, NOW_MS, "{\n"
 	    "  \"error\": \"Kafka is down since 2026-01-31T11:59:59Z: "
 	    "Connection \\\"refused\\\"\",\n"
-	    "  \"version\": \"0.1.0\",\n  \"uptime\": 90,\n  \"durability\": \"fsync\",\n"
+	    "  \"version\": \"0.1.0\",\n  \"librdkafka\": \"2.8.0\",\n"
+	    "  \"uptime\": 90,\n  \"durability\": \"fsync\",\n"
 	    "  \"embedded\": false,\n  \"accepted\": 1234567,\n  \"delivered\": 1234000,\n"
 	    "  \"pending\": 560,\n  \"dead\": 6,\n  \"dropped\": 1,\n  \"bytes\": 4096,\n"
 	    "  \"maxBytes\": 1073741824,\n  \"freeBytes\": 77,\n  \"oldestAge\": 61,\n"
@@ -68,7 +70,8 @@ test_all_serve_and_nothing_is_known(void **state)
 	(void)state;
 	/* The clock was set back since: nothing is younger than nothing. */
 	check_status(&none, NOW_MS - 5000, "{\n"
-	    "  \"version\": \"\",\n  \"uptime\": 0,\n  \"durability\": \"memory\",\n"
+	    "  \"version\": \"\",\n  \"librdkafka\": \"\",\n"
+	    "  \"uptime\": 0,\n  \"durability\": \"memory\",\n"
 	    "  \"embedded\": true,\n  \"accepted\": 0,\n  \"delivered\": 0,\n"
 	    "  \"pending\": 0,\n  \"dead\": 0,\n  \"dropped\": 0,\n  \"bytes\": 0,\n"
 	    "  \"maxBytes\": 0,\n  \"freeBytes\": null,\n  \"oldestAge\": null,\n"
@@ -118,7 +121,8 @@ test_ages_at_the_ends_of_time(void **state)
 	    .store.since_ms = INT64_MAX, .kafka.since_ms = INT64_MIN, .started_ms = INT64_MIN,
 	    .store_bytes = INT64_MAX },
 	    INT64_MAX, "{\n"
-	    "  \"version\": \"1\",\n  \"uptime\": 0,\n  \"durability\": \"os\",\n"
+	    "  \"version\": \"1\",\n  \"librdkafka\": \"\",\n"
+	    "  \"uptime\": 0,\n  \"durability\": \"os\",\n"
 	    "  \"embedded\": false,\n  \"accepted\": 0,\n  \"delivered\": 0,\n"
 	    "  \"pending\": 0,\n  \"dead\": 0,\n  \"dropped\": 0,\n"
 	    "  \"bytes\": 9223372036854775807,\n"

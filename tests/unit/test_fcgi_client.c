@@ -153,6 +153,28 @@ test_but_not_for_ever(void **state)
 	fake_free(&f);
 }
 
+/* The helper that dies while it is waited for, and is there again at once: nothing is left
+ * of the time that it could be given. */
+static void
+test_nor_after_its_deadline(void **state)
+{
+	static const enum fake_act script[] = { FAKE_DIE_LATE };
+	struct fake f = { .script = script, .n_script = 1, .reply_type = MSG_DONE };
+	struct client *c;
+
+	(void)state;
+	fake_start(&f);
+	c = client_new(f.path);
+	assert_err(client_ping(c), KP_EUNAVAIL);
+	assert_true(says(*client_error(c), "did not answer in time"));
+	assert_err(client_ping(c), KP_OK);
+	client_free(c);
+	fake_stop(&f);
+	assert_int_equal(f.n_seen, 2);
+	assert_in_range(f.seen[1].deadline_ms, 1900, 2000);
+	fake_free(&f);
+}
+
 static void
 test_setting_offsets_is_not_sent_again(void **state)
 {
@@ -402,6 +424,7 @@ test_an_offer_is_confirmed_on_the_same_connection(void **state)
 	fake_stop(&f);
 	assert_int_equal(f.conns, 1);
 	assert_int_equal(f.seen[1].type, MSG_CONFIRM_OFFER);
+	assert_int_equal(f.seen[1].deadline_ms, 0);	/* nobody waits for an answer */
 	assert_err(msg_confirm_decode(kp_buf_slice(&f.seen[1].body), &m), KP_OK);
 	assert_true(m.offer == 77 && m.delivered);
 	fake_free(&f);
@@ -432,6 +455,7 @@ main(void)
 		cmocka_unit_test(test_a_sync_produce_is_waited_for_and_a_second_more),
 		cmocka_unit_test(test_harmless_requests_are_sent_again),
 		cmocka_unit_test(test_but_not_for_ever),
+		cmocka_unit_test(test_nor_after_its_deadline),
 		cmocka_unit_test(test_setting_offsets_is_not_sent_again),
 		cmocka_unit_test(test_a_stale_connection_is_replaced),
 		cmocka_unit_test(test_unasked_bytes_end_the_connection),

@@ -33,11 +33,13 @@ run(struct fake *f, const char *method, const char *uri, const char *type, struc
 	assert_err(req_parse(&req, vars_get, vars), KP_OK);
 	req.conf = &conf;
 	req.client = client_new(f->path);
-	req.body = body;
+	req.body = exact_copy(body.p, body.n);
+	req.body_bytes = body.n;
 	route = route_find(&req, res);
 	assert_non_null(route);
 	route->handle(&req, res);
 	client_free(req.client);
+	free(req.body);
 	req_free(&req);
 	fake_stop(f);
 	return f->n_seen > 0;
@@ -95,6 +97,42 @@ static const struct {
 	{ "GET", "/_messages/9223372036854775808", NULL, LIT(""), 400, ID_RULE },
 	{ "GET", "/topics/t/consumers?group=%7f", NULL, LIT(""), 400, GROUP_RULE },
 };
+
+/* A form of one `msg`, and n other fields. */
+static int
+status_of_form(struct fake *f, size_t n)
+{
+	struct kp_buf body;
+	struct res res;
+
+	kp_buf_init(&body, SIZE_MAX);
+	kp_buf_puts(&body, "msg=x");
+	for (size_t i = 0; i < n; i++)
+		kp_buf_puts(&body, "&a");
+	run(f, "POST", "/topics/t/messages", FORM, kp_buf_slice(&body), &res);
+	if (res.status != 200)
+		assert_non_null(memmem(res.body.p, res.body.len, "Too many parameters", 19));
+	kp_buf_free(&body);
+	res_free(&res);
+	fake_free(f);
+	return res.status;
+}
+
+static void
+test_a_form_has_a_limit_of_fields(void **state)
+{
+	struct kp_buf reply;
+
+	(void)state;
+	kp_buf_init(&reply, 4096);
+	msg_produced_encode(&reply, &(struct msg_produced){ 3, 42, 7 });
+	for (size_t n = 0; n < 2; n++) {
+		struct fake f = { .reply_type = MSG_PRODUCED, .reply = kp_buf_slice(&reply) };
+
+		assert_int_equal(status_of_form(&f, URL_PAIRS_MAX - 1 + n), n ? 400 : 200);
+	}
+	kp_buf_free(&reply);
+}
 
 static void
 test_bad_requests_never_reach_the_helper(void **state)
@@ -454,6 +492,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bad_requests_never_reach_the_helper),
+		cmocka_unit_test(test_a_form_has_a_limit_of_fields),
 		cmocka_unit_test(test_produce_takes_key_value_and_sync_as_given),
 		cmocka_unit_test(test_consume_offers_what_it_answers),
 		cmocka_unit_test(test_acknowledgements_as_they_are_asked_for),

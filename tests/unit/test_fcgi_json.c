@@ -1,7 +1,13 @@
 /* JSON text byte for byte, and the one body that is parsed. */
 #include "fcgi/json.h"
+#include "fcgi/json_in.h"
 
+#include <malloc.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+#include <jansson.h>
 
 #include "common/json_out.h"
 #include "tests/unit/unit.h"
@@ -276,6 +282,12 @@ static const struct {
 	{ ELEMENT("{\"partition\": 1, \"time\": \"2026-01-31T12:00:00Z\\u0000\"}"),
 	    "is neither" },
 	{ "[{\"partition\": 0, \"offset\": 1, \"x\": \"\xff\"}]", "line 1" },
+	{ "[{\"partition\": 0, \"offset\": 1},]", "line 1 column 32: an object is expected" },
+	{ "[{\"partition\": 0, \"offset\": 1} {}]", "line 1 column 32: ',' or ']' is expected" },
+	{ "[,]", "line 1 column 2: an object is expected" },
+	{ "[{\"partition\": 0,\n\"offset\": 1,\n \"\u20ac\": x}]", "line 3 column 7" },
+	{ "[{\"partition\": 0, \"offset\": 1", "line 1" },
+	{ "[{\"partition\": 0, \"offset\": 1, \"x\": \"\\", "line 1" },
 };
 
 static void
@@ -357,7 +369,130 @@ test_offsets_body_limits(void **state)
 	assert_err(parse_repeated("m", METADATA_MAX + 1,
 	    "[{\"partition\":0,\"offset\":1,\"metadata\":\"", "\"}]"), KP_EBADREQ);
 	assert_err(parse_repeated("{},", PARTITIONS_MAX, "[", "{}]"), KP_EBADREQ);
+	assert_err(parse_repeated("0,", JSON_VALUES_MAX - 4, "[{\"partition\":0,\"offset\":1,"
+	    "\"x\":[", "0]}]"), KP_OK);
+	assert_err(parse_repeated("0,", JSON_VALUES_MAX - 3, "[{\"partition\":0,\"offset\":1,"
+	    "\"x\":[", "0]}]"), KP_EBADREQ);
 	assert_err(parse_repeated("", 0, "[]", ""), KP_OK);
+}
+
+/* What jansson has now, and the most that it had. */
+static size_t tree_bytes, tree_peak;
+
+static void *
+count_malloc(size_t n)
+{
+	size_t *p = malloc(sizeof(max_align_t) + n);
+
+	if (p == NULL)
+		return NULL;
+	*p = n;
+	tree_bytes += n;
+	if (tree_peak < tree_bytes)
+		tree_peak = tree_bytes;
+	return (char *)p + sizeof(max_align_t);
+}
+
+static void
+count_free(void *p)
+{
+	size_t *begin;
+
+	if (p == NULL)
+		return;
+	begin = (size_t *)((char *)p - sizeof(max_align_t));
+	tree_bytes -= *begin;
+	free(begin);
+}
+
+#define BODY_MAX (1024u * 1024)
+
+/* Bodies of up to a MiB that a tree would blow up: what stands before, again and again, and
+ * at the end. */
+static const struct {
+	const char *before, *unit, *after;
+} bombs[] = {
+	{ "[", "{},", "{}]" },
+	{ "[{\"partition\":0,\"offset\":1,\"x\":[", "{},", "{}]}]" },
+	{ "[{\"partition\":0,\"offset\":1,\"x\":[", "[],", "[]]}]" },
+	{ "[{\"partition\":0,\"offset\":1,\"x\":[", "0,", "0]}]" },
+	{ "[{\"partition\":0,\"offset\":1,\"x\":\"", "x", "\"}]" },
+	{ "[{\"partition\":0,\"offset\":1,\"x\":\"", "x", "" },
+	{ "[{\"partition\":0,\"offset\":1,\"", "x", "\":1}]" },
+	{ "[", "{\"partition\":0,\"time\":0},", "{}]" },
+	{ "[", "0,", "0]" },
+	{ "[", ",", "]" },
+	{ "[", "[],", "[]]" },
+	{ "{", "\"a\":{},", "\"b\":{}}" },
+	{ "[{\"partition\":0,\"offset\":1,\"metadata\":\"x\"},",
+	    "{\"partition\":1,\"offset\":1,\"metadata\":\"\"},", "{}]" },
+};
+
+static void
+check_bomb(size_t i, size_t bytes)
+{
+	struct msg_offsets m = { 0 };
+	struct json_doc doc;
+	struct kp_buf b;
+	char why[256];
+	size_t made;
+
+	kp_buf_init(&b, BODY_MAX + 256);
+	kp_buf_puts(&b, bombs[i].before);
+	while (b.len < bytes)
+		kp_buf_puts(&b, bombs[i].unit);
+	kp_buf_puts(&b, bombs[i].after);
+	tree_peak = tree_bytes = 0;
+	json_parse_offsets(kp_buf_slice(&b), &doc, &m, why, sizeof(why));
+	made = tree_peak + malloc_usable_size(doc.v) + malloc_usable_size(doc.metadata);
+	if (made > 4 * b.len + 192 * 1024)
+		fail_msg("%s%s...: %zu bytes of %zu", bombs[i].before, bombs[i].unit, made,
+		    b.len);
+	assert_int_equal(tree_bytes, 0);
+	json_doc_free(&doc);
+	kp_buf_free(&b);
+}
+
+static void
+test_offsets_body_takes_four_times_its_bytes_at_most(void **state)
+{
+	static const size_t sizes[] = { 10, 1000, 30 * 1024, 64 * 1024, BODY_MAX - 100 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bombs); i++)
+		for (size_t k = 0; k < COUNT(sizes); k++)
+			check_bomb(i, sizes[k]);
+}
+
+/* As many as can be, each as long as can be. */
+static void
+test_offsets_body_may_be_full_of_metadata(void **state)
+{
+	struct msg_offsets m = { 0 };
+	struct json_doc doc;
+	struct kp_buf b;
+	char why[256];
+
+	(void)state;
+	kp_buf_init(&b, BODY_MAX);
+	for (int i = 0; i < 40; i++) {
+		kp_buf_printf(&b, "%s{\"partition\":%d,\"offset\":1,\"metadata\":\"", i ? "," : "[",
+		    40 - i);
+		for (int k = 0; k < METADATA_MAX; k++)
+			kp_buf_printf(&b, "\\u00%02x", i);
+		kp_buf_puts(&b, "\"}");
+	}
+	kp_buf_puts(&b, "]");
+	assert_err(json_parse_offsets(kp_buf_slice(&b), &doc, &m, why, sizeof(why)), KP_OK);
+	assert_int_equal(m.n, 40);
+	for (int i = 0; i < 40; i++) {
+		assert_int_equal(m.v[i].partition, i + 1);
+		assert_int_equal(m.v[i].metadata.n, METADATA_MAX);
+		assert_int_equal(m.v[i].metadata.p[0], 39 - i);
+		assert_int_equal(m.v[i].metadata.p[METADATA_MAX - 1], 39 - i);
+	}
+	json_doc_free(&doc);
+	kp_buf_free(&b);
 }
 
 int
@@ -376,8 +511,11 @@ main(void)
 		cmocka_unit_test(test_bad_offsets_bodies_are_refused_with_the_place),
 		cmocka_unit_test(test_offsets_body_with_a_nul_byte_is_refused),
 		cmocka_unit_test(test_offsets_body_limits),
+		cmocka_unit_test(test_offsets_body_takes_four_times_its_bytes_at_most),
+		cmocka_unit_test(test_offsets_body_may_be_full_of_metadata),
 	};
 
+	json_set_alloc_funcs(count_malloc, count_free);
 	unit_filter();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
  * url.ParseQuery, but for ';', which is a character like any other here. */
 #include "fcgi/url.h"
 
+#include <malloc.h>
+
 #include "tests/unit/unit.h"
 
 #define PAIRS_MAX 4
@@ -62,6 +64,14 @@ test_queries_are_parsed_as_go_does(void **state)
 			check_slice(p.v[k].value, queries[i].want[k].value);
 		}
 		url_pairs_free(&p);
+		/* Over the text it is the same. */
+		assert_err(url_pairs_parse_in_place(&p, copy, n), KP_OK);
+		assert_int_equal(p.n, queries[i].n);
+		for (size_t k = 0; k < p.n; k++) {
+			check_slice(p.v[k].name, queries[i].want[k].name);
+			check_slice(p.v[k].value, queries[i].want[k].value);
+		}
+		url_pairs_free(&p);
 		free(copy);
 	}
 }
@@ -79,6 +89,30 @@ test_first_value_wins_and_all_are_counted(void **state)
 	assert_int_equal(url_pairs_count(&p, "g"), 2);
 	assert_int_equal(url_pairs_count(&p, "x"), 0);
 	url_pairs_free(&p);
+}
+
+/* What is no pair takes nothing, however much of it there is. */
+static void
+test_pairs_take_little_whatever_the_text_is(void **state)
+{
+	static const char *const units[] = { "&", "a&", "=&", "%zz&", "a=%&" };
+	struct url_pairs p;
+	struct kp_buf b;
+
+	(void)state;
+	kp_buf_init(&b, SIZE_MAX);
+	for (size_t i = 0; i < COUNT(units); i++) {
+		enum kp_err want = i == 1 || i == 2 ? KP_EBADREQ : KP_OK;
+
+		kp_buf_reset(&b);
+		while (b.len < 1000000)
+			kp_buf_puts(&b, units[i]);
+		assert_err(url_pairs_parse(&p, kp_buf_slice(&b)), want);
+		assert_in_range(malloc_usable_size(p.v), 0, 64 * 1024);
+		assert_in_range(malloc_usable_size(p.bytes), 0, b.len + 8192);
+		url_pairs_free(&p);
+	}
+	kp_buf_free(&b);
 }
 
 static void
@@ -174,6 +208,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queries_are_parsed_as_go_does),
 		cmocka_unit_test(test_first_value_wins_and_all_are_counted),
+		cmocka_unit_test(test_pairs_take_little_whatever_the_text_is),
 		cmocka_unit_test(test_absent_text_has_no_pairs),
 		cmocka_unit_test(test_plus_is_itself_in_a_path),
 		cmocka_unit_test(test_targets_are_cut),

@@ -1,4 +1,6 @@
-/* What --kafkaVersion means, and what is made of librdkafka's lines about connections. */
+/* What --kafkaVersion means, what is made of librdkafka's lines about connections, and
+ * which versions of it are to be avoided. */
+#include "helper/kafka_library.h"
 #include "helper/kafka_trouble.h"
 #include "helper/kafka_version.h"
 #include "tests/unit/unit.h"
@@ -104,6 +106,32 @@ test_reason_of_a_certificate(void **state)
 	kafka_trouble_free(t);
 }
 
+/* Where each range of faults begins, and where it ends. */
+static void
+test_bad_releases(void **state)
+{
+	static const struct {
+		int version;
+		const char *says;		/* NULL: nothing is known */
+	} rows[] = {
+		{ 0x020002ff, NULL }, { 0x020100ff, "stop reading a partition" },
+		{ 0x020101ff, "take 2.3.0" }, { 0x020200ff, "take 2.3.0" }, { 0x020300ff, NULL },
+		{ 0x020400ff, NULL }, { 0x020500ff, "enable.metrics.push=false" },
+		{ 0x020503ff, NULL }, { 0x020600ff, "Kafka before 2.7" }, { 0x020601ff, NULL },
+		{ 0x020800ff, NULL }, { 0x020a00ff, "take 2.10.1" }, { 0x020a01ff, NULL },
+		{ 0x021000ff, NULL }, { 0x7fffffff, NULL }, { 0, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const char *said = kafka_library_fault(rows[i].version);
+
+		assert_int_equal(said != NULL, rows[i].says != NULL);
+		if (said)
+			assert_non_null(strstr(said, rows[i].says));
+	}
+}
+
 int
 main(void)
 {
@@ -111,6 +139,7 @@ main(void)
 		cmocka_unit_test(test_version),
 		cmocka_unit_test(test_cause),
 		cmocka_unit_test(test_reason_of_a_certificate),
+		cmocka_unit_test(test_bad_releases),
 	};
 
 	unit_filter();

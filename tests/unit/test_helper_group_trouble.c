@@ -1,0 +1,45 @@
+/* Why a topic gives nothing, and since when: with clocks of the test's. */
+#include "common/wall.h"
+#include "tests/unit/unit.h"
+
+/* The module under test, with this file's clocks below it. */
+#define topic_trouble topic_trouble_under_test
+#define groups_troubles groups_troubles_under_test
+#include "helper/consume/group_state.h"
+
+#define loop_now_ms(l) ((void)(l), now_ms)
+#define wall_time_ms() wall_ms
+static int64_t now_ms = 1000000, wall_ms = INT64_C(1700000000000);
+#include "helper/consume/group_trouble.c"
+
+/* A trouble is shown after a while, also when the clock is set back meanwhile. */
+static void
+test_a_clock_that_is_set_back_hides_nothing(void **state)
+{
+	struct groups gs = { 0 };
+	struct group g = { .gs = &gs, .name = "g" };
+	struct gtopic t = { .g = &g, .name = "t", .why = "no leader", .state = TOPIC_ACTIVE };
+	struct msg_group_trouble v[1];
+
+	(void)state;
+	gs.list = &g;
+	g.topics = &t;
+	assert_int_equal(groups_troubles(&gs, v, 1), 0);
+	wall_ms -= 3600 * 1000;
+	now_ms += SHOW_MS;
+	assert_int_equal(groups_troubles(&gs, v, 1), 1);
+	assert_true(kp_slice_eq(v[0].group, LIT("g")) && kp_slice_eq(v[0].topic, LIT("t")));
+	t.state = TOPIC_LEAVING;
+	assert_int_equal(groups_troubles(&gs, v, 1), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_clock_that_is_set_back_hides_nothing),
+	};
+
+	unit_filter();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

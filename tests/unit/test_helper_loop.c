@@ -1,0 +1,85 @@
+/* The loop's workers: how many jobs they take, and that what must end ends there. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "helper/loop.h"
+#include "tests/unit/unit.h"
+
+static struct loop *loop;
+static uv_sem_t gate;			/* what is at work waits for it */
+static uv_thread_t loop_thread;
+static unsigned done;
+static bool ended_on_loop;
+
+static void
+wait_for_gate(struct loop_job *j)
+{
+	(void)j;
+	uv_sem_wait(&gate);
+}
+
+static void
+count(struct loop_job *j)
+{
+	(void)j;
+	done++;
+}
+
+/* A worker, and not the loop, does it, after all others. */
+static void
+end_work(struct loop_job *j)
+{
+	uv_thread_t self = uv_thread_self();
+
+	(void)j;
+	ended_on_loop = uv_thread_equal(&self, &loop_thread);
+}
+
+static void
+end_done(struct loop_job *j)
+{
+	(void)j;
+	loop_stop(loop);
+}
+
+static void
+test_an_end_is_never_refused(void **state)
+{
+	static struct loop_job jobs[LOOP_JOBS_MAX + 1];
+	struct loop_job end = { .work = end_work, .done = end_done };
+
+	(void)state;
+	loop = loop_new();
+	loop_thread = uv_thread_self();
+	uv_sem_init(&gate, 0);
+	for (size_t i = 0; i <= LOOP_JOBS_MAX; i++) {
+		jobs[i].work = wait_for_gate;
+		jobs[i].done = count;
+		assert_int_equal(loop_work(loop, &jobs[i]), i < LOOP_JOBS_MAX);
+	}
+	loop_work_last(loop, &end);
+	assert_int_equal(loop_jobs(loop), LOOP_JOBS_MAX + 1);
+	for (size_t i = 0; i < LOOP_JOBS_MAX; i++)
+		uv_sem_post(&gate);
+	loop_run(loop);
+	assert_false(ended_on_loop);
+	while (done < LOOP_JOBS_MAX)
+		uv_run(loop_uv(loop), UV_RUN_NOWAIT);
+	assert_int_equal(loop_jobs(loop), 0);
+	loop_free(loop);
+	uv_sem_destroy(&gate);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_an_end_is_never_refused),
+	};
+
+	unit_filter();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
