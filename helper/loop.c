@@ -5,13 +5,15 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "helper/loop_lanes.h"
+
 struct loop {
 	uv_loop_t uv;
 	uv_async_t wake;
 	uv_mutex_t lock;		/* guards first and last */
 	struct loop_task *first;
 	struct loop_task *last;
-	unsigned jobs;
+	struct loop_lanes *lanes;
 	void (*paused)(void *arg, int64_t ms);
 	void *paused_arg;
 	int64_t pause_ms;		/* from here on it is told */
@@ -96,7 +98,9 @@ loop_new(void)
 {
 	struct loop *l = calloc(1, sizeof(*l));
 
-	if (l == NULL || uv_loop_init(&l->uv) != 0) {
+	if (l == NULL || (l->lanes = loop_lanes_new(l)) == NULL || uv_loop_init(&l->uv) != 0) {
+		if (l)
+			loop_lanes_free(l->lanes);
 		free(l);
 		return NULL;
 	}
@@ -134,6 +138,7 @@ loop_free(struct loop *l)
 	uv_run(&l->uv, UV_RUN_DEFAULT);
 	uv_loop_close(&l->uv);
 	uv_mutex_destroy(&l->lock);
+	loop_lanes_free(l->lanes);
 	free(l);
 }
 
@@ -167,48 +172,32 @@ loop_post(struct loop *l, struct loop_task *t)
 		uv_async_send(&l->wake);
 }
 
-static void
-job_work(uv_work_t *req)
+bool
+loop_work(struct loop *l, struct loop_job *j)
 {
-	struct loop_job *j = req->data;
-
-	j->work(j);
-}
-
-static void
-job_done(uv_work_t *req, int status)
-{
-	struct loop_job *j = req->data;
-
-	(void)status;			/* jobs are never cancelled */
-	loop_awake(j->loop);
-	j->loop->jobs--;
-	j->done(j);
+	return loop_lanes_add(l->lanes, j);
 }
 
 void
 loop_work_last(struct loop *l, struct loop_job *j)
 {
-	j->loop = l;
-	j->req.data = j;
-	/* It fails only without a function. */
-	uv_queue_work(&l->uv, &j->req, job_work, job_done);
-	l->jobs++;
+	loop_lanes_add_last(l->lanes, j);
 }
 
-bool
-loop_work(struct loop *l, struct loop_job *j)
+uint32_t
+loop_key(char kind, const char *name)
 {
-	if (l->jobs >= LOOP_JOBS_MAX)
-		return false;
-	loop_work_last(l, j);
-	return true;
+	uint32_t h = (2166136261u ^ (uint8_t)kind) * 16777619u;
+
+	for (; *name; name++)
+		h = (h ^ (uint8_t)*name) * 16777619u;
+	return h ? h : 1;
 }
 
 unsigned
 loop_jobs(const struct loop *l)
 {
-	return l->jobs;
+	return loop_lanes_jobs(l->lanes);
 }
 
 static void

@@ -46,21 +46,39 @@ struct loop_task {
 void loop_post(struct loop *l, struct loop_task *t);
 
 /*
- * A blocking call on a worker thread: work() there, then done() on the loop.
- * Whatever both touch belongs to the job until done(). At most LOOP_JOBS_MAX wait
- * or run; past that false, and nothing happens.
+ * A blocking call on a worker thread: work() there, then done() on the loop. Whatever both
+ * touch belongs to the job until done(). Each lane has its own workers and a queue with an
+ * end: past it false, and nothing happens. Jobs with a key (of a topic, a group, …) that was
+ * slow of late wait for each other, and the rest do not wait for them.
  */
-#define LOOP_JOBS_MAX 256
+#define LOOP_WORKERS 27
+enum loop_lane {
+	LOOP_OTHER,		/* ends of handles, of which many come at once; and the rest */
+	LOOP_ZOOKEEPER,
+	LOOP_HEALTH,
+	LOOP_TOPICS,		/* which topics exist */
+	LOOP_GROUPS,		/* what groups need to start and go on */
+	LOOP_QUESTIONS,		/* what users ask */
+	LOOP_LANES
+};
 struct loop_job {
-	uv_work_t req;
-	struct loop *loop;
 	void (*work)(struct loop_job *j);
 	void (*done)(struct loop_job *j);
+	enum loop_lane lane;
+	uint32_t keys[2];		/* what may make it slow; see loop_key(), 0: nothing */
+	/* The loop's own. */
+	uv_work_t req;
+	struct loop_lanes *lanes;
+	struct loop_job *next;
+	int64_t begun_ms;
+	bool slow;
 };
 bool loop_work(struct loop *l, struct loop_job *j) __attribute__((warn_unused_result));
 /* The same for what ends an object, and must not be done on the loop in its place: it waits
  * behind all others, and is never refused. */
 void loop_work_last(struct loop *l, struct loop_job *j);
+/* Of a name of some kind, never 0. */
+uint32_t loop_key(char kind, const char *name);
 /* Jobs whose done() has not been called. */
 unsigned loop_jobs(const struct loop *l);
 

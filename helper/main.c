@@ -33,7 +33,6 @@
 #include "helper/topics.h"
 
 #define EXIT_USAGE 2
-#define WORKERS "16"
 #define DRAIN_MS 10000
 #define STOP_CHECK_MS 20
 /* If a library hangs at the end, the process still ends; nothing is lost by it. */
@@ -132,7 +131,7 @@ open_kafka(struct boot *b)
 	h->sync = producer_new(h->loop, h->kafka, &(struct producer_conf){
 	    .timeout_ms = sync_timeout_ms(&h->conf), .delivered = op_produce_delivered });
 	if (h->sync)
-		h->admin = kafka_admin_new(h->kafka, producer_handle(h->sync));
+		h->admin = kafka_admin_new(h->kafka);
 	if (h->admin)
 		h->topics = topics_new(h->loop, h->admin);
 	if (h->topics == NULL)
@@ -277,6 +276,7 @@ close_all(struct boot *b)
 	groups_free(h->groups);
 	if (h->sender)
 		sender_close(h->sender);
+	topics_stop(h->topics);
 	kafka_admin_free(h->admin);
 	producer_free(h->sync);
 	if (h->loop)
@@ -294,10 +294,12 @@ static enum kp_err
 boot(struct boot *b)
 {
 	struct helper *h = &b->h;
+	char workers[16];
 	enum kp_err err;
 
 	/* Workers mostly wait for brokers: libuv's four would be too few. */
-	setenv("UV_THREADPOOL_SIZE", WORKERS, 0);
+	snprintf(workers, sizeof(workers), "%d", LOOP_WORKERS);
+	setenv("UV_THREADPOOL_SIZE", workers, 1);
 	h->loop = loop_new();
 	if (h->loop == NULL)
 		return KP_ENOMEM;

@@ -117,6 +117,7 @@ look_at_kafka(struct health *h)
 	}
 	if (h->asking || h->stopped || (h->kafka.up && now - h->seen_ms < FRESH_MS))
 		return;
+	h->job.lane = LOOP_HEALTH;
 	h->job.work = ask_work;
 	h->job.done = ask_done;
 	h->asking = loop_work(h->loop, &h->job);

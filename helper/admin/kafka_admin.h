@@ -1,6 +1,9 @@
 /*
  * Questions to Kafka about topics and offsets, as plain blocking calls.
  *
+ * Names that do not exist are for kafka_admin_look() and kafka_admin_partitions(): those who
+ * have passed are worth the others, which remember them for longer.
+ *
  * Only for worker threads (loop_work()): each call takes up to timeout_ms.
  * Errors: KP_ENOTFOUND (unknown topic or partition), KP_EUNAVAIL (no answer in
  * time, no leader, no coordinator), KP_EDENIED, KP_ECONFLICT (the group is
@@ -17,19 +20,31 @@
 
 struct kafka_admin;
 
-/* `creator` is a producer's handle: asking through it lets brokers create a
- * topic. It must outlive the admin. NULL on error; a line has been logged. */
-struct kafka_admin *kafka_admin_new(struct kafka *k, rd_kafka_t *creator);
+/* NULL on error. */
+struct kafka_admin *kafka_admin_new(struct kafka *k);
 void kafka_admin_free(struct kafka_admin *a);
 
 /* KP_OK when a broker answers. */
 enum kp_err kafka_admin_reach(struct kafka_admin *a, int timeout_ms, char *why);
 
-/* How many partitions the topic has. With `create` a topic that does not exist is
- * waited for as long as the brokers may be creating it (TOPIC_CREATE_MS). */
-#define TOPIC_CREATE_MS 2000
-enum kp_err kafka_admin_partitions(struct kafka_admin *a, const char *topic, bool create,
-    int timeout_ms, int32_t *n, char *why);
+/* One topic that is looked for, in and out. */
+struct topic_look {
+	const char *topic;	/* in */
+	enum kp_err err;
+	bool coming;		/* KP_EUNAVAIL, because it is being made */
+	int code;		/* for kafka_admin_why() */
+	int32_t partitions;	/* KP_OK: how many it has */
+};
+/* Whether the topics exist, all in about one request. With `create` brokers may make those
+ * that do not, which takes them a while: meanwhile they are unknown, or coming. */
+void kafka_admin_look(struct kafka_admin *a, struct topic_look **v, size_t n, bool create,
+    int timeout_ms);
+/* What the code means to a user. Any thread. */
+enum kp_err kafka_admin_why(struct kafka_admin *a, int code, char *why);
+
+/* How many partitions the topic has. */
+enum kp_err kafka_admin_partitions(struct kafka_admin *a, const char *topic, int timeout_ms,
+    int32_t *n, char *why);
 
 /* Sets led[p] for each partition p < n: whether it has a leader now. Returns in *there how
  * many partitions the topic has by now. */
@@ -53,8 +68,11 @@ void partition_offsets_free(struct partition_offsets *v, size_t n);
 enum kp_err kafka_admin_ends(struct kafka_admin *a, const char *topic, struct partition_offsets *v,
     size_t n, int timeout_ms, char *why);
 
-/* Begin, end and the group's committed offset of n partitions: all or nothing. */
+/* Begin, end and the group's committed offset of n partitions: all or nothing. Again and
+ * again for as long as the time allows; or once. */
 enum kp_err kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
+    struct partition_offsets *v, size_t n, int timeout_ms, char *why);
+enum kp_err kafka_admin_offsets_once(struct kafka_admin *a, const char *group, const char *topic,
     struct partition_offsets *v, size_t n, int timeout_ms, char *why);
 
 /* .committed is a Unix time in ms, and becomes the offset of the first message at or after

@@ -181,6 +181,7 @@ static enum kp_err
 describe(struct kafka_admin *a, struct members *m, const char *group, char **v, size_t n, bool one,
     int timeout_ms, bool *known, char *why)
 {
+	struct handle *h;
 	rd_kafka_AdminOptions_t *o;
 	rd_kafka_queue_t *q;
 	rd_kafka_event_t *ev;
@@ -189,15 +190,19 @@ describe(struct kafka_admin *a, struct members *m, const char *group, char **v, 
 		snprintf(why, WHY_MAX, NO_COORDINATOR);
 		return KP_EUNAVAIL;
 	}
-	o = admin_options(a, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-	q = rd_kafka_queue_new(a->rk);
-	rd_kafka_DescribeConsumerGroups(a->rk, (const char **)v, n, o, q);
-	ev = admin_await(a, group, q, timeout_ms, &m->err);
+	h = admin_take(a, HANDLE_ASKS, NULL);
+	if (h == NULL)
+		return admin_fail(a, why, NO_HANDLE);
+	o = admin_options(h, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
+	q = rd_kafka_queue_new(h->rk);
+	rd_kafka_DescribeConsumerGroups(h->rk, (const char **)v, n, o, q);
+	ev = admin_await(a, h, group, q, timeout_ms, &m->err);
 	if (ev) {
 		take_groups(m, ev, one, known);
 		rd_kafka_event_destroy(ev);
 	}
 	rd_kafka_AdminOptions_destroy(o);
+	admin_give(a, h, NULL, RD_KAFKA_RESP_ERR_NO_ERROR);
 	if (m->failed) {
 		snprintf(why, WHY_MAX, "%s", kp_err_text(m->failed));
 		return m->failed;
@@ -247,6 +252,7 @@ take_names(rd_kafka_event_t *ev, struct names *out, rd_kafka_resp_err_t *err)
 static enum kp_err
 list_groups(struct kafka_admin *a, struct names *out, int timeout_ms, char *why)
 {
+	struct handle *h;
 	rd_kafka_AdminOptions_t *o;
 	rd_kafka_queue_t *q;
 	rd_kafka_resp_err_t err;
@@ -256,15 +262,19 @@ list_groups(struct kafka_admin *a, struct names *out, int timeout_ms, char *why)
 		snprintf(why, WHY_MAX, "Kafka cannot be reached");
 		return KP_EUNAVAIL;
 	}
-	o = admin_options(a, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS);
-	q = rd_kafka_queue_new(a->rk);
-	rd_kafka_ListConsumerGroups(a->rk, o, q);
-	ev = admin_await(a, ALL, q, timeout_ms, &err);
+	h = admin_take(a, HANDLE_ASKS, NULL);
+	if (h == NULL)
+		return admin_fail(a, why, NO_HANDLE);
+	o = admin_options(h, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS);
+	q = rd_kafka_queue_new(h->rk);
+	rd_kafka_ListConsumerGroups(h->rk, o, q);
+	ev = admin_await(a, h, ALL, q, timeout_ms, &err);
 	if (ev) {
 		take_names(ev, out, &err);
 		rd_kafka_event_destroy(ev);
 	}
 	rd_kafka_AdminOptions_destroy(o);
+	admin_give(a, h, NULL, err);
 	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
@@ -318,7 +328,7 @@ kafka_admin_members(struct kafka_admin *a, const char *topic, const char *group,
 
 	*v = NULL;
 	*n = 0;
-	err = kafka_admin_partitions(a, topic, false, timeout_ms, &partitions, why);
+	err = kafka_admin_partitions(a, topic, timeout_ms, &partitions, why);
 	if (err == KP_ENOTFOUND)
 		snprintf(why, WHY_MAX, NOT_KNOWN);
 	if (err)

@@ -13,6 +13,7 @@
 struct late_request {
 	struct late_request *next;
 	rd_kafka_queue_t *q;
+	const rd_kafka_t *rk;
 	char *group;
 };
 
@@ -55,7 +56,7 @@ late_free(struct late *l)
 }
 
 void
-late_keep(struct late *l, const char *group, rd_kafka_queue_t *q)
+late_keep(struct late *l, const rd_kafka_t *rk, const char *group, rd_kafka_queue_t *q)
 {
 	struct late_request *r = calloc(1, sizeof(*r));
 
@@ -65,6 +66,7 @@ late_keep(struct late *l, const char *group, rd_kafka_queue_t *q)
 		return;
 	}
 	r->q = q;
+	r->rk = rk;
 	pthread_mutex_lock(&l->lock);
 	r->next = l->list;
 	l->list = r;
@@ -82,12 +84,13 @@ is_over(struct late_request *r)
 }
 
 /* Drops what has been answered, and counts the rest. */
-bool
-late_room(struct late *l, const char *group)
+static void
+count(struct late *l, const rd_kafka_t *rk, const char *group, size_t *of_handle,
+    size_t *of_group, size_t *all)
 {
 	struct late_request **at = &l->list, *r;
-	size_t of_group = 0, all = 0;
 
+	*of_handle = *of_group = *all = 0;
 	pthread_mutex_lock(&l->lock);
 	while ((r = *at) != NULL) {
 		if (is_over(r)) {
@@ -95,10 +98,28 @@ late_room(struct late *l, const char *group)
 			request_free(r);
 			continue;
 		}
-		of_group += strcmp(r->group, group) == 0;
-		all++;
+		*of_handle += r->rk == rk;
+		*of_group += strcmp(r->group, group) == 0;
+		++*all;
 		at = &r->next;
 	}
 	pthread_mutex_unlock(&l->lock);
+}
+
+bool
+late_room(struct late *l, const char *group)
+{
+	size_t of_handle, of_group, all;
+
+	count(l, NULL, group, &of_handle, &of_group, &all);
 	return of_group < GROUP_MAX_LATE && all < LATE_MAX;
+}
+
+bool
+late_any(struct late *l, const rd_kafka_t *rk)
+{
+	size_t of_handle, of_group, all;
+
+	count(l, rk, "", &of_handle, &of_group, &all);
+	return of_handle > 0;
 }

@@ -20,11 +20,13 @@
 struct late;
 
 struct late *late_new(void);
-/* Before the handle is destroyed. NULL is allowed. */
+/* Before the handles are destroyed. NULL is allowed. */
 void late_free(struct late *l);
 
-/* Takes a queue on which the answer to a request for `group` is yet to come. */
-void late_keep(struct late *l, const char *group, rd_kafka_queue_t *q);
+/* Takes a queue on which the answer to a request for `group` is yet to come, from a handle. */
+void late_keep(struct late *l, const rd_kafka_t *rk, const char *group, rd_kafka_queue_t *q);
+/* True while one of the handle's is left: it must not be destroyed before the end. */
+bool late_any(struct late *l, const rd_kafka_t *rk);
 /* True while few enough are left: of one group, and in all. */
 bool late_room(struct late *l, const char *group);
 

@@ -33,8 +33,10 @@ static enum kp_err
 ask_edge(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
     int64_t edge, int timeout_ms, char *why)
 {
+	struct handle *h = admin_take(a, HANDLE_ASKS, topic);
 	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, edge);
-	rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(a->rk, list, timeout_ms);
+	rd_kafka_resp_err_t err = h ? rd_kafka_offsets_for_times(h->rk, list, timeout_ms) :
+	    NO_HANDLE;
 
 	for (size_t i = 0; i < n && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
 		const rd_kafka_topic_partition_t *p =
@@ -47,6 +49,7 @@ ask_edge(struct kafka_admin *a, const char *topic, struct partition_offsets *v, 
 			v[i].end = p->offset;
 	}
 	rd_kafka_topic_partition_list_destroy(list);
+	admin_give(a, h, topic, err);
 	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
@@ -79,20 +82,31 @@ take_committed(const rd_kafka_topic_partition_list_t *list, const char *topic,
 	}
 }
 
+/* Sends the request, and waits for the answer. */
+static rd_kafka_event_t *
+request_committed(struct kafka_admin *a, struct handle *h, const char *group,
+    const rd_kafka_topic_partition_list_t *list, int timeout_ms, rd_kafka_resp_err_t *err)
+{
+	rd_kafka_ListConsumerGroupOffsets_t *req =
+	    rd_kafka_ListConsumerGroupOffsets_new(group, list);
+	rd_kafka_AdminOptions_t *o = admin_options(h, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(h->rk);
+
+	rd_kafka_ListConsumerGroupOffsets(h->rk, &req, 1, o, q);
+	rd_kafka_AdminOptions_destroy(o);
+	rd_kafka_ListConsumerGroupOffsets_destroy(req);
+	return admin_await(a, h, group, q, timeout_ms, err);
+}
+
 static enum kp_err
 ask_committed(struct kafka_admin *a, const char *group, const char *topic,
     struct partition_offsets *v, size_t n, int timeout_ms, char *why)
 {
+	struct handle *h = admin_take(a, HANDLE_ASKS, topic);
 	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, RD_KAFKA_OFFSET_INVALID);
-	rd_kafka_ListConsumerGroupOffsets_t *req =
-	    rd_kafka_ListConsumerGroupOffsets_new(group, list);
-	rd_kafka_AdminOptions_t *o = admin_options(a, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
-	rd_kafka_resp_err_t err;
-	rd_kafka_event_t *ev;
+	rd_kafka_resp_err_t err = NO_HANDLE;
+	rd_kafka_event_t *ev = h ? request_committed(a, h, group, list, timeout_ms, &err) : NULL;
 
-	rd_kafka_ListConsumerGroupOffsets(a->rk, &req, 1, o, q);
-	ev = admin_await(a, group, q, timeout_ms, &err);
 	if (ev) {
 		size_t groups;
 		const rd_kafka_group_result_t **r = rd_kafka_ListConsumerGroupOffsets_result_groups(
@@ -104,16 +118,16 @@ ask_committed(struct kafka_admin *a, const char *group, const char *topic,
 			take_committed(rd_kafka_group_result_partitions(r[0]), topic, v, n, &err);
 		rd_kafka_event_destroy(ev);
 	}
-	rd_kafka_AdminOptions_destroy(o);
-	rd_kafka_ListConsumerGroupOffsets_destroy(req);
 	rd_kafka_topic_partition_list_destroy(list);
+	admin_give(a, h, topic, err);
 	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
-static enum kp_err
-ask_all(struct kafka_admin *a, const char *group, const char *topic, struct partition_offsets *v,
-    size_t n, int64_t until, char *why)
+enum kp_err
+kafka_admin_offsets_once(struct kafka_admin *a, const char *group, const char *topic,
+    struct partition_offsets *v, size_t n, int timeout_ms, char *why)
 {
+	int64_t until = sock_now_ms() + timeout_ms;
 	enum kp_err err;
 
 	if (!late_room(a->late, group))
@@ -135,7 +149,8 @@ kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
 	enum kp_err err;
 
 	for (;;) {
-		err = ask_all(a, group, topic, v, n, until, why);
+		err = kafka_admin_offsets_once(a, group, topic, v, n,
+		    sock_left_ms(until), why);
 		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
 			return err;
 		admin_pause();
@@ -153,12 +168,13 @@ static rd_kafka_resp_err_t
 ask_times(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
     int timeout_ms)
 {
+	struct handle *h = admin_take(a, HANDLE_ASKS, topic);
 	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, 0);
 	rd_kafka_resp_err_t err;
 
 	for (size_t i = 0; i < n; i++)
 		list->elems[i].offset = v[i].committed;
-	err = rd_kafka_offsets_for_times(a->rk, list, timeout_ms);
+	err = h ? rd_kafka_offsets_for_times(h->rk, list, timeout_ms) : NO_HANDLE;
 	for (size_t i = 0; i < n && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
 		const rd_kafka_topic_partition_t *p =
 		    rd_kafka_topic_partition_list_find(list, topic, v[i].partition);
@@ -167,6 +183,7 @@ ask_times(struct kafka_admin *a, const char *topic, struct partition_offsets *v,
 		v[i].committed = p->offset >= 0 ? p->offset : -1;
 	}
 	rd_kafka_topic_partition_list_destroy(list);
+	admin_give(a, h, topic, err);
 	return err;
 }
 
@@ -186,16 +203,10 @@ kafka_admin_times(struct kafka_admin *a, const char *topic, struct partition_off
 	return err ? admin_fail(a, why, err) : KP_OK;
 }
 
-static enum kp_err
-commit_once(struct kafka_admin *a, const char *group, const char *topic,
-    const struct partition_offsets *v, size_t n, int timeout_ms, char *why)
+static rd_kafka_topic_partition_list_t *
+make_commit(const char *topic, const struct partition_offsets *v, size_t n)
 {
 	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, 0);
-	rd_kafka_AlterConsumerGroupOffsets_t *req;
-	rd_kafka_AdminOptions_t *o = admin_options(a, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
-	rd_kafka_queue_t *q = rd_kafka_queue_new(a->rk);
-	rd_kafka_resp_err_t err;
-	rd_kafka_event_t *ev;
 
 	for (size_t i = 0; i < n; i++) {
 		list->elems[i].offset = v[i].committed;
@@ -204,9 +215,33 @@ commit_once(struct kafka_admin *a, const char *group, const char *topic,
 			list->elems[i].metadata_size = strlen(v[i].metadata);
 		}
 	}
-	req = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
-	rd_kafka_AlterConsumerGroupOffsets(a->rk, &req, 1, o, q);
-	ev = admin_await(a, group, q, timeout_ms, &err);
+	return list;
+}
+
+static rd_kafka_event_t *
+request_commit(struct kafka_admin *a, struct handle *h, const char *group,
+    const rd_kafka_topic_partition_list_t *list, int timeout_ms, rd_kafka_resp_err_t *err)
+{
+	rd_kafka_AlterConsumerGroupOffsets_t *req =
+	    rd_kafka_AlterConsumerGroupOffsets_new(group, list);
+	rd_kafka_AdminOptions_t *o = admin_options(h, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
+	rd_kafka_queue_t *q = rd_kafka_queue_new(h->rk);
+
+	rd_kafka_AlterConsumerGroupOffsets(h->rk, &req, 1, o, q);
+	rd_kafka_AdminOptions_destroy(o);
+	rd_kafka_AlterConsumerGroupOffsets_destroy(req);
+	return admin_await(a, h, group, q, timeout_ms, err);
+}
+
+static enum kp_err
+commit_once(struct kafka_admin *a, const char *group, const char *topic,
+    const struct partition_offsets *v, size_t n, int timeout_ms, char *why)
+{
+	struct handle *h = admin_take(a, HANDLE_ASKS, topic);
+	rd_kafka_topic_partition_list_t *list = make_commit(topic, v, n);
+	rd_kafka_resp_err_t err = NO_HANDLE;
+	rd_kafka_event_t *ev = h ? request_commit(a, h, group, list, timeout_ms, &err) : NULL;
+
 	if (ev) {
 		size_t groups;
 		const rd_kafka_group_result_t **r =
@@ -221,9 +256,8 @@ commit_once(struct kafka_admin *a, const char *group, const char *topic,
 			err = done->elems[i].err;
 		rd_kafka_event_destroy(ev);
 	}
-	rd_kafka_AdminOptions_destroy(o);
-	rd_kafka_AlterConsumerGroupOffsets_destroy(req);
 	rd_kafka_topic_partition_list_destroy(list);
+	admin_give(a, h, topic, err);
 	return err ? admin_fail(a, why, err) : KP_OK;
 }
 

@@ -1,6 +1,7 @@
 /*
  * GET_OFFSETS and SET_OFFSETS: begin, end and a group's offset of every partition
- * of a topic. Each is a few blocking calls to Kafka, on a worker.
+ * of a topic. Each is a few blocking calls to Kafka, on a worker, once it is known that there
+ * is such a topic. What fails for a moment is tried again without a worker in between.
  *
  * Set: everything is checked before anything is changed. While other hosts
  * consume the group it is refused: they would overwrite it.
@@ -14,13 +15,21 @@
 #include "common/sock.h"
 #include "helper/consume/group.h"
 #include "helper/ops.h"
+#include "helper/topics.h"
 
 /* Reading takes so long at most, and so does each further step of setting. */
 #define TIMEOUT_MS 4000
+/* Leaders and coordinators move: what fails now may work in a moment. */
+#define AGAIN_MS 50
 
 struct offsets_job {
 	struct loop_job job;		/* first */
+	struct topics_ask ask;
+	struct loop_timer again;
 	struct helper *h;
+	int64_t until_ms;		/* sock_now_ms() */
+	int32_t partitions;		/* of the topic, when it was last seen */
+	void (*answer)(struct offsets_job *j);
 	struct op *op;
 	char topic[TOPIC_MAX + 1];
 	char group[GROUP_MAX + 1];
@@ -33,56 +42,121 @@ struct offsets_job {
 static void
 job_free(struct offsets_job *j)
 {
+	loop_timer_end(&j->again);
 	partition_offsets_free(j->v, j->n);
 	free(j);
 }
 
-static struct offsets_job *
-job_new(struct helper *h, struct op *op, struct kp_slice topic, struct kp_slice group)
-{
-	struct offsets_job *j = calloc(1, sizeof(*j));
-
-	if (j == NULL) {
-		op_fail(op, KP_ENOMEM, 1, "%s", kp_err_text(KP_ENOMEM));
-		return NULL;
-	}
-	j->h = h;
-	j->op = op;
-	memcpy(j->topic, topic.p, topic.n);
-	memcpy(j->group, group.p, group.n);
-	return j;
-}
-
 static void
-job_start(struct offsets_job *j, void (*work)(struct loop_job *), void (*done)(struct loop_job *))
+job_begin(void *arg)
 {
-	j->job.work = work;
-	j->job.done = done;
+	struct offsets_job *j = arg;
+
+	j->err = KP_OK;
+	j->why[0] = '\0';
+	partition_offsets_free(j->v, j->n);
+	j->v = NULL;
+	j->n = 0;
 	if (loop_work(j->h->loop, &j->job))
 		return;
 	op_fail(j->op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
 	job_free(j);
 }
 
-/* Worker: begin, end and committed of all partitions, in .v. */
 static void
-ask_all(struct offsets_job *j, int64_t until)
+job_done(struct loop_job *job)
 {
-	int32_t n = 0;
+	struct offsets_job *j = (struct offsets_job *)job;
 
-	j->err = kafka_admin_partitions(j->h->admin, j->topic, false, TIMEOUT_MS, &n, j->why);
-	if (j->err)
-		return;
-	j->v = calloc((size_t)n, sizeof(*j->v));
-	if (j->v == NULL) {
-		j->err = KP_ENOMEM;
+	if (j->err == KP_EUNAVAIL && j->op->conn && sock_now_ms() + AGAIN_MS < j->until_ms) {
+		loop_timer_set(j->h->loop, &j->again, AGAIN_MS, 0, job_begin, j);
 		return;
 	}
-	j->n = (size_t)n;
-	for (int32_t i = 0; i < n; i++)
+	if (j->err == KP_ENOTFOUND && j->n == 0)
+		topics_forget(j->h->topics, kp_slice_str(j->topic));
+	j->answer(j);
+}
+
+/* Nothing else is asked about a topic that does not exist: handles would remember it. */
+static void
+topic_known(struct topics_ask *ask, enum kp_err err, int32_t partitions, const char *why)
+{
+	struct offsets_job *j = (struct offsets_job *)((char *)ask -
+	    offsetof(struct offsets_job, ask));
+
+	if (err) {
+		op_fail(j->op, err == KP_EBUSY ? KP_EUNAVAIL : err, 1, "%s", why);
+		job_free(j);
+		return;
+	}
+	j->partitions = partitions;
+	j->until_ms = sock_now_ms() + TIMEOUT_MS;
+	job_begin(j);
+}
+
+static void
+job_start(struct helper *h, struct op *op, struct kp_slice topic, struct kp_slice group,
+    void (*work)(struct loop_job *), void (*answer)(struct offsets_job *))
+{
+	struct offsets_job *j;
+
+	if (!op_names_ok(op, topic, &group))
+		return;
+	j = calloc(1, sizeof(*j));
+	if (j == NULL) {
+		op_fail(op, KP_ENOMEM, 1, "%s", kp_err_text(KP_ENOMEM));
+		return;
+	}
+	j->h = h;
+	j->op = op;
+	memcpy(j->topic, topic.p, topic.n);
+	memcpy(j->group, group.p, group.n);
+	j->answer = answer;
+	j->ask = (struct topics_ask){ .done = topic_known, .only_look = true };
+	j->job = (struct loop_job){ .work = work, .done = job_done, .lane = LOOP_QUESTIONS,
+	    .keys = { loop_key('t', j->topic), loop_key('g', j->group) } };
+	topics_ask(h->topics, topic, &j->ask);
+}
+
+/* Worker: each partition of the topic in .v, which may have more by now. Without a leader
+ * the other questions would only wait. */
+static void
+see_partitions(struct offsets_job *j)
+{
+	int32_t n = 0, there = j->partitions;
+	bool *led = NULL, all = there > 0;
+
+	while (j->err == KP_OK && n != there) {
+		n = there;
+		free(led);
+		led = calloc((size_t)n + 1, sizeof(*led));
+		j->err = led == NULL ? KP_ENOMEM : kafka_admin_leaders(j->h->admin, j->topic, led,
+		    n, &there, sock_left_ms(j->until_ms), j->why);
+	}
+	j->v = j->err ? NULL : calloc((size_t)n + 1, sizeof(*j->v));
+	if (j->v)
+		j->n = (size_t)n;
+	else if (j->err == KP_OK)
+		j->err = KP_ENOMEM;
+	for (int32_t i = 0; i < (int32_t)j->n; i++) {
 		j->v[i].partition = i;
-	j->err = kafka_admin_offsets(j->h->admin, j->group, j->topic, j->v, j->n,
-	    sock_left_ms(until), j->why);
+		all &= led[i];
+	}
+	if (j->err == KP_OK && !all) {
+		j->err = KP_EUNAVAIL;
+		snprintf(j->why, sizeof(j->why), "the topic has partitions without a leader");
+	}
+	free(led);
+}
+
+/* Worker: begin, end and committed of all partitions, in .v. */
+static void
+ask_all(struct offsets_job *j)
+{
+	see_partitions(j);
+	if (j->err == KP_OK)
+		j->err = kafka_admin_offsets_once(j->h->admin, j->group, j->topic, j->v, j->n,
+		    sock_left_ms(j->until_ms), j->why);
 }
 
 /* ---- get ---- */
@@ -90,13 +164,12 @@ ask_all(struct offsets_job *j, int64_t until)
 static void
 get_work(struct loop_job *job)
 {
-	ask_all((struct offsets_job *)job, sock_now_ms() + TIMEOUT_MS);
+	ask_all((struct offsets_job *)job);
 }
 
 static void
-get_done(struct loop_job *job)
+get_answer(struct offsets_job *j)
 {
-	struct offsets_job *j = (struct offsets_job *)job;
 	struct msg_offsets r = { .n = j->n };
 
 	if (j->err == KP_OK && (r.v = calloc(j->n, sizeof(*r.v))) == NULL)
@@ -122,20 +195,18 @@ void
 op_get_offsets(struct helper *h, struct op *op)
 {
 	struct msg_topic_group m;
-	struct offsets_job *j;
 
-	if (msg_topic_group_decode(op_body(op), &m) != KP_OK)
+	if (msg_topic_group_decode(op_body(op), &m) == KP_OK)
+		job_start(h, op, m.topic, m.group, get_work, get_answer);
+	else
 		op_fail(op, KP_EBADMSG, 0, "malformed GET_OFFSETS");
-	else if (op_names_ok(op, m.topic, &m.group) &&
-	    (j = job_new(h, op, m.topic, m.group)) != NULL)
-		job_start(j, get_work, get_done);
 }
 
 /* ---- set: resolve, see who consumes, commit ---- */
 
 /* Puts the offset of the first message at or after it, or -1, in place of each time. */
 static enum kp_err
-resolve_times(struct offsets_job *j, struct msg_offsets *want, int64_t until)
+resolve_times(struct offsets_job *j, struct msg_offsets *want)
 {
 	struct partition_offsets *v = calloc(want->n, sizeof(*v));
 	enum kp_err err = KP_OK;
@@ -150,7 +221,8 @@ resolve_times(struct offsets_job *j, struct msg_offsets *want, int64_t until)
 				.committed = want->v[i].offset,
 			};
 	if (n)
-		err = kafka_admin_times(j->h->admin, j->topic, v, n, sock_left_ms(until), j->why);
+		err = kafka_admin_times(j->h->admin, j->topic, v, n,
+		    sock_left_ms(j->until_ms), j->why);
 	for (size_t i = want->n; i-- > 0 && err == KP_OK;)
 		if (want->v[i].by_time)
 			want->v[i].offset = v[--n].committed;
@@ -219,17 +291,16 @@ static void
 set_work(struct loop_job *job)
 {
 	struct offsets_job *j = (struct offsets_job *)job;
-	int64_t until = sock_now_ms() + TIMEOUT_MS;
 	struct msg_offsets want;
 
 	if (msg_offsets_decode(op_body(j->op), &want) != KP_OK || !are_sane(&want))
 		j->err = KP_EBADREQ;
 	else
-		ask_all(j, until);
+		ask_all(j);
 	if (j->err == KP_OK)
 		j->err = check_partitions(j, &want);
 	if (j->err == KP_OK && want.n)
-		j->err = resolve_times(j, &want, until);
+		j->err = resolve_times(j, &want);
 	if (j->err == KP_OK)
 		j->err = resolve(j, &want);
 	msg_offsets_free(&want);
@@ -296,10 +367,8 @@ set_if_ours(void *arg, enum kp_err err, const char *text, const struct msg_consu
 }
 
 static void
-set_resolved(struct loop_job *job)
+set_resolved(struct offsets_job *j)
 {
-	struct offsets_job *j = (struct offsets_job *)job;
-
 	if (j->err)
 		set_answer(j, j->err, j->why[0] ? j->why : kp_err_text(j->err));
 	else if (j->n == 0)
@@ -313,12 +382,10 @@ void
 op_set_offsets(struct helper *h, struct op *op)
 {
 	struct msg_offsets m;
-	struct offsets_job *j;
 
-	if (msg_offsets_decode(op_body(op), &m) != KP_OK)
+	if (msg_offsets_decode(op_body(op), &m) == KP_OK)
+		job_start(h, op, m.topic, m.group, set_work, set_resolved);
+	else
 		op_fail(op, KP_EBADMSG, 0, "malformed SET_OFFSETS");
-	else if (op_names_ok(op, m.topic, &m.group) &&
-	    (j = job_new(h, op, m.topic, m.group)) != NULL)
-		job_start(j, set_work, set_resolved);
 	msg_offsets_free(&m);
 }

@@ -15,6 +15,9 @@ job_new(struct groups *gs, const char *group, const char *topic, void (*work)(st
 	j->gs = gs;
 	j->job.work = work;
 	j->job.done = done;
+	j->job.lane = LOOP_GROUPS;
+	j->job.keys[0] = loop_key('t', topic);
+	j->job.keys[1] = loop_key('g', group);
 	snprintf(j->group, sizeof(j->group), "%s", group);
 	snprintf(j->topic, sizeof(j->topic), "%s", topic);
 	return j;

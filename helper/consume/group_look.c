@@ -174,6 +174,8 @@ look(struct gtopic *t, int64_t now)
 		free(k);
 		return;
 	}
+	k->job.lane = LOOP_GROUPS;
+	k->job.keys[0] = loop_key('t', t->name);
 	k->job.work = look_work;
 	k->job.done = look_done;
 	k->gs = gs;

@@ -29,7 +29,7 @@ topic_known(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 	if (op->conn == NULL)
 		op_end(op);
 	else if (err)
-		op_fail(op, err, 1, "%s", why);
+		op_fail(op, err == KP_EBUSY ? KP_EUNAVAIL : err, 1, "%s", why);
 	else if (op->type == MSG_ACK && msg_ack_decode(op_body(op), &ack) == KP_OK)
 		groups_ack(c->h->groups, op, &ack);
 	else if (msg_consume_decode(op_body(op), &m) == KP_OK)

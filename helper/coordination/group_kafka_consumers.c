@@ -63,6 +63,8 @@ kafka_consumers(const struct coordination_env *env, const char *topic, const cha
 		answer(arg, KP_ENOMEM, kp_err_text(KP_ENOMEM), &none);
 		return;
 	}
+	a->job.lane = LOOP_QUESTIONS;
+	a->job.keys[0] = loop_key('g', group ? group : "");
 	a->job.work = ask_work;
 	a->job.done = ask_done;
 	a->admin = env->admin;

@@ -211,7 +211,16 @@ keep(struct produce *p, struct op *op)
 	sender_accept(p->h->sender, op, &p->m);
 }
 
-/* Kafka could not be asked in time: sync has failed, async is kept all the same. */
+/* Nobody knows whether the topic exists, and that is not because of Kafka: what is kept now
+ * might be for nobody. */
+static void
+fail_crowded(struct op *op, const char *why)
+{
+	op_fail(op, KP_EUNAVAIL, 1, "%s", why);
+}
+
+/* Kafka could not be asked in time: sync has failed, async is kept all the same. Unless Kafka
+ * answers others: then it was us who did not ask. */
 static void
 ask_late(struct op *op, enum kp_err why)
 {
@@ -221,6 +230,8 @@ ask_late(struct op *op, enum kp_err why)
 	op->interrupted = NULL;
 	if (why != KP_ETIMEDOUT) {
 		op_end(op);
+	} else if (topics_answered(p->h->topics)) {
+		fail_crowded(op, "it is not known yet whether the topic exists; try again");
 	} else if (p->m.sync) {
 		fail_unreachable(p->h, op);
 	} else {
@@ -242,6 +253,8 @@ topic_known(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 	op->interrupted = NULL;
 	if (err == KP_ENOTFOUND || err == KP_EDENIED)
 		op_fail(op, err, 0, "%s", why);
+	else if (err == KP_EBUSY)
+		fail_crowded(op, why);
 	else if (!p->m.sync)
 		keep(p, op);
 	else if (err)

@@ -51,8 +51,8 @@ static const struct partitioner {
 struct side {
 	struct producer *p;
 	bool alone;
-	struct handle *handle;		/* NULL: not made yet */
-	struct handle *retired[RETIRED_MAX];	/* what they have is still to be reported */
+	struct producer_handle *handle;		/* NULL: not made yet */
+	struct producer_handle *retired[RETIRED_MAX];	/* what they have is still to be reported */
 };
 
 enum { BATCHES, ALONE, N_SIDES };
@@ -63,7 +63,7 @@ struct producer {
 	struct producer_conf conf;
 	const struct partitioner *partitioner;
 	struct producer_flush *flush;	/* NULL: not wanted */
-	struct handle *flushing;	/* by its thread */
+	struct producer_handle *flushing;	/* by its thread */
 	rd_kafka_topic_partition_list_t *held;
 	struct side sides[N_SIDES];
 	unsigned generation;
@@ -100,7 +100,7 @@ report(void *arg, const rd_kafka_message_t *m)
 }
 
 static void
-retired(void *arg, struct handle *h)
+retired(void *arg, struct producer_handle *h)
 {
 	struct side *side = arg;
 
@@ -124,7 +124,7 @@ choose(const rd_kafka_topic_t *rkt, const void *key, size_t key_bytes, int32_t p
 static const char *
 property(const struct producer *p, const char *name, char *out, size_t cap)
 {
-	const rd_kafka_conf_t *rc = rd_kafka_conf(handle_rk(p->sides[BATCHES].handle));
+	const rd_kafka_conf_t *rc = rd_kafka_conf(producer_handle_rk(p->sides[BATCHES].handle));
 
 	if (rd_kafka_conf_get(rc, name, out, &cap) != RD_KAFKA_CONF_OK)
 		out[0] = '\0';
@@ -143,7 +143,7 @@ find_partitioner(const struct producer *p)
 	return f;
 }
 
-static struct handle *
+static struct producer_handle *
 open_handle(struct side *side)
 {
 	struct producer *p = side->p;
@@ -173,7 +173,7 @@ open_handle(struct side *side)
 
 	snprintf(timeout, sizeof(timeout), "%u", p->conf.timeout_ms);
 	snprintf(linger, sizeof(linger), "%u", flushes ? LINGER_MS : 0);
-	return handle_new(&(struct handle_conf){ .loop = p->loop, .kafka = p->kafka,
+	return producer_handle_new(&(struct producer_handle_conf){ .loop = p->loop, .kafka = p->kafka,
 	    .props = props, .choose = choose, .choose_arg = p, .report = report,
 	    .retired = retired, .arg = side });
 }
@@ -184,7 +184,7 @@ open_handle(struct side *side)
 static bool
 renew_side(struct side *side, bool give_up)
 {
-	struct handle *next = NULL;
+	struct producer_handle *next = NULL;
 	size_t i = 0;
 
 	if (side->handle == NULL)
@@ -197,7 +197,7 @@ renew_side(struct side *side, bool give_up)
 	if (!side->alone && (next = open_handle(side)) == NULL)
 		return false;
 	side->retired[i] = side->handle;
-	handle_retire(side->handle, give_up);
+	producer_handle_retire(side->handle, give_up);
 	side->handle = next;
 	return true;
 }
@@ -225,7 +225,7 @@ look(void *arg)
 	struct producer *p = arg;
 
 	for (size_t i = 0; i < N_SIDES; i++)
-		if (p->sides[i].handle && handle_is_stale(p->sides[i].handle)) {
+		if (p->sides[i].handle && producer_handle_is_stale(p->sides[i].handle)) {
 			log_debug("producer renewed: topics are not used any more");
 			producer_renew(p, false);
 			return;
@@ -239,7 +239,7 @@ producer_stuck(const struct producer *p, int32_t *partition)
 
 	for (size_t i = 0; i < N_SIDES && topic == NULL; i++)
 		if (p->sides[i].handle)
-			topic = handle_stuck(p->sides[i].handle, partition);
+			topic = producer_handle_stuck(p->sides[i].handle, partition);
 	return topic;
 }
 
@@ -248,7 +248,7 @@ flushed(void *arg)
 {
 	struct producer *p = arg;
 
-	handle_pin(p->flushing, false);
+	producer_handle_pin(p->flushing, false);
 	p->flushing = NULL;
 	p->conf.flushed(p->conf.arg);
 }
@@ -289,7 +289,7 @@ producer_send(struct producer *p, const char *topic, struct kp_slice key, struct
 
 	if (side->handle == NULL)
 		side->handle = open_handle(side);
-	rkt = side->handle ? handle_topic(side->handle, topic) : NULL;
+	rkt = side->handle ? producer_handle_topic(side->handle, topic) : NULL;
 	if (rkt == NULL) {
 		*failed = (struct delivery){ .err = KP_EBUSY, .text = kp_err_text(KP_ENOMEM) };
 		return failed->err;
@@ -339,15 +339,15 @@ void
 producer_hold(struct producer *p)
 {
 	if (p->held->cnt)
-		rd_kafka_pause_partitions(handle_rk(p->sides[BATCHES].handle), p->held);
+		rd_kafka_pause_partitions(producer_handle_rk(p->sides[BATCHES].handle), p->held);
 }
 
 /* Each pause and each resume leaves a mark in the queue that a consumer would read: it is
  * read here, or they would pile up, and each further one be put in by a walk along all. */
 static void
-read_marks(struct handle *h, const rd_kafka_topic_partition_t *held)
+read_marks(struct producer_handle *h, const rd_kafka_topic_partition_t *held)
 {
-	rd_kafka_topic_t *rkt = handle_topic(h, held->topic);
+	rd_kafka_topic_t *rkt = producer_handle_topic(h, held->topic);
 	rd_kafka_message_t *m;
 
 	while (rkt && (m = rd_kafka_consume(rkt, held->partition, 0)) != NULL)
@@ -357,11 +357,11 @@ read_marks(struct handle *h, const rd_kafka_topic_partition_t *held)
 void
 producer_let_go(struct producer *p)
 {
-	struct handle *h = p->sides[BATCHES].handle;
+	struct producer_handle *h = p->sides[BATCHES].handle;
 
 	if (p->held->cnt == 0)
 		return;
-	rd_kafka_resume_partitions(handle_rk(h), p->held);
+	rd_kafka_resume_partitions(producer_handle_rk(h), p->held);
 	for (int i = 0; i < p->held->cnt; i++)
 		read_marks(h, &p->held->elems[i]);
 	rd_kafka_topic_partition_list_destroy(p->held);
@@ -372,14 +372,8 @@ void
 producer_flush(struct producer *p)
 {
 	p->flushing = p->sides[BATCHES].handle;
-	handle_pin(p->flushing, true);
-	producer_flush_start(p->flush, handle_rk(p->flushing));
-}
-
-rd_kafka_t *
-producer_handle(struct producer *p)
-{
-	return handle_rk(p->sides[BATCHES].handle);
+	producer_handle_pin(p->flushing, true);
+	producer_flush_start(p->flush, producer_handle_rk(p->flushing));
 }
 
 void
@@ -390,9 +384,9 @@ producer_free(struct producer *p)
 	loop_timer_end(&p->look);
 	producer_flush_free(p->flush);
 	for (size_t i = 0; i < N_SIDES; i++) {
-		handle_free(p->sides[i].handle);
+		producer_handle_free(p->sides[i].handle);
 		for (size_t k = 0; k < RETIRED_MAX; k++)
-			handle_free(p->sides[i].retired[k]);
+			producer_handle_free(p->sides[i].retired[k]);
 	}
 	rd_kafka_topic_partition_list_destroy(p->held);
 	free(p);

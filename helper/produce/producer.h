@@ -88,9 +88,6 @@ void producer_flush(struct producer *p);
 #define PRODUCER_OVERHEAD 64
 void producer_request(const struct producer *p, size_t *messages, size_t *bytes);
 
-/* For topic metadata, which lets brokers create the topic. Any thread. */
-rd_kafka_t *producer_handle(struct producer *p);
-
 /* Gives up what is queued or on its way: each message gets its report first, with
  * KP_EUNAVAIL. Does not wait for brokers, 1 s at most for librdkafka. */
 void producer_free(struct producer *p);

@@ -22,8 +22,8 @@ struct known_topic {
 	int32_t mute;
 };
 
-struct handle {
-	struct handle_conf conf;
+struct producer_handle {
+	struct producer_handle_conf conf;
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *q;
 	struct kafka_wake *wake;
@@ -35,7 +35,7 @@ struct handle {
 };
 
 static int64_t
-now_ms(const struct handle *h)
+now_ms(const struct producer_handle *h)
 {
 	return loop_now_ms(h->conf.loop);
 }
@@ -43,7 +43,7 @@ now_ms(const struct handle *h)
 /* ---- topics ---- */
 
 static struct known_topic **
-bucket_of(struct handle *h, const char *name)
+bucket_of(struct producer_handle *h, const char *name)
 {
 	uint32_t hash = 2166136261u;
 
@@ -53,7 +53,7 @@ bucket_of(struct handle *h, const char *name)
 }
 
 static struct known_topic *
-find(struct handle *h, const char *name)
+find(struct producer_handle *h, const char *name)
 {
 	struct known_topic *t = *bucket_of(h, name);
 
@@ -63,7 +63,7 @@ find(struct handle *h, const char *name)
 }
 
 static struct known_topic *
-add(struct handle *h, const char *name)
+add(struct producer_handle *h, const char *name)
 {
 	struct known_topic *t = calloc(1, sizeof(*t)), **bucket = bucket_of(h, name);
 
@@ -81,7 +81,7 @@ add(struct handle *h, const char *name)
 }
 
 rd_kafka_topic_t *
-handle_topic(struct handle *h, const char *name)
+producer_handle_topic(struct producer_handle *h, const char *name)
 {
 	struct known_topic *t = find(h, name);
 
@@ -94,7 +94,7 @@ handle_topic(struct handle *h, const char *name)
 }
 
 bool
-handle_is_stale(const struct handle *h)
+producer_handle_is_stale(const struct producer_handle *h)
 {
 	int64_t used = now_ms(h) - HANDLE_IDLE_MS, just_used = now_ms(h) - HANDLE_MANY_MS;
 	size_t unused = 0;
@@ -109,7 +109,7 @@ handle_is_stale(const struct handle *h)
 }
 
 const char *
-handle_stuck(const struct handle *h, int32_t *partition)
+producer_handle_stuck(const struct producer_handle *h, int32_t *partition)
 {
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (const struct known_topic *t = h->topics[i]; t; t = t->next)
@@ -121,7 +121,7 @@ handle_stuck(const struct handle *h, int32_t *partition)
 }
 
 static void
-forget_topics(struct handle *h)
+forget_topics(struct producer_handle *h)
 {
 	for (size_t i = 0; i < BUCKETS; i++)
 		while (h->topics[i]) {
@@ -136,7 +136,7 @@ forget_topics(struct handle *h)
 /* ---- serving ---- */
 
 static void
-listen_to(struct handle *h, const rd_kafka_message_t *m)
+listen_to(struct producer_handle *h, const rd_kafka_message_t *m)
 {
 	bool late = m->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT;
 	struct known_topic *t;
@@ -153,7 +153,7 @@ listen_to(struct handle *h, const rd_kafka_message_t *m)
 }
 
 static void
-serve_events(struct handle *h, int timeout_ms)
+serve_events(struct producer_handle *h, int timeout_ms)
 {
 	rd_kafka_event_t *ev;
 
@@ -177,10 +177,10 @@ serve(void *arg)
 	serve_events(arg, 0);
 }
 
-struct handle *
-handle_new(const struct handle_conf *conf)
+struct producer_handle *
+producer_handle_new(const struct producer_handle_conf *conf)
 {
-	struct handle *h = calloc(1, sizeof(*h));
+	struct producer_handle *h = calloc(1, sizeof(*h));
 
 	if (h == NULL)
 		return NULL;
@@ -191,7 +191,7 @@ handle_new(const struct handle_conf *conf)
 		h->q = rd_kafka_queue_get_main(h->rk);
 	h->wake = kafka_wake_new(conf->loop, serve, h);
 	if (h->rk == NULL || h->wake == NULL) {
-		handle_free(h);
+		producer_handle_free(h);
 		return NULL;
 	}
 	kafka_wake_add(h->wake, h->q);
@@ -199,7 +199,7 @@ handle_new(const struct handle_conf *conf)
 }
 
 rd_kafka_t *
-handle_rk(const struct handle *h)
+producer_handle_rk(const struct producer_handle *h)
 {
 	return h->rk;
 }
@@ -208,7 +208,7 @@ handle_rk(const struct handle *h)
 
 /* Nothing of it reaches the loop any more. */
 static void
-let_go(struct handle *h)
+let_go(struct producer_handle *h)
 {
 	if (h->q) {
 		rd_kafka_queue_io_event_enable(h->q, -1, NULL, 0);
@@ -223,7 +223,7 @@ let_go(struct handle *h)
 static void
 destroy(struct loop_job *job)
 {
-	struct handle *h = (struct handle *)((char *)job - offsetof(struct handle, end));
+	struct producer_handle *h = (struct producer_handle *)((char *)job - offsetof(struct producer_handle, end));
 
 	rd_kafka_destroy(h->rk);
 }
@@ -231,14 +231,14 @@ destroy(struct loop_job *job)
 static void
 destroyed(struct loop_job *job)
 {
-	free((char *)job - offsetof(struct handle, end));
+	free((char *)job - offsetof(struct producer_handle, end));
 }
 
 /* Once all is reported: the end, which waits for librdkafka's threads, is a worker's. */
 static void
 retire_step(void *arg)
 {
-	struct handle *h = arg;
+	struct producer_handle *h = arg;
 	int64_t late_ms = now_ms(h) - h->give_up_ms;
 
 	if (h->q && (h->pinned || rd_kafka_outq_len(h->rk) > 0)) {
@@ -259,20 +259,20 @@ retire_step(void *arg)
 }
 
 void
-handle_pin(struct handle *h, bool pinned)
+producer_handle_pin(struct producer_handle *h, bool pinned)
 {
 	h->pinned = pinned;
 }
 
 void
-handle_retire(struct handle *h, bool give_up)
+producer_handle_retire(struct producer_handle *h, bool give_up)
 {
 	h->give_up_ms = now_ms(h) + (give_up ? 0 : PRODUCER_STUCK_MS);
 	loop_timer_set(h->conf.loop, &h->retire, 0, RETIRE_STEP_MS, retire_step, h);
 }
 
 void
-handle_free(struct handle *h)
+producer_handle_free(struct producer_handle *h)
 {
 	if (h == NULL)
 		return;

@@ -19,9 +19,9 @@
 #define HANDLE_MANY_MS (10 * 1000)
 #define HANDLE_MANY 500
 
-struct handle;
+struct producer_handle;
 
-struct handle_conf {
+struct producer_handle_conf {
 	struct loop *loop;
 	struct kafka *kafka;
 	const struct kafka_property *props;
@@ -30,32 +30,32 @@ struct handle_conf {
 	/* Each delivery report. */
 	void (*report)(void *arg, const rd_kafka_message_t *m);
 	/* A retired one is out of its owner's hands. */
-	void (*retired)(void *arg, struct handle *h);
+	void (*retired)(void *arg, struct producer_handle *h);
 	void *arg;
 };
 
 /* NULL on error; a line has been logged. */
-struct handle *handle_new(const struct handle_conf *conf);
-rd_kafka_t *handle_rk(const struct handle *h);
+struct producer_handle *producer_handle_new(const struct producer_handle_conf *conf);
+rd_kafka_t *producer_handle_rk(const struct producer_handle *h);
 
 /* The topic, used now; NULL: librdkafka does not take the name. The handle's. */
-rd_kafka_topic_t *handle_topic(struct handle *h, const char *name);
+rd_kafka_topic_t *producer_handle_topic(struct producer_handle *h, const char *name);
 /* True when it has names that are to go: each one is to be asked for all the time. */
-bool handle_is_stale(const struct handle *h);
+bool producer_handle_is_stale(const struct producer_handle *h);
 /* A partition that reports nothing but time-outs for PRODUCER_STUCK_MS; -1: of a topic that
  * was never divided. The name is valid until the next call of anything here; NULL: none. */
-const char *handle_stuck(const struct handle *h, int32_t *partition);
+const char *producer_handle_stuck(const struct producer_handle *h, int32_t *partition);
 
 /*
  * It gets no more messages, and ends by itself once all it has are reported. `give_up`: what
  * is not on its way to a broker is reported now, with RD_KAFKA_RESP_ERR__PURGE_QUEUE; else
  * after PRODUCER_STUCK_MS. What is on its way has as long again.
  */
-void handle_retire(struct handle *h, bool give_up);
+void producer_handle_retire(struct producer_handle *h, bool give_up);
 /* While another thread uses it, it does not end. */
-void handle_pin(struct handle *h, bool pinned);
+void producer_handle_pin(struct producer_handle *h, bool pinned);
 /* Ends it now, also a retired one: each message gets its report first. Does not wait for
  * brokers, 1 s at most for librdkafka. NULL is allowed. */
-void handle_free(struct handle *h);
+void producer_handle_free(struct producer_handle *h);
 
 #endif

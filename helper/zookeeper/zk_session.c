@@ -179,6 +179,7 @@ zk_session_open(struct zk *z)
 	atomic_init(&s->refs, 1);
 	LIST_INIT(&s->calls);
 	z->s = s;
+	z->job.lane = LOOP_ZOOKEEPER;
 	z->job.work = open_work;
 	z->job.done = open_done;
 	if (!loop_work(z->loop, &z->job)) {
