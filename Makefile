@@ -132,7 +132,7 @@ check-it: $(B)/kafka-pixy-helper $(IT:%=$(B)/it_%) faults
 	@KP_BUILD=$(B) KP_TEST_JOBS=3 tests/run.sh integration $(IT:%=$(B)/it_%)
 check-layers:
 	@tests/lint.sh
-check-e2e: $(BINS) $(B)/zkdrive $(B)/load faults
+check-e2e: $(BINS) $(B)/zkdrive $(B)/load $(B)/soak faults
 	@KP_BUILD=$(B) tests/e2e/run $(KP_E2E)
 
 # On other librdkafkas than the system's: that of the other Debian with all that depends
@@ -155,8 +155,12 @@ $(B)/zkdrive: $(B)/tests/e2e/zkdrive.o $(HELPER_T)
 $(B)/load: $(B)/tests/e2e/load.o
 	$(Q)$(CC) $(LINK) -o $@ $^ -lpthread
 
+# Asks for everything at a pace, for long.
+$(B)/soak: $(call obj,$(wildcard tests/e2e/soak*.c))
+	$(Q)$(CC) $(LINK) -o $@ $^
+
 .PHONY: tests
-tests: $(UNIT:%=$(B)/test_%) $(IT:%=$(B)/it_%) $(B)/zkdrive $(B)/load \
+tests: $(UNIT:%=$(B)/test_%) $(IT:%=$(B)/it_%) $(B)/zkdrive $(B)/load $(B)/soak \
     $(if $(filter thread,$(SAN)),,$(FAULT_BINS))
 
 # Everything, on everything: installs what is missing, then the plain build with all
@@ -174,8 +178,8 @@ check:
 	$(MAKE) check-fuzz
 
 # The same random tests with large numbers, and those that take long: 2 h at most. The
-# last one measures a speed, so it runs alone.
-LONG_E2E := $(filter-out test_long.py,$(notdir $(shell grep -lE 'import.*rounds|mark\.long' tests/e2e/test_*.py)))
+# last one measures a speed, so it runs alone. And then the soak.
+LONG_E2E := $(filter-out test_long.py test_soak.py,$(notdir $(shell grep -lE 'import.*rounds|mark\.long' tests/e2e/test_*.py)))
 .PHONY: check-long check-long-steps
 check-long: export KP_LONG = 1
 check-long: export KP_TEST_TIMEOUT = 3600
@@ -184,10 +188,16 @@ check-long:
 	tests/setup.sh
 	$(MAKE) -j$(JOBS) all tests faults
 	timeout -k 60 7200 $(MAKE) check-long-steps
+	$(MAKE) check-soak
 check-long-steps:
 	$(MAKE) tsan
 	KP_JOBS=3 $(MAKE) $(BESIDE) check-it check-e2e check-faults KP_E2E='$(LONG_E2E)'
 	KP_BUILD=$(B) tests/e2e/run test_long.py -n 0
+
+# Two hours of mixed load, and what it has left behind: it measures, so it runs alone.
+.PHONY: check-soak
+check-soak: $(BINS) $(B)/soak
+	KP_LONG=1 KP_BUILD=$(B) tests/e2e/run test_soak.py -n 0
 
 # The sanitizers' own builds, beside the plain one. Tests that kill at random are about
 # promises, not about memory: they are not repeated.
@@ -238,7 +248,8 @@ help:
 	@echo "make               the three programs, into $(B)/"
 	@echo "make demo          the quick start, with a broker in memory"
 	@echo "make check         installs what the tests need and runs all of them"
-	@echo "make check-long    the random ones with large numbers, and the long ones: up to 2 h"
+	@echo "make check-long    the random ones with large numbers, and the long ones: up to 2 h, and check-soak"
+	@echo "make check-soak    two hours of mixed load: nothing grows"
 	@echo "make check-layers check-unit check-it check-librdkafka check-faults check-e2e    some of them"
 	@echo "make fuzz          looks for bytes that break a parser, for KP_FUZZ_SECONDS a target"
 	@echo "make asan tsan     builds and tests under the sanitizers"

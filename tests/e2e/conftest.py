@@ -19,8 +19,8 @@ logging.getLogger("kazoo").setLevel(logging.CRITICAL)
 
 # A file's tests share brokers and gateways, so they stay in one worker; those of several long files and
 # parameters are spread. The longest go first.
-ORDER = ["test_long", "test_kills", "test_durability", "test_process_faults", "test_consumer_faults", "test_kafka_churn",
-         "test_kafka_groups", "test_groups", "test_trouble", "test_churn",
+ORDER = ["test_long", "test_soak", "test_kills", "test_durability", "test_process_faults", "test_consumer_faults", "test_kafka_churn",
+         "test_restarts", "test_kafka_groups", "test_groups", "test_trouble", "test_churn",
          "test_contract", "test_acks", "test_webservers", "test_launcher", "test_bad_input", "test_network", "test_operator",
          "test_longpoll"]
 

@@ -189,6 +189,27 @@ class Broker(Java):
         self.await_leaders(self.made[-1:])
         return name
 
+    def create_topics(self, names, partitions=4, **config):
+        """Many at once."""
+        config = {key.replace("_", "."): str(value) for key, value in config.items()}
+        made = self.admin().create_topics([NewTopic(n, partitions, self.replicas, config=config) for n in names])
+        for f in made.values():
+            f.result(60)
+        self.made += [(n, partitions) for n in names]
+        self.await_all_whole()
+
+    def await_all_whole(self, timeout=180):
+        """Until every partition of every topic that was made has a leader and all its copies."""
+        def whole():
+            try:
+                found = self.admin().list_topics(timeout=10).topics
+            except KafkaException:
+                self._admin = None  # it asked one that is not there
+                return False
+            return {name for name, _ in self.made} <= set(found) and all(
+                len(p.isrs) == self.replicas and p.leader >= 0 for t in found.values() for p in t.partitions.values())
+        wait_for(whole, timeout, "all copies of all partitions", every=0.5)
+
     def await_leaders(self, topics):
         """A broker that has just started, or made a topic, names itself the leader before it acts as one."""
         asked = [f"{t}:{p}:-1" for t, n in topics for p in range(n)]
