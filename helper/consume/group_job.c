@@ -25,7 +25,6 @@ job_free(struct group_job *j)
 {
 	partition_offsets_free(j->v, j->n);
 	free(j->led);
-	free(j->unled_ms);
 	free(j);
 }
 

@@ -18,11 +18,10 @@ struct group_job {
 	char topic[TOPIC_MAX + 1];
 	struct partition_offsets *v;
 	size_t n;
+	size_t n_start;			/* start: that many of v have a leader; they come first */
 	int timeout_ms;
 	bool *led;			/* start: by partition, n_led of them */
-	int64_t *unled_ms;		/* likewise: since when it had none, Unix time; 0: it had */
 	int32_t n_led;
-	int64_t begun_ms;		/* Unix time */
 	bool oldest;
 	bool member;			/* the group's own consumer commits */
 	bool stale;			/* others may have had the partitions meanwhile */

@@ -257,17 +257,8 @@ part_start_at(struct part *p, const struct partition_offsets *from)
 	p->changes = p->offers.changes;
 	p->committed_ms = part_now_ms(p);
 	p->state = PART_ACTIVE;
-	p->unled_ms = 0;
 	log_info("partition started group=%s topic=%s partition=%d offset=%lld", t->g->name,
 	    t->name, p->partition, (long long)offset);
-}
-
-void
-part_see_leader(struct part *p, bool led, int64_t asked_ms)
-{
-	p->no_leader = !led;
-	if (!led && p->state == PART_STARTING && p->unled_ms == 0)
-		p->unled_ms = asked_ms;
 }
 
 void

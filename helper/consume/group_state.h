@@ -58,7 +58,6 @@ struct part {
 	int64_t committed_ms;
 	int64_t stop_ms;		/* when STOPPING began */
 	bool no_leader;			/* when Kafka was last asked */
-	int64_t unled_ms;		/* while STARTING: since when, Unix time; 0: it had one */
 	int64_t behind_at;		/* the position at which it was short of the end */
 	bool stalled;			/* it was so for too long */
 };
@@ -210,8 +209,6 @@ void part_revoke(void *arg, const char *topic, int32_t partition);
 void part_lost(void *arg, const char *topic, int32_t partition);
 /* Where `o` says, without what its metadata says is acknowledged. */
 void part_start_at(struct part *p, const struct partition_offsets *o);
-/* What Kafka said of it; asked_ms: Unix time. */
-void part_see_leader(struct part *p, bool led, int64_t asked_ms);
 /* Withdraws all offers and asks Kafka again where to start. */
 void part_restart(struct part *p);
 /* Withdraws all offers, for good or for now; confirms of them find nothing. */
