@@ -374,6 +374,17 @@ consumer_next(struct consumer_part *p, struct consumer_message **message)
 	return CONSUMER_EMPTY;
 }
 
+bool
+consumer_rewind(struct consumer_part *p)
+{
+	if (p->c->member) {
+		member_rewind(p);
+		return true;
+	}
+	assign(p, RD_KAFKA_OFFSET_INVALID, false);
+	return assign(p, p->next_offset, true) == KP_OK;
+}
+
 int64_t
 consumer_position(const struct consumer_part *p)
 {

@@ -47,6 +47,8 @@ enum consumer_next consumer_next(struct consumer_part *p, struct consumer_messag
 /* Borrowed from the message; .offer is left 0. */
 struct msg_message consumer_message_view(const struct consumer_message *message);
 void consumer_message_free(struct consumer_message *message);
+/* Reads once more from there, after CONSUMER_OUT_OF_RANGE. False: it cannot, now. */
+bool consumer_rewind(struct consumer_part *p);
 /* The next offset to be read: behind the last message, or behind all that Kafka had when
  * the end was reached, as not every offset has a message. */
 int64_t consumer_position(const struct consumer_part *p);

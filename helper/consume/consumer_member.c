@@ -101,6 +101,13 @@ member_remove(struct consumer_part *p)
 	change(p->c);
 }
 
+/* All of them are read from where they are. */
+void
+member_rewind(struct consumer_part *p)
+{
+	change(p->c);
+}
+
 /* ---- rebalances ---- */
 
 static void

@@ -48,5 +48,6 @@ void member_error(struct consumer *c, const char *text);
 void member_rebalance(struct consumer *c, rd_kafka_event_t *ev);
 void member_add(struct consumer_part *p);
 void member_remove(struct consumer_part *p);
+void member_rewind(struct consumer_part *p);
 
 #endif

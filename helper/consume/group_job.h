@@ -1,6 +1,7 @@
 /*
  * What a group has to ask of Kafka in blocking calls, shared by group_start.c (where
- * partitions start) and group_set.c (offsets that a user sets). Nobody else includes it.
+ * partitions start), group_range.c (what a partition has) and group_set.c (offsets that a
+ * user sets). Nobody else includes it.
  */
 #ifndef KP_GROUP_JOB_H
 #define KP_GROUP_JOB_H
@@ -21,6 +22,7 @@ struct group_job {
 	size_t n_start;			/* start: that many of v have a leader; they come first */
 	int timeout_ms;
 	bool *led;			/* start: by partition, n_led of them */
+	int64_t *doubt_ms;		/* likewise: see part.doubt_ms */
 	int32_t n_led;
 	bool oldest;
 	bool member;			/* the group's own consumer commits */

@@ -138,10 +138,8 @@ read_next(struct part *p)
 		case CONSUMER_EMPTY:
 			return NULL;
 		case CONSUMER_OUT_OF_RANGE:
-			log_warn("partition out of range group=%s topic=%s partition=%d: resuming "
-			    "at the nearest valid offset", p->t->g->name, p->t->name,
-			    p->partition);
-			part_restart(p);
+			p->astray = true;
+			topic_ask_range(p->t);
 			return NULL;
 		case CONSUMER_MESSAGE:
 			p->stalled = false;
@@ -168,7 +166,7 @@ part_next(struct part *p)
 	if (p->state != PART_ACTIVE)
 		return NULL;
 	f = offers_again(&p->offers);
-	if (f || offers_full(&p->offers))
+	if (f || p->astray || offers_full(&p->offers))
 		return f;
 	return read_next(p);
 }
@@ -181,6 +179,7 @@ part_withdraw(struct part *p)
 	offers_clear(&p->offers, drop_message);
 	consumer_remove(p->reader);
 	p->reader = NULL;
+	p->astray = false;
 }
 
 /* ---- claim, start, stop ---- */
@@ -257,6 +256,7 @@ part_start_at(struct part *p, const struct partition_offsets *from)
 	p->changes = p->offers.changes;
 	p->committed_ms = part_now_ms(p);
 	p->state = PART_ACTIVE;
+	p->doubt_ms = 0;
 	log_info("partition started group=%s topic=%s partition=%d offset=%lld", t->g->name,
 	    t->name, p->partition, (long long)offset);
 }

@@ -21,7 +21,7 @@
 static bool
 wants_messages(const struct part *p)
 {
-	return p->state == PART_ACTIVE && !offers_full(&p->offers);
+	return p->state == PART_ACTIVE && !p->astray && !offers_full(&p->offers);
 }
 
 struct partition_offsets *

@@ -1,6 +1,10 @@
-/* Where the partitions that were given to us start. */
+/*
+ * Where the partitions that were given to us start: nothing is skipped because of anybody's
+ * clock, and nothing comes again because of what a broker says for a moment.
+ */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "common/sock.h"
@@ -10,6 +14,9 @@
 #define RETRY_MANAGED_MS 2000
 #define LEADER_WAIT_MS 500
 #define LEADER_PAUSE_MS 50
+/* Shorter than a long poll: a user may have set an offset that is not there yet. */
+#define DOUBT_MS 1500
+#define DOUBT_AGAIN_MS 200
 
 static bool
 all_led(const struct group_job *j)
@@ -51,6 +58,24 @@ part_led(struct group_job *j)
 		}
 }
 
+/* A leader that stood still and goes on may answer for an instant as if it still led, with
+ * the end that it knew. */
+static bool
+is_doubtful(struct group_job *j, const struct partition_offsets *o)
+{
+	int64_t *since = &j->doubt_ms[o->partition];
+
+	if (o->committed <= o->end)
+		return false;
+	if (*since == 0) {
+		log_warn("partition ends before its offset group=%s topic=%s partition=%d "
+		    "offset=%lld end=%lld: asked again", j->group, j->topic, o->partition,
+		    (long long)o->committed, (long long)o->end);
+		*since = sock_now_ms();
+	}
+	return sock_now_ms() - *since < DOUBT_MS;
+}
+
 /* The committed offset, or the nearest one that exists; for a new group the end or the
  * beginning. */
 static void
@@ -69,6 +94,25 @@ settle_start(const struct group_job *j, struct partition_offsets *o)
 	/* Acknowledged ranges above it come again: too rare to matter. */
 	free(o->metadata);
 	o->metadata = NULL;
+}
+
+/* Those whose end is in doubt leave the list, and are asked again. */
+static void
+settle_led(struct group_job *j)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < j->n_start; i++) {
+		if (is_doubtful(j, &j->v[i])) {
+			free(j->v[i].metadata);
+			continue;
+		}
+		settle_start(j, &j->v[i]);
+		j->v[n++] = j->v[i];
+	}
+	memmove(j->v + n, j->v + j->n_start, (j->n - j->n_start) * sizeof(*j->v));
+	j->n -= j->n_start - n;
+	j->n_start = n;
 }
 
 /*
@@ -121,10 +165,10 @@ start_work(struct loop_job *job)
 	if (j->n_start)
 		j->err = kafka_admin_offsets(admin, j->group, j->topic, j->v, j->n_start,
 		    j->timeout_ms, j->why);
-	for (size_t i = 0; i < j->n_start && j->err == KP_OK; i++)
-		settle_start(j, &j->v[i]);
-	if (j->err == KP_OK)
-		j->err = settle_unled(j);
+	if (j->err)
+		return;
+	settle_led(j);
+	j->err = settle_unled(j);
 	if (j->err == KP_OK && j->n && !j->member)
 		j->err = kafka_admin_commit(admin, j->group, j->topic, j->v, j->n, j->timeout_ms,
 		    j->why);
@@ -150,9 +194,14 @@ started(struct gtopic *t, const struct group_job *j)
 {
 	t->why[0] = '\0';
 	t->commit_why = NULL;
-	for (struct part *p = t->parts; p; p = p->next)
-		if (p->state == PART_STARTING && p->partition < j->n_led)
-			p->no_leader = !j->led[p->partition];
+	for (struct part *p = t->parts; p; p = p->next) {
+		if (p->state != PART_STARTING || p->partition >= j->n_led)
+			continue;
+		p->no_leader = !j->led[p->partition];
+		p->doubt_ms = j->doubt_ms[p->partition];
+		if (p->doubt_ms)
+			t->retry_ms = loop_now_ms(t->g->gs->env.loop) + DOUBT_AGAIN_MS;
+	}
 	for (size_t i = 0; i < j->n_start; i++) {
 		struct part *p = part_find(t, j->v[i].partition);
 
@@ -254,14 +303,17 @@ start_new(struct gtopic *t)
 				j->n_led = p->partition + 1;
 		}
 	j->led = calloc((size_t)j->n_led, sizeof(*j->led));
+	j->doubt_ms = calloc((size_t)j->n_led, sizeof(*j->doubt_ms));
 	j->v = calloc(n, sizeof(*j->v));
-	if (j->led == NULL || j->v == NULL) {
+	if (j->led == NULL || j->doubt_ms == NULL || j->v == NULL) {
 		job_free(j);
 		return NULL;
 	}
 	for (const struct part *p = t->parts; p; p = p->next)
-		if (can_start(p))
+		if (can_start(p)) {
 			j->v[j->n++].partition = p->partition;
+			j->doubt_ms[p->partition] = p->doubt_ms;
+		}
 	return j;
 }
 

@@ -2,8 +2,8 @@
  * The state of groups, shared by group.c (life of groups), group_topic.c (their
  * topics and who waits), group_ack.c (acknowledgements), group_part.c (life of a
  * partition: start, offer, stop), group_commit.c, group_start.c and group_set.c (what has to be
- * asked of Kafka), group_look.c and group_stall.c (what is looked at now and then) and
- * group_trouble.c (why a topic gives nothing). Nobody else includes it.
+ * asked of Kafka), group_range.c (what Kafka does not have), group_look.c and group_stall.c
+ * (what is looked at now and then) and group_trouble.c (why a topic gives nothing). Nobody else includes it.
  *
  *	groups -> group -> gtopic -> part -> offering
  */
@@ -58,6 +58,10 @@ struct part {
 	int64_t committed_ms;
 	int64_t stop_ms;		/* when STOPPING began */
 	bool no_leader;			/* when Kafka was last asked */
+	bool astray;			/* while ACTIVE: Kafka says that it does not have what is
+					 * to be read next */
+	int64_t doubt_ms;		/* since when it is said to end before that, by
+					 * sock_now_ms(); 0: it is not */
 	int64_t behind_at;		/* the position at which it was short of the end */
 	bool stalled;			/* it was so for too long */
 };
@@ -96,6 +100,8 @@ struct gtopic {
 	enum kp_err err;		/* of the last failure */
 	char why[WHY_MAX];		/* likewise; empty: none */
 	const char *commit_why;		/* of the last commit that failed, static; NULL: none */
+	struct group_job *range;	/* on its way, or NULL */
+	int64_t range_ms;		/* when the last one was answered */
 	struct group_look *look;	/* on its way, or NULL */
 	int64_t looked_ms;		/* when the last one began */
 	int64_t ends_ms;		/* likewise, the last one that asked for ends */
@@ -202,6 +208,9 @@ void group_start_again(struct group *g);
 struct partition_offsets *stall_begin(struct gtopic *t, int64_t now_ms, size_t *n);
 /* Their ends are known. The topic may begin to leave; it is not freed. */
 void stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n);
+
+/* group_range.c: asks about the parts that are astray, unless that is being done. */
+void topic_ask_range(struct gtopic *t);
 
 /* group_part.c */
 void part_claimed(void *arg, const char *topic, int32_t partition);

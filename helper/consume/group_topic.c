@@ -359,6 +359,7 @@ topic_tick(struct gtopic *t, int64_t now)
 
 	tick_parts(t, now);
 	topic_start_parts(t);
+	topic_ask_range(t);
 	topic_retry_acks(t);
 	topic_serve(t);
 	if (t->state != TOPIC_LEAVING && t->first == NULL && t->first_ack == NULL &&
