@@ -1,9 +1,10 @@
 /*
  * The state of groups, shared by group.c (life of groups), group_topic.c (their
  * topics and who waits), group_ack.c (acknowledgements), group_part.c (life of a
- * partition: start, offer, stop), group_commit.c, group_start.c and group_set.c (what has to be
- * asked of Kafka), group_range.c (what Kafka does not have), group_look.c and group_stall.c
- * (what is looked at now and then) and group_trouble.c (why a topic gives nothing). Nobody else includes it.
+ * partition: start, offer, stop), group_commit.c, group_start.c and group_set.c (what has
+ * to be asked of Kafka), group_range.c (what Kafka does not have), group_look.c and
+ * group_stall.c (what is looked at now and then) and group_trouble.c (why a topic gives
+ * nothing). Nobody else includes it.
  *
  *	groups -> group -> gtopic -> part -> offering
  */
