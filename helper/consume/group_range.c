@@ -56,7 +56,8 @@ see_range(struct part *p, const struct partition_offsets *o)
 		start_at_the_nearest(p);
 	} else if (at <= o->end) {
 		p->doubt_ms = 0;
-		p->astray = !consumer_rewind(p->reader);
+		p->astray = false;
+		consumer_rewind(p->reader);
 	} else if (!is_doubtful(p, at, o->end)) {
 		start_at_the_nearest(p);
 	}

@@ -332,7 +332,8 @@ topic_start_parts(struct gtopic *t)
 	if (j == NULL)
 		return;
 	j->t = t;
-	j->timeout_ms = START_TIMEOUT_MS;
+	/* Thousands take librdkafka some time. */
+	j->timeout_ms = START_TIMEOUT_MS + (int)j->n;
 	j->oldest = gs->env.conf->initial_offset == INITIAL_OLDEST;
 	j->member = group_is_member(t->g);
 	j->first_new = t->first_new;

@@ -46,6 +46,7 @@ enum part_state {
 struct part {
 	struct part *next;
 	struct gtopic *t;
+	struct budget_link ready;	/* among those that may have something to hand out */
 	int32_t partition;
 	enum part_state state;
 	struct consumer_part *reader;	/* NULL while STARTING */
@@ -88,7 +89,10 @@ struct gtopic {
 	int32_t first_new;		/* from here on they came while we consumed: their
 					 * first message is as new as their last */
 	struct part *parts;		/* by partition */
-	struct part *turn;		/* the one that was served last */
+	struct part **index;		/* the same, n_index of them, NULL: not ours */
+	int32_t n_index;
+	struct budget_link ready;	/* parts that may have something, the next one first */
+	bool slept;			/* some parts have lost what was read ahead */
 	struct op *first, *last;	/* waiting requests, by op->link */
 	size_t n_waiting;
 	struct op *first_ack, *last_ack;	/* acknowledgements that cannot be decided yet */
@@ -130,6 +134,7 @@ struct group {
 	bool fenced;			/* brokers refuse its commits: start again */
 	bool renewing;			/* its topics leave, to come again with a new consumer */
 	int64_t renewed_ms;		/* when that was last begun; 0: never */
+	unsigned left_names;		/* topics that went, which its consumer still knows */
 	struct group_look *look;	/* that probes whether commits are taken, or NULL */
 	int64_t probe_ms;		/* when the last one began */
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
@@ -138,6 +143,7 @@ struct group {
 
 struct groups {
 	struct groups_env env;
+	struct budget budget;
 	struct group *list;
 	size_t n;
 	uint64_t last_offer;
@@ -167,10 +173,14 @@ void group_renew(struct group *g);
 struct gtopic *topic_find(struct group *g, const char *name);
 struct gtopic *topic_new(struct group *g, struct kp_slice name);
 struct part *part_find(struct gtopic *t, int32_t partition);
+/* Makes room in its index. */
+bool topic_has_place(struct gtopic *t, int32_t partition);
 /* The op waits for a message of the topic; at most WAITERS_MAX do. */
 void topic_wait(struct gtopic *t, struct op *op);
 /* Acknowledgements, too. */
 void topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why);
+/* The part may have something to hand out: it is looked at when it is its turn. */
+void part_ready(struct part *p);
 /* Gives what there is to who waits. */
 void topic_serve(struct gtopic *t);
 /* Asks whether it exists. The answer may come at once, and may free the topic. */

@@ -54,6 +54,10 @@ find_in_parts(struct gtopic *t, struct cause *c)
 			c->retry_s = RETRY_OTHERS_S;
 			break;
 		}
+		if (t->first && p->reader && consumer_waits_for_room(p->reader)) {
+			c->text = "messages have used up --consumeMaxBytes";
+			c->retry_s = RETRY_SOON_S;
+		}
 		if (p->state == PART_STARTING) {
 			c->text = "the offsets of the group are being read";
 			c->retry_s = RETRY_SOON_S;
