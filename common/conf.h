@@ -48,6 +48,7 @@ struct conf {
 	int log_level;			/* enum log_level */
 	uint64_t max_message_bytes;
 	uint64_t store_max_bytes;
+	uint64_t consume_max_bytes;
 	uint64_t store_min_free_bytes;
 	uint64_t sync_timeout_ms;
 	uint64_t ack_timeout_s;

@@ -190,6 +190,12 @@ make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 }
 
 bool
+kafka_is_old(const struct kafka *k)
+{
+	return k->old_version != NULL;
+}
+
+bool
 kafka_check(struct kafka *k)
 {
 	static const rd_kafka_type_t types[] = { RD_KAFKA_PRODUCER, RD_KAFKA_CONSUMER };

@@ -42,6 +42,9 @@ typedef int32_t kafka_partitioner(const rd_kafka_topic_t *rkt, const void *key, 
 rd_kafka_t *kafka_new_producer(struct kafka *k, const struct kafka_property *props, int events,
     kafka_partitioner *choose, void *opaque);
 
+/* Brokers older than 0.10, as --kafkaVersion says. */
+bool kafka_is_old(const struct kafka *k);
+
 /* True when all -X properties are known to librdkafka; else a line was logged. */
 bool kafka_check(struct kafka *k);
 

@@ -75,6 +75,10 @@ enum kp_err kafka_admin_offsets(struct kafka_admin *a, const char *group, const 
 enum kp_err kafka_admin_offsets_once(struct kafka_admin *a, const char *group, const char *topic,
     struct partition_offsets *v, size_t n, int timeout_ms, char *why);
 
+/* The group's committed offset of n partitions, which need no leader: all or nothing. */
+enum kp_err kafka_admin_committed(struct kafka_admin *a, const char *group, const char *topic,
+    struct partition_offsets *v, size_t n, int timeout_ms, char *why);
+
 /* .committed is a Unix time in ms, and becomes the offset of the first message at or after
  * it, -1 where there is none. KP_ENOTSUP: brokers before 0.10.1, which cannot tell. */
 enum kp_err kafka_admin_times(struct kafka_admin *a, const char *topic,

@@ -157,6 +157,15 @@ kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
 	}
 }
 
+enum kp_err
+kafka_admin_committed(struct kafka_admin *a, const char *group, const char *topic,
+    struct partition_offsets *v, size_t n, int timeout_ms, char *why)
+{
+	if (!late_room(a->late, group))
+		return admin_say(why, KP_EUNAVAIL, NO_COORDINATOR);
+	return ask_committed(a, group, topic, v, n, timeout_ms, why);
+}
+
 /*
  * To such a time there is no message. Brokers before 0.10.1 know no times of messages: they
  * take it for the age of files, and have the end of the partition for an answer.

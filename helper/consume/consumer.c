@@ -1,22 +1,48 @@
 /*
- * A consumer handle with explicitly assigned partitions. Each partition's queue
- * is split off before it is assigned, so that nothing of it ever reaches the
- * common queue; all queues wake the loop through one descriptor. What only a
- * member of a broker-managed group does is in consumer_member.c, commits are in
- * consumer_commit.c.
+ * A consumer handle: its events and its life. Its queues wake the loop through one
+ * descriptor. What only a member of a broker-managed group does is in consumer_member.c.
  */
 #include "helper/consume/consumer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/log.h"
 #include "helper/consume/consumer_private.h"
 
 #define PROBE_TIMEOUT_MS 1000
-#define SWEEP_MS 500
-#define SWEEP_LAST_MS 20
+/* Brokers that need to be told of their version know no limit for an answer as a whole. */
+#define OLD_FETCHES 16
+#define QUEUE_MAX 100000
+
+static void
+received(struct consumer *c, rd_kafka_event_t *ev)
+{
+	const rd_kafka_message_t *rm;
+
+	while ((rm = rd_kafka_event_message_next(ev)) != NULL)
+		part_receive(c, rm);
+}
+
+/* With a partition, or with all. */
+static void
+failed(struct consumer *c, rd_kafka_event_t *ev)
+{
+	rd_kafka_topic_partition_t *at = rd_kafka_event_topic_partition(ev);
+	const char *text = rd_kafka_event_error_string(ev);
+
+	if (at) {
+		part_error(c, at, text);
+		rd_kafka_topic_partition_destroy(at);
+		return;
+	}
+	log_debug("consumer kafka: %s", text);
+	if (rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+		c->events->down(c->arg);
+	else if (c->member)
+		member_error(c, text);
+}
 
 void
 consumer_serve(void *arg)
@@ -26,12 +52,11 @@ consumer_serve(void *arg)
 
 	while ((ev = rd_kafka_queue_poll(c->main, 0)) != NULL) {
 		switch (rd_kafka_event_type(ev)) {
+		case RD_KAFKA_EVENT_FETCH:
+			received(c, ev);
+			break;
 		case RD_KAFKA_EVENT_ERROR:
-			log_debug("consumer kafka: %s", rd_kafka_event_error_string(ev));
-			if (rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-				c->events->down(c->arg);
-			else if (c->member)
-				member_error(c, rd_kafka_event_error_string(ev));
+			failed(c, ev);
 			break;
 		case RD_KAFKA_EVENT_REBALANCE:
 			member_rebalance(c, ev);
@@ -48,10 +73,37 @@ consumer_serve(void *arg)
 	c->events->ready(c->arg);
 }
 
+struct sizes {
+	char fetch[24], part[24], queue_kbytes[24], queue_messages[24];
+};
+
+/* What librdkafka takes for a queue. */
+static size_t
+limit(size_t n)
+{
+	return n < QUEUE_MAX ? n : QUEUE_MAX;
+}
+
+/* The answers to all fetches together are bounded. The queue is emptied all the time; its own
+ * bound is for a loop that stands still, and never reached else: after that librdkafka 2.0.2
+ * looks again only after a second. */
+static void
+size(struct sizes *s, const struct budget *b, bool old_brokers)
+{
+	size_t bytes = budget_fetch_bytes(b);
+
+	snprintf(s->fetch, sizeof(s->fetch), "%zu", bytes);
+	snprintf(s->part, sizeof(s->part), "%zu", old_brokers ? bytes / OLD_FETCHES : bytes);
+	snprintf(s->queue_kbytes, sizeof(s->queue_kbytes), "%zu", limit(b->max / 4 / 1024));
+	snprintf(s->queue_messages, sizeof(s->queue_messages), "%zu", limit(b->max / 1024));
+}
+
 /* The list of properties ends at the first without a name. */
 static rd_kafka_t *
-make_handle(struct kafka *k, const char *group, bool member)
+make_handle(struct kafka *k, const char *group, bool member, const struct sizes *s)
 {
+	/* From librdkafka 2.2 on; before that it looks again when something happens. */
+	bool backs_off = rd_kafka_version() >= 0x02020000;
 	const struct kafka_property props[] = {
 		{ "group.id", group },
 		{ "enable.auto.commit", "false" },
@@ -60,12 +112,17 @@ make_handle(struct kafka *k, const char *group, bool member)
 		{ "auto.offset.reset", "error" },
 		{ "enable.partition.eof", "true" },
 		{ "isolation.level", "read_uncommitted" },
-		{ "queued.min.messages", "1000" },
-		{ "queued.max.messages.kbytes", "1024" },
+		/* Of all partitions together, as they have one queue. */
+		{ "queued.min.messages", s->queue_messages },
+		{ "queued.max.messages.kbytes", s->queue_kbytes },
 		{ "fetch.wait.max.ms", "250" },
-		/* An answer that a slow line can carry before it counts as lost. */
-		{ "fetch.max.bytes", "4194304" },
+		/* Not larger than an answer as a whole: librdkafka wants that. */
+		{ "!message.max.bytes", s->fetch },
+		{ "fetch.max.bytes", s->fetch },
+		{ "fetch.message.max.bytes", s->part },
 		{ "fetch.error.backoff.ms", "50" },
+		{ backs_off ? "fetch.queue.backoff.ms" : "fetch.error.backoff.ms",
+		    backs_off ? "20" : "50" },
 		{ "check.crcs", "true" },
 		{ "allow.auto.create.topics", "false" },
 		/* A leader that stands still breaks no connection: who leads now must be asked. It
@@ -89,16 +146,19 @@ make_handle(struct kafka *k, const char *group, bool member)
 
 struct consumer *
 consumer_new(struct loop *l, struct kafka *k, const char *group, bool member,
-    const struct consumer_events *events, void *arg)
+    struct budget *budget, const struct consumer_events *events, void *arg)
 {
 	struct consumer *c = calloc(1, sizeof(*c));
+	struct sizes sizes;
 
 	if (c == NULL)
 		return NULL;
+	size(&sizes, budget, kafka_is_old(k));
 	c->loop = l;
+	c->budget = budget;
 	c->events = events;
 	c->arg = arg;
-	c->rk = make_handle(k, group, member);
+	c->rk = make_handle(k, group, member, &sizes);
 	c->wake = kafka_wake_new(l, consumer_serve, c);
 	if (c->rk == NULL || c->wake == NULL) {
 		if (c->rk)
@@ -110,48 +170,27 @@ consumer_new(struct loop *l, struct kafka *k, const char *group, bool member,
 	rd_kafka_poll_set_consumer(c->rk);
 	c->main = rd_kafka_queue_get_consumer(c->rk);
 	kafka_wake_add(c->wake, c->main);
+	budget->consumers++;
 	return c;
-}
-
-/*
- * What is left in the queue of a partition keeps the partition alive, in librdkafka
- * 2.0.2, also when Kafka did not know the topic for a moment; and then the handle
- * never ends. Fetches that were on their way come a little later.
- */
-static void
-sweep(void *arg)
-{
-	struct consumer *c = arg;
-	rd_kafka_message_t *rm;
-
-	while (c->removed) {
-		struct consumer_part *p = c->removed;
-
-		c->removed = p->next;
-		while ((rm = rd_kafka_consume_queue(p->q, 0)) != NULL)
-			rd_kafka_message_destroy(rm);
-		rd_kafka_queue_destroy(p->q);
-		free(p);
-	}
 }
 
 /* rd_kafka_destroy() waits for the handle's threads. */
 static void
 end_work(struct loop_job *job)
 {
-	static const struct timespec a_moment = { 0, SWEEP_LAST_MS * 1000000L };
 	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, end));
 
-	if (c->removed)
-		nanosleep(&a_moment, NULL);
-	sweep(c);
+	part_sweep_all(c);
 	rd_kafka_destroy_flags(c->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
 static void
 end_done(struct loop_job *job)
 {
-	free((char *)job - offsetof(struct consumer, end));
+	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, end));
+
+	part_free_all(c);
+	free(c);
 }
 
 static void
@@ -168,7 +207,8 @@ consumer_free(struct consumer *c)
 {
 	commits_free(c);
 	member_free(c);
-	loop_timer_end(&c->sweep);
+	loop_timer_end(&c->tell);
+	c->budget->consumers--;
 	rd_kafka_queue_io_event_enable(c->main, -1, NULL, 0);
 	rd_kafka_queue_destroy(c->main);
 	kafka_wake_free(c->wake);
@@ -210,127 +250,4 @@ consumer_probe(struct consumer *c, void (*probed)(void *arg, enum kp_err err))
 	c->probe.work = probe_work;
 	c->probe.done = probe_done;
 	c->probing = loop_work(c->loop, &c->probe);
-}
-
-/* ---- partitions ---- */
-
-static enum kp_err
-assign(struct consumer_part *p, int64_t offset, bool add)
-{
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_error_t *e;
-	enum kp_err err = KP_OK;
-
-	rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset = offset;
-	e = add ? rd_kafka_incremental_assign(p->c->rk, list) :
-	    rd_kafka_incremental_unassign(p->c->rk, list);
-	if (e) {
-		log_error("consumer %s topic=%s partition=%d: %s", add ? "assign" : "unassign",
-		    p->topic, p->partition, rd_kafka_error_string(e));
-		rd_kafka_error_destroy(e);
-		err = KP_EKAFKA;
-	}
-	rd_kafka_topic_partition_list_destroy(list);
-	return err;
-}
-
-struct consumer_part *
-consumer_add(struct consumer *c, const char *topic, int32_t partition, int64_t offset)
-{
-	struct consumer_part *p = calloc(1, sizeof(*p));
-
-	if (p == NULL)
-		return NULL;
-	/* It may be one that was removed: what is in its queue now is not to be read. */
-	sweep(c);
-	p->c = c;
-	p->partition = partition;
-	p->next_offset = offset;
-	memcpy(p->topic, topic, strlen(topic) + 1);
-	p->q = rd_kafka_queue_get_partition(c->rk, topic, partition);
-	if (p->q) {
-		rd_kafka_queue_forward(p->q, NULL);
-		kafka_wake_add(c->wake, p->q);
-	}
-	if (p->q == NULL || (c->member == NULL && assign(p, offset, true) != KP_OK)) {
-		if (p->q)
-			rd_kafka_queue_destroy(p->q);
-		free(p);
-		return NULL;
-	}
-	if (c->member)
-		member_add(p);
-	return p;
-}
-
-void
-consumer_remove(struct consumer_part *p)
-{
-	if (p == NULL)
-		return;
-	if (p->c->member)
-		member_remove(p);
-	else
-		assign(p, RD_KAFKA_OFFSET_INVALID, false);
-	rd_kafka_queue_io_event_enable(p->q, -1, NULL, 0);
-	p->next = p->c->removed;
-	p->c->removed = p;
-	loop_timer_set(p->c->loop, &p->c->sweep, SWEEP_MS, 0, sweep, p->c);
-}
-
-enum consumer_next
-consumer_next(struct consumer_part *p, struct consumer_message **message)
-{
-	rd_kafka_message_t *rm;
-
-	/* What may still be in the queue is from before it was taken over. */
-	if (p->c->member && !p->reading)
-		return CONSUMER_EMPTY;
-	while ((rm = rd_kafka_consume_queue(p->q, 0)) != NULL) {
-		if (rm->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-			p->next_offset = rm->offset + 1;
-			*message = (struct consumer_message *)rm;
-			return CONSUMER_MESSAGE;
-		}
-		if (rm->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-			if (rm->offset > p->next_offset)
-				p->next_offset = rm->offset;
-			rd_kafka_message_destroy(rm);
-			continue;
-		}
-		if (rm->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
-		    rm->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
-			rd_kafka_message_destroy(rm);
-			return CONSUMER_OUT_OF_RANGE;
-		}
-		log_warn("consumer topic=%s partition=%d: %s", p->topic, p->partition,
-		    rd_kafka_message_errstr(rm));
-		rd_kafka_message_destroy(rm);
-	}
-	return CONSUMER_EMPTY;
-}
-
-int64_t
-consumer_position(const struct consumer_part *p)
-{
-	return p->next_offset;
-}
-
-struct msg_message
-consumer_message_view(const struct consumer_message *message)
-{
-	const rd_kafka_message_t *rm = (const rd_kafka_message_t *)message;
-
-	return (struct msg_message){
-		.partition = rm->partition, .offset = rm->offset,
-		.key = { rm->key, rm->key_len },
-		.value = { rm->payload, rm->len },
-	};
-}
-
-void
-consumer_message_free(struct consumer_message *message)
-{
-	if (message)
-		rd_kafka_message_destroy((rd_kafka_message_t *)message);
 }

@@ -1,6 +1,6 @@
 /*
- * The librdkafka consumer of one group: partitions are read into queues of
- * their own, so that each can be asked for its next message; offsets are
+ * The librdkafka consumer of one group: each partition can be asked for its next message,
+ * of those that were read ahead as far as the budget of the process goes; offsets are
  * committed as explicit lists.
  *
  * Which partitions to read is somebody else's decision: it only subscribes when it
@@ -11,21 +11,28 @@
 #define KP_CONSUMER_H
 
 #include "common/msg.h"
+#include "helper/consume/budget.h"
 #include "helper/kafka.h"
 
 struct consumer;
 struct consumer_part;
 
 struct consumer_events {
-	/* Some partition may have messages. */
+	/* That partition has something for consumer_next(); nothing is to be asked for here. */
+	void (*arrived)(void *owner);
+	/* That partition has lost what was read ahead, as memory is short and nobody asked for
+	 * it: consumer_want() before it has something again. Likewise. */
+	void (*slept)(void *owner);
+	/* After all that came at once. */
 	void (*ready)(void *arg);
 	/* No broker can be reached any more. Comes again and again. */
 	void (*down)(void *arg);
 };
 
-/* `member`: it may become one. NULL on error; a line has been logged. */
+/* `member`: it may become one. NULL on error; a line has been logged. The budget outlives
+ * it and its messages. */
 struct consumer *consumer_new(struct loop *l, struct kafka *k, const char *group,
-    bool member, const struct consumer_events *events, void *arg);
+    bool member, struct budget *budget, const struct consumer_events *events, void *arg);
 /* After all parts have been removed; not from inside a callback of this consumer.
  * Ends in a worker; nothing is called any more, not for commits either. */
 void consumer_free(struct consumer *c);
@@ -35,18 +42,30 @@ void consumer_free(struct consumer *c);
  * consumer_free(). While one is on its way, or without a free worker, it does nothing. */
 void consumer_probe(struct consumer *c, void (*probed)(void *arg, enum kp_err err));
 
-/* Starts to read at `offset`. NULL on error. */
+/* Starts to read at `offset`. `owner` is for the events. NULL on error. */
 struct consumer_part *consumer_add(struct consumer *c, const char *topic, int32_t partition,
-    int64_t offset);
+    int64_t offset, void *owner);
 void consumer_remove(struct consumer_part *p);
 
 /* The next message, the caller's until consumer_message_free(), which takes NULL. */
 struct consumer_message;
 enum consumer_next { CONSUMER_MESSAGE, CONSUMER_EMPTY, CONSUMER_OUT_OF_RANGE };
 enum consumer_next consumer_next(struct consumer_part *p, struct consumer_message **message);
+/* It is not CONSUMER_EMPTY. */
+bool consumer_has(const struct consumer_part *p);
+/* Somebody waits for it: what it lost is read again. */
+void consumer_want(struct consumer_part *p);
+/* It has nothing, as memory is short: others have all of it. */
+bool consumer_waits_for_room(const struct consumer_part *p);
 /* Borrowed from the message; .offer is left 0. */
 struct msg_message consumer_message_view(const struct consumer_message *message);
+/* Whether it counts as one that waits to be acknowledged. */
+void consumer_message_pend(struct consumer_message *message, bool pending);
 void consumer_message_free(struct consumer_message *message);
+/* Now and then: when somebody waits for room, what was read ahead for nobody is given up. */
+void consumer_squeeze(struct budget *b, int64_t now_ms);
+/* Reads once more from there, after CONSUMER_OUT_OF_RANGE. */
+void consumer_rewind(struct consumer_part *p);
 /* The next offset to be read: behind the last message, or behind all that Kafka had when
  * the end was reached, as not every offset has a message. */
 int64_t consumer_position(const struct consumer_part *p);

@@ -9,8 +9,7 @@
  * read is one rd_kafka_assign() with all of it, because the eager protocol has no
  * other way, and every partition continues where it was.
  *
- * Prefetched messages wait in the queues of their partitions, which are bounded. The
- * common queue is polled all the time: whoever does not is thrown out of the group.
+ * The common queue is polled all the time: whoever does not is thrown out of the group.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +48,7 @@ apply(void *arg)
 	list = rd_kafka_topic_partition_list_new(8);
 	for (const struct consumer_part *p = m->parts; p; p = p->next)
 		rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset =
-		    p->next_offset;
+		    p->read_offset;
 	err = rd_kafka_assign(c->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	m->applied_ms = loop_now_ms(c->loop);
@@ -98,6 +97,15 @@ member_remove(struct consumer_part *p)
 		m->parts = p->next;
 	if (p->next)
 		p->next->prev = p->prev;
+	p->prev = p->next = NULL;
+	p->reading = false;
+	change(p->c);
+}
+
+/* All of them are read from where they are. */
+void
+member_rewind(struct consumer_part *p)
+{
 	change(p->c);
 }
 

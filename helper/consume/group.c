@@ -8,8 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "helper/consume/group_state.h"
+
+/* Topics that a consumer may have left behind: in a quiet moment, and so many times as many
+ * in any. */
+#define NAMES_MAX 1000
+#define NAMES_HARD 4
 
 static int64_t
 now_ms(const struct groups *gs)
@@ -26,6 +32,20 @@ ready(void *arg)
 
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		topic_serve(t);
+}
+
+static void
+arrived(void *owner)
+{
+	part_ready(owner);
+}
+
+static void
+slept(void *owner)
+{
+	struct part *p = owner;
+
+	p->t->slept = true;
 }
 
 static void
@@ -73,7 +93,7 @@ group_usable(const struct group *g)
 static enum kp_err
 group_open(struct group *g)
 {
-	static const struct consumer_events consumer_events = { ready, down };
+	static const struct consumer_events consumer_events = { arrived, slept, ready, down };
 	static const struct coordination_events coordination_events = {
 		part_claimed, part_revoke, part_lost
 	};
@@ -81,8 +101,10 @@ group_open(struct group *g)
 	enum kp_err err;
 
 	if (g->consumer == NULL)
+		g->left_names = 0;
+	if (g->consumer == NULL)
 		g->consumer = consumer_new(gs->env.loop, gs->env.kafka, g->name,
-		    group_is_member(g), &consumer_events, g);
+		    group_is_member(g), &gs->budget, &consumer_events, g);
 	if (g->consumer == NULL)
 		return KP_ENOMEM;
 	err = gs->env.ops->open(&gs->env.coordination, g->name, &coordination_events, g,
@@ -180,6 +202,32 @@ group_renew(struct group *g)
 		if (t->state == TOPIC_ACTIVE)
 			topic_leave(t);
 	}
+}
+
+static bool
+is_quiet(const struct group *g)
+{
+	for (const struct gtopic *t = g->topics; t; t = t->next) {
+		if (t->first || t->first_ack)
+			return false;
+		for (const struct part *p = t->parts; p; p = p->next)
+			if (p->offers.n)
+				return false;
+	}
+	return true;
+}
+
+/* librdkafka asks for every topic that a handle ever knew, again and again, and keeps it for
+ * the life of the handle. */
+static void
+renew_grown(struct group *g)
+{
+	unsigned most = (unsigned)fault_number("KP_NAMES_MAX", NAMES_MAX);
+
+	if (g->left_names < most || (g->left_names < NAMES_HARD * most && !is_quiet(g)))
+		return;
+	log_info("group has left many topics group=%s topics=%u", g->name, g->left_names);
+	group_renew(g);
 }
 
 /* Once its topics wait to be joined again. */
@@ -360,6 +408,7 @@ tick(void *arg)
 		}
 		if (g->coord == NULL && now >= g->reopen_ms)
 			reopen(g);
+		renew_grown(g);
 		renew_step(g);
 		if (now - g->commit_ms >= COMMIT_MS)
 			group_commit(g);
@@ -374,6 +423,7 @@ tick(void *arg)
 			topic_tick(t, now);
 		}
 	}
+	consumer_squeeze(&gs->budget, now);
 	groups_look(gs);
 }
 
@@ -392,6 +442,7 @@ groups_new(const struct groups_env *env)
 
 	if (gs) {
 		gs->env = *env;
+		budget_init(&gs->budget, env->conf->consume_max_bytes);
 		loop_timer_set(env->loop, &gs->tick, TICK_MS, TICK_MS, tick, gs);
 	}
 	return gs;

@@ -28,7 +28,7 @@ job_free(struct group_job *j)
 {
 	partition_offsets_free(j->v, j->n);
 	free(j->led);
-	free(j->unled_ms);
+	free(j->doubt_ms);
 	free(j);
 }
 
@@ -37,6 +37,8 @@ topic_forget_jobs(struct gtopic *t)
 {
 	if (t->start)
 		t->start->t = NULL;
+	if (t->range)
+		t->range->t = NULL;
 	for (struct group_job *j = t->g->sets; j; j = j->next)
 		if (j->t == t)
 			j->t = NULL;

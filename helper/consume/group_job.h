@@ -1,6 +1,7 @@
 /*
  * What a group has to ask of Kafka in blocking calls, shared by group_start.c (where
- * partitions start) and group_set.c (offsets that a user sets). Nobody else includes it.
+ * partitions start), group_range.c (what a partition has) and group_set.c (offsets that a
+ * user sets). Nobody else includes it.
  */
 #ifndef KP_GROUP_JOB_H
 #define KP_GROUP_JOB_H
@@ -18,11 +19,11 @@ struct group_job {
 	char topic[TOPIC_MAX + 1];
 	struct partition_offsets *v;
 	size_t n;
+	size_t n_start;			/* start: that many of v have a leader; they come first */
 	int timeout_ms;
 	bool *led;			/* start: by partition, n_led of them */
-	int64_t *unled_ms;		/* likewise: since when it had none, Unix time; 0: it had */
+	int64_t *doubt_ms;		/* likewise: see part.doubt_ms */
 	int32_t n_led;
-	int64_t begun_ms;		/* Unix time */
 	bool oldest;
 	bool member;			/* the group's own consumer commits */
 	bool stale;			/* others may have had the partitions meanwhile */

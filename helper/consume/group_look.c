@@ -11,7 +11,6 @@
 
 #include "common/log.h"
 #include "common/sock.h"
-#include "common/wall.h"
 #include "helper/consume/group_state.h"
 
 #define LOOK_MS 2000
@@ -37,7 +36,6 @@ struct group_look {
 	struct partition_offsets *ends;	/* to be asked for; NULL: not this time */
 	size_t n_ends;
 	bool ended;			/* they are known */
-	int64_t begun_ms;		/* Unix time */
 	enum kp_err err;
 	char why[WHY_MAX];
 };
@@ -94,7 +92,7 @@ see_leaders(struct gtopic *t, const struct group_look *k)
 		if (!led && !p->no_leader)
 			log_warn("partition has no leader group=%s topic=%s partition=%d",
 			    t->g->name, t->name, p->partition);
-		part_see_leader(p, led, k->begun_ms);
+		p->no_leader = !led;
 	}
 }
 
@@ -183,7 +181,6 @@ look(struct gtopic *t, int64_t now)
 	memcpy(k->group, g->name, sizeof(k->group));
 	memcpy(k->topic, t->name, sizeof(k->topic));
 	k->n = t->n_partitions;
-	k->begun_ms = wall_time_ms();
 	k->probe = to_probe(t, now);
 	k->ends = stall_begin(t, now, &k->n_ends);
 	if (!loop_work(gs->env.loop, &k->job)) {

@@ -55,7 +55,9 @@ offering_end(struct offering *o, bool delivered)
 	bool pend = o->pend;
 
 	offering_unlink(o);
+	part_ready(p);
 	if (delivered && pend) {
+		consumer_message_pend(f->message, true);
 		offers_pend(&p->offers, f, part_now_ms(p) +
 		    (int64_t)p->t->g->gs->env.conf->ack_timeout_s * 1000);
 	} else if (delivered) {
@@ -120,6 +122,7 @@ part_ack(struct part *p, int64_t offset)
 	}
 	done = offers_ack(&p->offers, offset, &message);
 	consumer_message_free(message);
+	part_ready(p);
 	if (p->state == PART_STOPPING)
 		groups_tick_soon(p->t->g->gs);
 	return done;
@@ -138,10 +141,8 @@ read_next(struct part *p)
 		case CONSUMER_EMPTY:
 			return NULL;
 		case CONSUMER_OUT_OF_RANGE:
-			log_warn("partition out of range group=%s topic=%s partition=%d: resuming "
-			    "at the nearest valid offset", p->t->g->name, p->t->name,
-			    p->partition);
-			part_restart(p);
+			p->astray = true;
+			topic_ask_range(p->t);
 			return NULL;
 		case CONSUMER_MESSAGE:
 			p->stalled = false;
@@ -168,7 +169,9 @@ part_next(struct part *p)
 	if (p->state != PART_ACTIVE)
 		return NULL;
 	f = offers_again(&p->offers);
-	if (f || offers_full(&p->offers))
+	if (f)
+		consumer_message_pend(f->message, false);
+	if (f || p->astray || offers_full(&p->offers))
 		return f;
 	return read_next(p);
 }
@@ -181,6 +184,7 @@ part_withdraw(struct part *p)
 	offers_clear(&p->offers, drop_message);
 	consumer_remove(p->reader);
 	p->reader = NULL;
+	p->astray = false;
 }
 
 /* ---- claim, start, stop ---- */
@@ -195,12 +199,13 @@ part_claimed(void *arg, const char *topic, int32_t partition)
 	/* One that is leaving gets its revoke() next. */
 	if (t == NULL || t->state == TOPIC_LEAVING || part_find(t, partition))
 		return;
-	p = calloc(1, sizeof(*p));
+	p = topic_has_place(t, partition) ? calloc(1, sizeof(*p)) : NULL;
 	if (p == NULL) {
 		log_error("partition group=%s topic=%s partition=%d: out of memory", g->name,
 		    topic, partition);
 		return;
 	}
+	budget_link_init(&p->ready);
 	p->t = t;
 	p->partition = partition;
 	p->committing = -1;
@@ -209,6 +214,7 @@ part_claimed(void *arg, const char *topic, int32_t partition)
 		;
 	p->next = *at;
 	*at = p;
+	t->index[partition] = p;
 	/* The brokers may tell of one that is new before Kafka was asked for them. */
 	if (t->state == TOPIC_ACTIVE && partition >= t->n_partitions &&
 	    t->n_partitions < t->first_new)
@@ -246,7 +252,7 @@ part_start_at(struct part *p, const struct partition_offsets *from)
 	struct gtopic *t = p->t;
 	int64_t offset = from->committed;
 
-	p->reader = consumer_add(t->g->consumer, t->name, p->partition, offset);
+	p->reader = consumer_add(t->g->consumer, t->name, p->partition, offset, p);
 	if (p->reader == NULL)
 		return;			/* stays STARTING, is tried again */
 	offers_init(&p->offers, offset, from->end);
@@ -257,17 +263,10 @@ part_start_at(struct part *p, const struct partition_offsets *from)
 	p->changes = p->offers.changes;
 	p->committed_ms = part_now_ms(p);
 	p->state = PART_ACTIVE;
-	p->unled_ms = 0;
+	p->doubt_ms = 0;
+	part_ready(p);
 	log_info("partition started group=%s topic=%s partition=%d offset=%lld", t->g->name,
 	    t->name, p->partition, (long long)offset);
-}
-
-void
-part_see_leader(struct part *p, bool led, int64_t asked_ms)
-{
-	p->no_leader = !led;
-	if (!led && p->state == PART_STARTING && p->unled_ms == 0)
-		p->unled_ms = asked_ms;
 }
 
 void
@@ -293,8 +292,8 @@ part_end(struct part *p, bool release)
 	while (*at != p)
 		at = &(*at)->next;
 	*at = p->next;
-	if (t->turn == p)
-		t->turn = NULL;
+	t->index[partition] = NULL;
+	budget_link_leave(&p->ready);
 	if (t->state == TOPIC_ACTIVE && !topic_any_starting(t))
 		t->why[0] = '\0';	/* of parts that could not start */
 	log_info("partition %s group=%s topic=%s partition=%d offset=%lld",

@@ -15,13 +15,15 @@
 #include "helper/consume/group_state.h"
 
 #define STALL_MS 10000
+#define STALL_EACH_MS 5			/* a partition: thousands take turns */
 /* Hosts that share the group notice it: not too often, when it is of no use. */
 #define RENEW_MS (10 * 60 * 1000)
 
 static bool
 wants_messages(const struct part *p)
 {
-	return p->state == PART_ACTIVE && !offers_full(&p->offers);
+	return p->state == PART_ACTIVE && !p->astray && !offers_full(&p->offers) &&
+	    !consumer_waits_for_room(p->reader);
 }
 
 struct partition_offsets *
@@ -30,7 +32,8 @@ stall_begin(struct gtopic *t, int64_t now_ms, size_t *n)
 	struct partition_offsets *v;
 
 	*n = 0;
-	if (t->first == NULL || now_ms - t->ends_ms < fault_number("KP_STALL_MS", STALL_MS))
+	if (t->first == NULL || now_ms - t->ends_ms < fault_number("KP_STALL_MS", STALL_MS) +
+	    (int64_t)t->n_partitions * STALL_EACH_MS)
 		return NULL;
 	for (const struct part *p = t->parts; p; p = p->next)
 		*n += wants_messages(p);

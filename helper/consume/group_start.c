@@ -1,16 +1,22 @@
-/* Where the partitions that were given to us start. */
+/*
+ * Where the partitions that were given to us start: nothing is skipped because of anybody's
+ * clock, and nothing comes again because of what a broker says for a moment.
+ */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "common/sock.h"
-#include "common/wall.h"
 #include "helper/consume/group_job.h"
 
 #define START_TIMEOUT_MS 3000
 #define RETRY_MANAGED_MS 2000
 #define LEADER_WAIT_MS 500
 #define LEADER_PAUSE_MS 50
+/* Shorter than a long poll: a user may have set an offset that is not there yet. */
+#define DOUBT_MS 1500
+#define DOUBT_AGAIN_MS 200
 
 static bool
 all_led(const struct group_job *j)
@@ -24,52 +30,59 @@ all_led(const struct group_job *j)
 /* A partition without a leader must not keep the others from starting; one that was just
  * made gets its own in a moment. */
 static enum kp_err
-keep_led(struct group_job *j)
+await_leaders(struct group_job *j)
 {
 	int64_t until = sock_now_ms() + LEADER_WAIT_MS;
 	enum kp_err err;
 	int32_t there;
-	size_t n = 0;
 
 	for (;;) {
 		err = kafka_admin_leaders(j->gs->env.admin, j->topic, j->led, j->n_led, &there,
 		    j->timeout_ms, j->why);
 		if (err || all_led(j) || sock_now_ms() >= until)
-			break;
+			return err;
 		uv_sleep(LEADER_PAUSE_MS);
 	}
-	for (size_t i = 0; err == KP_OK && i < j->n; i++)
-		if (j->led[j->v[i].partition])
-			j->v[n++] = j->v[i];
-	if (err == KP_OK)
-		j->n = n;
-	return err;
 }
 
-/* The end of the partition when the group came. Where there was no leader to tell it, that
- * is where the messages since then begin. */
-static int64_t
-newest(struct group_job *j, const struct partition_offsets *o)
+/* Those that have a leader first. */
+static void
+part_led(struct group_job *j)
 {
-	struct partition_offsets v = { .partition = o->partition,
-		.committed = j->unled_ms[o->partition] };
-	enum kp_err err;
+	for (size_t i = 0; i < j->n; i++)
+		if (j->led[j->v[i].partition]) {
+			struct partition_offsets o = j->v[i];
 
-	if (v.committed == 0)
-		return o->end;
-	err = kafka_admin_times(j->gs->env.admin, j->topic, &v, 1, j->timeout_ms, j->why);
-	if (err && err != KP_ENOTSUP)
-		j->err = err;
-	return err || v.committed < 0 ? o->end : v.committed;
+			j->v[i] = j->v[j->n_start];
+			j->v[j->n_start++] = o;
+		}
+}
+
+/* A leader that stood still and goes on may answer for an instant as if it still led, with
+ * the end that it knew. */
+static bool
+is_doubtful(struct group_job *j, const struct partition_offsets *o)
+{
+	int64_t *since = &j->doubt_ms[o->partition];
+
+	if (o->committed <= o->end)
+		return false;
+	if (*since == 0) {
+		log_warn("partition ends before its offset group=%s topic=%s partition=%d "
+		    "offset=%lld end=%lld: asked again", j->group, j->topic, o->partition,
+		    (long long)o->committed, (long long)o->end);
+		*since = sock_now_ms();
+	}
+	return sock_now_ms() - *since < DOUBT_MS;
 }
 
 /* The committed offset, or the nearest one that exists; for a new group the end or the
  * beginning. */
 static void
-settle_start(struct group_job *j, struct partition_offsets *o)
+settle_start(const struct group_job *j, struct partition_offsets *o)
 {
 	bool from_begin = j->oldest || o->partition >= j->first_new;
-	int64_t start = o->committed >= 0 ? o->committed : from_begin ? o->begin : newest(j, o);
+	int64_t start = o->committed >= 0 ? o->committed : from_begin ? o->begin : o->end;
 
 	if (start < o->begin)
 		start = o->begin;
@@ -81,6 +94,56 @@ settle_start(struct group_job *j, struct partition_offsets *o)
 	/* Acknowledged ranges above it come again: too rare to matter. */
 	free(o->metadata);
 	o->metadata = NULL;
+}
+
+/* Those whose end is in doubt leave the list, and are asked again. */
+static void
+settle_led(struct group_job *j)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < j->n_start; i++) {
+		if (is_doubtful(j, &j->v[i])) {
+			free(j->v[i].metadata);
+			continue;
+		}
+		settle_start(j, &j->v[i]);
+		j->v[n++] = j->v[i];
+	}
+	memmove(j->v + n, j->v + j->n_start, (j->n - j->n_start) * sizeof(*j->v));
+	j->n -= j->n_start - n;
+	j->n_start = n;
+}
+
+/*
+ * Without a leader nobody can tell where the partition ends, and once it has one, what was
+ * written since the group came looks like what was there before, unless one believes the
+ * clocks of producers. So a new group has it from its beginning: that is committed now, for
+ * whoever starts it later. Those that have a commit keep it, and leave the list.
+ */
+static enum kp_err
+settle_unled(struct group_job *j)
+{
+	size_t n = j->n_start;
+	enum kp_err err;
+
+	if (n == j->n)
+		return KP_OK;
+	err = kafka_admin_committed(j->gs->env.admin, j->group, j->topic, j->v + n, j->n - n,
+	    j->timeout_ms, j->why);
+	for (size_t i = n; i < j->n && err == KP_OK; i++) {
+		if (j->v[i].committed >= 0) {
+			free(j->v[i].metadata);
+			continue;
+		}
+		log_info("partition without a leader begins at its oldest message group=%s "
+		    "topic=%s partition=%d", j->group, j->topic, j->v[i].partition);
+		j->v[i].committed = 0;
+		j->v[n++] = j->v[i];
+	}
+	if (err == KP_OK)
+		j->n = n;
+	return err;
 }
 
 /*
@@ -95,15 +158,18 @@ start_work(struct loop_job *job)
 	struct group_job *j = (struct group_job *)job;
 	struct kafka_admin *admin = j->gs->env.admin;
 
-	j->err = keep_led(j);
-	if (j->err == KP_OK && j->n)
-		j->err = kafka_admin_offsets(admin, j->group, j->topic, j->v, j->n, j->timeout_ms,
-		    j->why);
-	if (j->err || j->n == 0)
+	j->err = await_leaders(j);
+	if (j->err)
 		return;
-	for (size_t i = 0; i < j->n && j->err == KP_OK; i++)
-		settle_start(j, &j->v[i]);
-	if (j->err == KP_OK && !j->member)
+	part_led(j);
+	if (j->n_start)
+		j->err = kafka_admin_offsets(admin, j->group, j->topic, j->v, j->n_start,
+		    j->timeout_ms, j->why);
+	if (j->err)
+		return;
+	settle_led(j);
+	j->err = settle_unled(j);
+	if (j->err == KP_OK && j->n && !j->member)
 		j->err = kafka_admin_commit(admin, j->group, j->topic, j->v, j->n, j->timeout_ms,
 		    j->why);
 }
@@ -128,10 +194,15 @@ started(struct gtopic *t, const struct group_job *j)
 {
 	t->why[0] = '\0';
 	t->commit_why = NULL;
-	for (struct part *p = t->parts; p; p = p->next)
-		if (p->state == PART_STARTING && p->partition < j->n_led)
-			part_see_leader(p, j->led[p->partition], j->begun_ms);
-	for (size_t i = 0; i < j->n; i++) {
+	for (struct part *p = t->parts; p; p = p->next) {
+		if (p->state != PART_STARTING || p->partition >= j->n_led)
+			continue;
+		p->no_leader = !j->led[p->partition];
+		p->doubt_ms = j->doubt_ms[p->partition];
+		if (p->doubt_ms)
+			t->retry_ms = loop_now_ms(t->g->gs->env.loop) + DOUBT_AGAIN_MS;
+	}
+	for (size_t i = 0; i < j->n_start; i++) {
 		struct part *p = part_find(t, j->v[i].partition);
 
 		if (p && p->state == PART_STARTING)
@@ -231,18 +302,17 @@ start_new(struct gtopic *t)
 			if (j->n_led <= p->partition)
 				j->n_led = p->partition + 1;
 		}
-	j->begun_ms = wall_time_ms();
 	j->led = calloc((size_t)j->n_led, sizeof(*j->led));
-	j->unled_ms = calloc((size_t)j->n_led, sizeof(*j->unled_ms));
+	j->doubt_ms = calloc((size_t)j->n_led, sizeof(*j->doubt_ms));
 	j->v = calloc(n, sizeof(*j->v));
-	if (j->led == NULL || j->unled_ms == NULL || j->v == NULL) {
+	if (j->led == NULL || j->doubt_ms == NULL || j->v == NULL) {
 		job_free(j);
 		return NULL;
 	}
 	for (const struct part *p = t->parts; p; p = p->next)
 		if (can_start(p)) {
 			j->v[j->n++].partition = p->partition;
-			j->unled_ms[p->partition] = p->unled_ms;
+			j->doubt_ms[p->partition] = p->doubt_ms;
 		}
 	return j;
 }
@@ -262,7 +332,8 @@ topic_start_parts(struct gtopic *t)
 	if (j == NULL)
 		return;
 	j->t = t;
-	j->timeout_ms = START_TIMEOUT_MS;
+	/* Thousands take librdkafka some time. */
+	j->timeout_ms = START_TIMEOUT_MS + (int)j->n;
 	j->oldest = gs->env.conf->initial_offset == INITIAL_OLDEST;
 	j->member = group_is_member(t->g);
 	j->first_new = t->first_new;

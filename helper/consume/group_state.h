@@ -1,9 +1,10 @@
 /*
  * The state of groups, shared by group.c (life of groups), group_topic.c (their
  * topics and who waits), group_ack.c (acknowledgements), group_part.c (life of a
- * partition: start, offer, stop), group_commit.c, group_start.c and group_set.c (what has to be
- * asked of Kafka), group_look.c and group_stall.c (what is looked at now and then) and
- * group_trouble.c (why a topic gives nothing). Nobody else includes it.
+ * partition: start, offer, stop), group_commit.c, group_start.c and group_set.c (what has
+ * to be asked of Kafka), group_range.c (what Kafka does not have), group_look.c and
+ * group_stall.c (what is looked at now and then) and group_trouble.c (why a topic gives
+ * nothing). Nobody else includes it.
  *
  *	groups -> group -> gtopic -> part -> offering
  */
@@ -45,6 +46,7 @@ enum part_state {
 struct part {
 	struct part *next;
 	struct gtopic *t;
+	struct budget_link ready;	/* among those that may have something to hand out */
 	int32_t partition;
 	enum part_state state;
 	struct consumer_part *reader;	/* NULL while STARTING */
@@ -58,7 +60,10 @@ struct part {
 	int64_t committed_ms;
 	int64_t stop_ms;		/* when STOPPING began */
 	bool no_leader;			/* when Kafka was last asked */
-	int64_t unled_ms;		/* while STARTING: since when, Unix time; 0: it had one */
+	bool astray;			/* while ACTIVE: Kafka says that it does not have what is
+					 * to be read next */
+	int64_t doubt_ms;		/* since when it is said to end before that, by
+					 * sock_now_ms(); 0: it is not */
 	int64_t behind_at;		/* the position at which it was short of the end */
 	bool stalled;			/* it was so for too long */
 };
@@ -84,7 +89,10 @@ struct gtopic {
 	int32_t first_new;		/* from here on they came while we consumed: their
 					 * first message is as new as their last */
 	struct part *parts;		/* by partition */
-	struct part *turn;		/* the one that was served last */
+	struct part **index;		/* the same, n_index of them, NULL: not ours */
+	int32_t n_index;
+	struct budget_link ready;	/* parts that may have something, the next one first */
+	bool slept;			/* some parts have lost what was read ahead */
 	struct op *first, *last;	/* waiting requests, by op->link */
 	size_t n_waiting;
 	struct op *first_ack, *last_ack;	/* acknowledgements that cannot be decided yet */
@@ -97,6 +105,8 @@ struct gtopic {
 	enum kp_err err;		/* of the last failure */
 	char why[WHY_MAX];		/* likewise; empty: none */
 	const char *commit_why;		/* of the last commit that failed, static; NULL: none */
+	struct group_job *range;	/* on its way, or NULL */
+	int64_t range_ms;		/* when the last one was answered */
 	struct group_look *look;	/* on its way, or NULL */
 	int64_t looked_ms;		/* when the last one began */
 	int64_t ends_ms;		/* likewise, the last one that asked for ends */
@@ -125,6 +135,7 @@ struct group {
 	bool fenced;			/* brokers refuse its commits: start again */
 	bool renewing;			/* its topics leave, to come again with a new consumer */
 	int64_t renewed_ms;		/* when that was last begun; 0: never */
+	unsigned left_names;		/* topics that went, which its consumer still knows */
 	struct group_look *look;	/* that probes whether commits are taken, or NULL */
 	int64_t probe_ms;		/* when the last one began */
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
@@ -133,6 +144,7 @@ struct group {
 
 struct groups {
 	struct groups_env env;
+	struct budget budget;
 	struct group *list;
 	size_t n;
 	uint64_t last_offer;
@@ -162,10 +174,14 @@ void group_renew(struct group *g);
 struct gtopic *topic_find(struct group *g, const char *name);
 struct gtopic *topic_new(struct group *g, struct kp_slice name);
 struct part *part_find(struct gtopic *t, int32_t partition);
+/* Makes room in its index. */
+bool topic_has_place(struct gtopic *t, int32_t partition);
 /* The op waits for a message of the topic; at most WAITERS_MAX do. */
 void topic_wait(struct gtopic *t, struct op *op);
 /* Acknowledgements, too. */
 void topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why);
+/* The part may have something to hand out: it is looked at when it is its turn. */
+void part_ready(struct part *p);
 /* Gives what there is to who waits. */
 void topic_serve(struct gtopic *t);
 /* Asks whether it exists. The answer may come at once, and may free the topic. */
@@ -205,14 +221,15 @@ struct partition_offsets *stall_begin(struct gtopic *t, int64_t now_ms, size_t *
 /* Their ends are known. The topic may begin to leave; it is not freed. */
 void stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n);
 
+/* group_range.c: asks about the parts that are astray, unless that is being done. */
+void topic_ask_range(struct gtopic *t);
+
 /* group_part.c */
 void part_claimed(void *arg, const char *topic, int32_t partition);
 void part_revoke(void *arg, const char *topic, int32_t partition);
 void part_lost(void *arg, const char *topic, int32_t partition);
 /* Where `o` says, without what its metadata says is acknowledged. */
 void part_start_at(struct part *p, const struct partition_offsets *o);
-/* What Kafka said of it; asked_ms: Unix time. */
-void part_see_leader(struct part *p, bool led, int64_t asked_ms);
 /* Withdraws all offers and asks Kafka again where to start. */
 void part_restart(struct part *p);
 /* Withdraws all offers, for good or for now; confirms of them find nothing. */

@@ -20,22 +20,6 @@ now_ms(const struct groups *gs)
 
 /* ---- waiting requests ---- */
 
-static struct op *
-waiter_pop(struct gtopic *t)
-{
-	struct op *op = t->first;
-
-	if (op) {
-		t->first = op->link;
-		if (t->first == NULL)
-			t->last = NULL;
-		t->n_waiting--;
-		op->link = NULL;
-		op->interrupted = NULL;
-	}
-	return op;
-}
-
 static void
 waiter_remove(struct gtopic *t, struct op *op)
 {
@@ -51,6 +35,31 @@ waiter_remove(struct gtopic *t, struct op *op)
 	if (t->last == op)
 		t->last = before;
 	t->n_waiting--;
+	op->link = NULL;
+	op->interrupted = NULL;
+}
+
+/* Its message will wait to be acknowledged. */
+static bool
+will_pend(const struct op *op)
+{
+	struct msg_consume m;
+
+	return msg_consume_decode(op_body(op), &m) == KP_OK && (m.no_ack || m.ack);
+}
+
+/* The first who waits and may have a message now: those that wait to be acknowledged must
+ * not use up the memory of all others. */
+static struct op *
+next_waiter(struct gtopic *t)
+{
+	struct op *op = t->first;
+
+	if (budget_may_pend(&t->g->gs->budget))
+		return op;
+	while (op && will_pend(op))
+		op = op->link;
+	return op;
 }
 
 /* A partition that gives nothing before something is acknowledged; NULL: there is none. */
@@ -72,6 +81,7 @@ waiter_late(struct op *op, enum kp_err err)
 	uint32_t retry_s = 0;
 	const char *why = topic_trouble(t, &retry_s);
 	const struct part *p = held_up(t);
+	bool full = will_pend(op) && !budget_may_pend(&t->g->gs->budget);
 
 	waiter_remove(t, op);
 	if (err == KP_EGONE)
@@ -79,6 +89,9 @@ waiter_late(struct op *op, enum kp_err err)
 	else if (why == NULL && p)
 		op_fail(op, KP_EUNAVAIL, 1, "partition %d waits for %zu acknowledgements",
 		    p->partition, p->offers.pending);
+	else if (why == NULL && full)
+		op_fail(op, KP_EUNAVAIL, 1, "messages that wait to be acknowledged have used "
+		    "up their half of --consumeMaxBytes");
 	else if (why)
 		op_fail(op, KP_EUNAVAIL, retry_s, "%s", why);
 	else
@@ -106,29 +119,48 @@ topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why)
 	struct op *op;
 
 	topic_fail_acks(t, err, why);
-	while ((op = waiter_pop(t)) != NULL)
+	while ((op = t->first) != NULL) {
+		waiter_remove(t, op);
 		op_fail(op, err, 1, "%s", why);
+	}
 }
 
 /* ---- offering ---- */
 
-/* The next message of the topic, from the partition after the last one served. */
+void
+part_ready(struct part *p)
+{
+	if (p->state == PART_ACTIVE && budget_link_alone(&p->ready))
+		budget_link_last(&p->t->ready, &p->ready);
+}
+
+/* Who waits for something that was read ahead and given up. */
+static void
+want_parts(struct gtopic *t)
+{
+	t->slept = false;
+	for (struct part *p = t->parts; p; p = p->next)
+		if (p->reader)
+			consumer_want(p->reader);
+}
+
+/* The next message of the topic; partitions that have any take turns. */
 static struct part *
 next_in_turn(struct gtopic *t, struct offer **f)
 {
-	struct part *first = t->turn && t->turn->next ? t->turn->next : t->parts;
-	struct part *p = first;
+	while (!budget_link_alone(&t->ready)) {
+		struct budget_link *l = t->ready.next;
+		struct part *p = (struct part *)((char *)l - offsetof(struct part, ready));
 
-	while (p) {
+		budget_link_leave(l);
 		*f = part_next(p);
 		if (*f) {
-			t->turn = p;
+			part_ready(p);
 			return p;
 		}
-		p = p->next ? p->next : t->parts;
-		if (p == first)
-			break;
 	}
+	if (t->slept)
+		want_parts(t);
 	return NULL;
 }
 
@@ -163,11 +195,14 @@ topic_serve(struct gtopic *t)
 {
 	struct offer *f;
 	struct part *p;
+	struct op *op;
 
 	if (t->first == NULL || !group_usable(t->g))
 		return;
-	while (t->first && (p = next_in_turn(t, &f)) != NULL)
-		offer(p, f, waiter_pop(t));
+	while ((op = next_waiter(t)) != NULL && (p = next_in_turn(t, &f)) != NULL) {
+		waiter_remove(t, op);
+		offer(p, f, op);
+	}
 }
 
 /* ---- topics ---- */
@@ -185,11 +220,24 @@ topic_find(struct group *g, const char *name)
 struct part *
 part_find(struct gtopic *t, int32_t partition)
 {
-	struct part *p = t->parts;
+	return partition >= 0 && partition < t->n_index ? t->index[partition] : NULL;
+}
 
-	while (p && p->partition != partition)
-		p = p->next;
-	return p;
+bool
+topic_has_place(struct gtopic *t, int32_t partition)
+{
+	struct part **index;
+	int32_t n = partition < t->n_partitions ? t->n_partitions : partition + 1;
+
+	if (partition < t->n_index)
+		return true;
+	index = realloc(t->index, (size_t)n * sizeof(struct part *));
+	if (index == NULL)
+		return false;
+	memset(index + t->n_index, 0, (size_t)(n - t->n_index) * sizeof(struct part *));
+	t->index = index;
+	t->n_index = n;
+	return true;
 }
 
 struct gtopic *
@@ -201,6 +249,7 @@ topic_new(struct group *g, struct kp_slice name)
 		return NULL;
 	t->g = g;
 	t->first_new = INT32_MAX;
+	budget_link_init(&t->ready);
 	memcpy(t->name, name.p, name.n);
 	t->next = g->topics;
 	g->topics = t;
@@ -222,6 +271,9 @@ topic_free(struct gtopic *t)
 	g->n_topics--;
 	topic_forget_jobs(t);
 	topic_forget_look(t);
+	if (t->n_index)
+		g->left_names++;
+	free(t->index);
 	free(t);
 	group_step(g);
 }
@@ -351,6 +403,9 @@ tick_parts(struct gtopic *t, int64_t now)
 			offering_end(p->first, false);
 		}
 		expire(p, now);
+		/* Whatever kept it from giving what it has may have gone. */
+		if (p->reader && (p->offers.returned || consumer_has(p->reader)))
+			part_ready(p);
 	}
 }
 
@@ -361,6 +416,7 @@ topic_tick(struct gtopic *t, int64_t now)
 
 	tick_parts(t, now);
 	topic_start_parts(t);
+	topic_ask_range(t);
 	topic_retry_acks(t);
 	topic_serve(t);
 	if (t->state != TOPIC_LEAVING && t->first == NULL && t->first_ack == NULL &&

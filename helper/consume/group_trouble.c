@@ -46,12 +46,17 @@ find_in_parts(struct gtopic *t, struct cause *c)
 {
 	c->dated = false;
 	for (const struct part *p = t->parts; p; p = p->next) {
-		if (p->no_leader || p->stalled) {
-			snprintf(c->room, sizeof(c->room), "partition %d has %s", p->partition,
-			    p->no_leader ? "no leader" : "messages and gives none");
+		if (p->no_leader || p->stalled || p->doubt_ms) {
+			snprintf(c->room, sizeof(c->room), "partition %d %s", p->partition,
+			    p->no_leader ? "has no leader" : p->stalled ?
+			    "has messages and gives none" : "ends before the offset of the group");
 			c->text = c->room;
 			c->retry_s = RETRY_OTHERS_S;
 			break;
+		}
+		if (t->first && p->reader && consumer_waits_for_room(p->reader)) {
+			c->text = "messages have used up --consumeMaxBytes";
+			c->retry_s = RETRY_SOON_S;
 		}
 		if (p->state == PART_STARTING) {
 			c->text = "the offsets of the group are being read";

@@ -1,0 +1,110 @@
+/*
+ * Partitions that do not have what is to be read next: Kafka has deleted it, and the group
+ * goes on with the oldest message there is; or the partition ends before it.
+ *
+ * That is doubted for a while: a leader that stood still and goes on may answer for an
+ * instant as if it still led, with the end that it knew. What is out and what is committed
+ * stays as it is meanwhile. When the partition has what is to be read, it is read from
+ * there, and nothing comes twice.
+ */
+#include <stdlib.h>
+
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/sock.h"
+#include "helper/consume/group_job.h"
+
+#define RANGE_TIMEOUT_MS 3000
+#define DOUBT_MS 10000
+
+static void
+range_work(struct loop_job *job)
+{
+	struct group_job *j = (struct group_job *)job;
+
+	j->err = kafka_admin_offsets(j->gs->env.admin, j->group, j->topic, j->v, j->n,
+	    j->timeout_ms, j->why);
+}
+
+static void
+start_at_the_nearest(struct part *p)
+{
+	log_warn("partition out of range group=%s topic=%s partition=%d: resuming at the nearest "
+	    "valid offset", p->t->g->name, p->t->name, p->partition);
+	part_restart(p);
+}
+
+/* Where a topic that was deleted and made again would be told from a leader of old. */
+static bool
+is_doubtful(struct part *p, int64_t at, int64_t end)
+{
+	if (p->doubt_ms == 0) {
+		log_warn("partition ends before its offset group=%s topic=%s partition=%d "
+		    "offset=%lld end=%lld: asked again", p->t->g->name, p->t->name,
+		    p->partition, (long long)at, (long long)end);
+		p->doubt_ms = sock_now_ms();
+	}
+	return sock_now_ms() - p->doubt_ms < fault_number("KP_DOUBT_MS", DOUBT_MS);
+}
+
+static void
+see_range(struct part *p, const struct partition_offsets *o)
+{
+	int64_t at = consumer_position(p->reader);
+
+	if (at < o->begin) {
+		start_at_the_nearest(p);
+	} else if (at <= o->end) {
+		p->doubt_ms = 0;
+		p->astray = false;
+		consumer_rewind(p->reader);
+	} else if (!is_doubtful(p, at, o->end)) {
+		start_at_the_nearest(p);
+	}
+}
+
+static void
+range_done(struct loop_job *job)
+{
+	struct group_job *j = (struct group_job *)job;
+	struct gtopic *t = j->t;
+
+	if (t) {
+		t->range = NULL;
+		t->range_ms = loop_now_ms(t->g->gs->env.loop);
+	}
+	for (size_t i = 0; t && j->err == KP_OK && i < j->n; i++) {
+		struct part *p = part_find(t, j->v[i].partition);
+
+		if (p && p->astray && p->state == PART_ACTIVE)
+			see_range(p, &j->v[i]);
+	}
+	job_free(j);
+}
+
+void
+topic_ask_range(struct gtopic *t)
+{
+	struct groups *gs = t->g->gs;
+	struct group_job *j;
+	size_t n = 0;
+
+	for (const struct part *p = t->parts; p; p = p->next)
+		n += p->astray;
+	if (n == 0 || t->range || loop_now_ms(gs->env.loop) - t->range_ms < RETRY_MS)
+		return;
+	j = job_new(gs, t->g->name, t->name, range_work, range_done);
+	if (j == NULL || (j->v = calloc(n, sizeof(*j->v))) == NULL) {
+		free(j);		/* the tick tries again */
+		return;
+	}
+	for (const struct part *p = t->parts; p; p = p->next)
+		if (p->astray)
+			j->v[j->n++].partition = p->partition;
+	j->t = t;
+	j->timeout_ms = RANGE_TIMEOUT_MS;
+	if (loop_work(gs->env.loop, &j->job))
+		t->range = j;
+	else
+		job_free(j);
+}
