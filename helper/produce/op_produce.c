@@ -90,6 +90,7 @@ sync_put(struct sync_send *s, bool alone)
 {
 	struct delivery failed;
 
+	s->maybe_kept = true;
 	if (producer_send(s->h->sync, s->topic, s->key, s->value, alone, s, &failed) == KP_OK)
 		return;
 	if (failed.err == KP_ENOTFOUND) {
@@ -196,7 +197,6 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 	op->interrupted = sync_late;
 	s->key = m->key;
 	s->value = m->value;
-	s->maybe_kept = true;
 	sync_put(s, false);
 }
 
