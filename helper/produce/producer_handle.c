@@ -96,16 +96,17 @@ producer_handle_topic(struct producer_handle *h, const char *name)
 bool
 producer_handle_is_stale(const struct producer_handle *h)
 {
-	int64_t used = now_ms(h) - HANDLE_IDLE_MS, just_used = now_ms(h) - HANDLE_MANY_MS;
-	size_t unused = 0;
+	int64_t idle = now_ms(h) - HANDLE_IDLE_MS, recent = now_ms(h) - HANDLE_RECENT_MS;
+	size_t used = 0, unused = 0;
 
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (const struct known_topic *t = h->topics[i]; t; t = t->next) {
-			if (t->used_ms < used)
+			if (t->used_ms < idle)
 				return true;
-			unused += t->used_ms < just_used;
+			used += t->used_ms >= recent;
+			unused += t->used_ms < recent;
 		}
-	return unused > HANDLE_MANY;
+	return unused > HANDLE_MANY && unused > 2 * used;
 }
 
 const char *
