@@ -173,11 +173,12 @@ test_a_topic_that_goes_while_kafka_is_away(void **state)
 	(void)state;
 	begin("goes");
 	mock_down(&mock);
-	rd_kafka_mock_partition_set_leader(mock.cluster, "goes", 0, -1);
 	peer_produce_many(&peer, "goes", "k", "m", 10, 30, 10);
 	rd_kafka_mock_topic_set_error(mock.cluster, "goes",
 	    RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
-	mock_up(&mock);
+	/* Not its leader, which would take what is for it. */
+	rd_kafka_mock_broker_set_up(mock.cluster, 1);
+	rd_kafka_mock_broker_set_up(mock.cluster, 3);
 	wait_for_dead(20);
 	assert_int_equal(status().dead, 20);
 	assert_int_equal(status().pending, 0);

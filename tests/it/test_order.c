@@ -247,17 +247,18 @@ test_topics_that_stand_still_are_not_in_the_way(void **state)
 		peer_produce_many(&p, names[i], "k", "m", 0, 10, 1);
 		mock_expect(&mock, names[i], "m", 10, MOCK_TWICE);
 		for (int32_t n = 0; n < 2; n++)
-			rd_kafka_mock_partition_set_leader(mock.cluster, names[i], n, -1);
-		peer_produce_many(&p, names[i], "k", "m", 10, 6000, 60);
+			rd_kafka_mock_partition_set_leader(mock.cluster, names[i], n, 3);
 	}
+	assert_int_equal(rd_kafka_mock_broker_set_down(mock.cluster, 3), 0);
+	for (size_t i = 0; i < COUNT(names); i++)
+		peer_produce_many(&p, names[i], "k", "m", 10, 6000, 60);
 	mock_topic(&mock, "moves", 1);
+	rd_kafka_mock_partition_set_leader(mock.cluster, "moves", 0, 1);
 	peer_produce_many(&p, "moves", "k", "m", 0, 6000, 60);
 	mock_expect(&mock, "moves", "m", 6000, MOCK_TWICE);
-	for (size_t i = 0; i < COUNT(names); i++) {
-		for (int32_t n = 0; n < 2; n++)
-			rd_kafka_mock_partition_set_leader(mock.cluster, names[i], n, 2);
+	assert_int_equal(rd_kafka_mock_broker_set_up(mock.cluster, 3), 0);
+	for (size_t i = 0; i < COUNT(names); i++)
 		mock_expect(&mock, names[i], "m", 6000, MOCK_TWICE);
-	}
 	peer_close(&p);
 }
 
