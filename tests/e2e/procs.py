@@ -205,15 +205,24 @@ def kill(pid, sig=signal.SIGKILL):
         pass
 
 
-def reap_orphans():
-    """Ends the children that the test run adopted and buries the dead; returns what it had to end."""
+def orphans():
+    """The children that the test run adopted, and whether each still runs."""
     ours = {p.pid for p in Proc.all if p.running()}
-    ended = []
     for entry in os.listdir("/proc"):
         stat = _stat(entry) if entry.isdigit() else None
-        if stat is None or stat[1] != os.getpid() or int(entry) in ours:
-            continue
-        if stat[0] != "Z":
+        if stat is not None and stat[1] == os.getpid() and int(entry) not in ours:
+            yield entry, stat[0] != "Z"
+
+
+def reap_orphans():
+    """Ends the children that the test run adopted and buries the dead; returns what it had to end. A child whose
+    parent was just killed may be about to end by itself."""
+    until = time.monotonic() + 3
+    while any(running for _, running in orphans()) and time.monotonic() < until:
+        time.sleep(0.05)
+    ended = []
+    for entry, running in orphans():
+        if running:
             ended.append(f"{program(entry)} ({entry})")
         kill(int(entry))
         try:
