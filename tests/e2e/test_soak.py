@@ -45,9 +45,9 @@ LONG = bool(os.environ.get("KP_LONG"))
 
 # How much more the last quarter may take than the first, and what is no more than noise.
 BOUND = 0.05
-FLOOR = {"rss_kb": 256, "threads": 2, "fds": 4} if LONG else {"rss_kb": 1024, "threads": 16, "fds": 32}
+FLOOR = {"rss_kb": 256, "threads": 2, "fds": 4} if LONG else {"rss_kb": 2048, "threads": 32, "fds": 64}
 # A young helper takes more with the first restarts of Kafka: what malloc keeps, and receipts.
-YOUNG_KB = 0 if LONG else 3072
+YOUNG_KB = 0 if LONG else 8192
 CPU_BOUND = 0.05 if LONG else 0.5
 MISSED = 0.01  # in a quarter, of what was asked
 
