@@ -11,54 +11,12 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "helper/produce/store.h"
-#include "tests/unit/unit.h"
-
-struct fixture {
-	char dir[64];
-	char path[128];
-	struct loop *loop;
-	struct store *s;
-	int done;
-	enum kp_err err;
-	struct store_loaded *rows;
-	bool loaded;
-};
-
-static struct fixture fx;
+#include "tests/unit/store_fixture.h"
 
 static int
-setup(void **state)
+setup_open(void **state)
 {
-	(void)state;
-	fx = (struct fixture){ .dir = "store-XXXXXX" };
-	if (mkdtemp(fx.dir) == NULL)
-		return -1;
-	snprintf(fx.path, sizeof(fx.path), "%s/s.db", fx.dir);
-	fx.loop = loop_new();
-	return store_open(fx.loop, fx.path, DURABLE_FSYNC, &fx.s);
-}
-
-static void
-close_store(void)
-{
-	if (fx.s) {
-		store_finish(fx.s);
-		store_close(fx.s);
-	}
-	fx.s = NULL;
-}
-
-static int
-teardown(void **state)
-{
-	char cmd[128];
-
-	(void)state;
-	close_store();
-	loop_free(fx.loop);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", fx.dir);
-	return system(cmd);
+	return setup(state) ? -1 : (int)store_open(fx.loop, fx.path, DURABLE_FSYNC, &fx.s);
 }
 
 static void
@@ -344,7 +302,7 @@ test_file_that_is_no_database(void **state)
 int
 main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup_open, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_committed_rows_survive_in_order),
 		T(test_removed_and_buried_rows_are_gone),

@@ -6,59 +6,15 @@
 #include <stdio.h>
 
 #include "common/log.h"
-#include "helper/produce/store.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/store_fixture.h"
 
 /* A few names without rows may stay for a while. */
 #define NAMES_LEFT 1000
-
-static struct fixture {
-	char dir[64];
-	char path[128];
-	struct loop *loop;
-	struct store *s;
-	int done;
-	enum kp_err err;
-} fx;
 
 static void
 open_store(void)
 {
 	assert_int_equal(store_open(fx.loop, fx.path, DURABLE_OS, &fx.s), KP_OK);
-}
-
-static void
-close_store(void)
-{
-	if (fx.s) {
-		store_finish(fx.s);
-		store_close(fx.s);
-	}
-	fx.s = NULL;
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	fx = (struct fixture){ .dir = "topics-XXXXXX" };
-	if (mkdtemp(fx.dir) == NULL)
-		return -1;
-	snprintf(fx.path, sizeof(fx.path), "%s/s.db", fx.dir);
-	fx.loop = loop_new();
-	return fx.loop ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-	char cmd[128];
-
-	(void)state;
-	close_store();
-	loop_free(fx.loop);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", fx.dir);
-	return system(cmd);
 }
 
 static void
