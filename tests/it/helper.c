@@ -159,6 +159,21 @@ helper_stop(struct helper *h, int64_t within_ms)
 	assert_int_equal(status, 0);
 }
 
+int64_t
+helper_loop_ns(const struct helper *h)
+{
+	char path[64];
+	long long ns;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", (int)h->pid, (int)h->pid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lld", &ns), 1);
+	fclose(f);
+	return ns;
+}
+
 long
 helper_rss_kib(const struct helper *h)
 {

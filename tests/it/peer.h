@@ -46,6 +46,8 @@ void helper_kill(struct helper *h);
 void helper_stop(struct helper *h, int64_t within_ms);
 /* Resident memory in KiB. */
 long helper_rss_kib(const struct helper *h);
+/* Time that its loop has had of a processor, in ns: what a loaded machine does not change. */
+int64_t helper_loop_ns(const struct helper *h);
 /* Lines of its log, of all starts, that contain `text`. */
 int helper_logged(const struct helper *h, const char *text);
 /* Waits until there is one. */

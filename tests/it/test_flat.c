@@ -56,23 +56,6 @@ wait_until_delivered(void)
 	} while (s.pending > 0);
 }
 
-/* Nanoseconds of the helper's loop, so far. */
-static int64_t
-loop_cpu_ns(void)
-{
-	char path[64];
-	long long ns;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", (int)helper.pid,
-	    (int)helper.pid);
-	f = fopen(path, "r");
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%lld", &ns), 1);
-	fclose(f);
-	return ns;
-}
-
 static int
 by_size(const void *a, const void *b)
 {
@@ -90,7 +73,7 @@ test_waves_leave_nothing_behind(void **state)
 	(void)state;
 	mock_topic(&mock, "waves", PARTITIONS);
 	for (int i = 0; i < ROUNDS; i++) {
-		int64_t begin = sock_now_ms(), cpu = loop_cpu_ns();
+		int64_t begin = sock_now_ms(), cpu = helper_loop_ns(&helper);
 		long kib;
 
 		produce("waves", ROUND);
@@ -100,7 +83,7 @@ test_waves_leave_nothing_behind(void **state)
 		before = kib;
 		print_message("waves: rss_kib=%ld ms=%d loop_us_a_message=%.1f\n", kib,
 		    (int)(sock_now_ms() - begin),
-		    (double)(loop_cpu_ns() - cpu) / 1000 / ROUND);
+		    (double)(helper_loop_ns(&helper) - cpu) / 1000 / ROUND);
 	}
 	qsort(growth, ROUNDS, sizeof(growth[0]), by_size);
 	assert_true(growth[ROUNDS / 2] < GROWTH_KIB);
@@ -115,9 +98,9 @@ cost_of(const char *topic)
 	mock_topic(&mock, topic, 1);
 	produce(topic, 1);
 	wait_until_delivered();
-	cpu = loop_cpu_ns();
+	cpu = helper_loop_ns(&helper);
 	produce(topic, ROUND);
-	return (loop_cpu_ns() - cpu) / ROUND;
+	return (helper_loop_ns(&helper) - cpu) / ROUND;
 }
 
 /* It is not looked for among them by its name. */
