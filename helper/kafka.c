@@ -148,17 +148,6 @@ set_all(rd_kafka_conf_t *rc, const struct kafka_property *p, bool only_fixed)
 	return true;
 }
 
-/* From 2.10 on a handle that finds all its brokers away forgets them and begins anew; one that
- * is only asked now and then, as for offsets, then connects to nobody any more. Older ones do
- * not know the property, and go on trying those that they know. */
-static void
-keep_brokers(rd_kafka_conf_t *rc)
-{
-	char why[512];
-
-	rd_kafka_conf_set(rc, "metadata.recovery.strategy", "none", why, sizeof(why));
-}
-
 static rd_kafka_conf_t *
 make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props)
 {
@@ -168,12 +157,15 @@ make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 		{ "client.id", k->client_id },
 		{ "socket.nagle.disable", "true" },
 		{ "reconnect.backoff.max.ms", "2000" },
+		/* From 2.10 on a handle that finds all its brokers away forgets them and begins
+		 * anew; one that is only asked now and then, as for offsets, then connects to
+		 * nobody any more. */
+		{ "?metadata.recovery.strategy", "none" },
 		{ NULL, NULL },
 	};
 	rd_kafka_conf_t *rc = rd_kafka_conf_new();
 	bool ok = set_all(rc, common, false);
 
-	keep_brokers(rc);
 	if (ok && k->old_version)
 		ok = set_all(rc, old_broker_properties(k->old_version), false);
 	ok = ok && set_all(rc, props, false);

@@ -102,8 +102,6 @@ size(struct sizes *s, const struct budget *b, bool old_brokers)
 static rd_kafka_t *
 make_handle(struct kafka *k, const char *group, bool member, const struct sizes *s)
 {
-	/* From librdkafka 2.2 on; before that it looks again when something happens. */
-	bool backs_off = rd_kafka_version() >= 0x02020000;
 	const struct kafka_property props[] = {
 		{ "group.id", group },
 		{ "enable.auto.commit", "false" },
@@ -121,8 +119,8 @@ make_handle(struct kafka *k, const char *group, bool member, const struct sizes 
 		{ "fetch.max.bytes", s->fetch },
 		{ "fetch.message.max.bytes", s->part },
 		{ "fetch.error.backoff.ms", "50" },
-		{ backs_off ? "fetch.queue.backoff.ms" : "fetch.error.backoff.ms",
-		    backs_off ? "20" : "50" },
+		/* Before 2.2 it looks again when something happens. */
+		{ "?fetch.queue.backoff.ms", "20" },
 		{ "check.crcs", "true" },
 		{ "allow.auto.create.topics", "false" },
 		/* A leader that stands still breaks no connection: who leads now must be asked. It

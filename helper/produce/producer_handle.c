@@ -28,6 +28,7 @@ struct producer_handle {
 	rd_kafka_queue_t *q;
 	struct kafka_wake *wake;
 	struct known_topic *topics[BUCKETS];
+	size_t mute;			/* topics with a partition that is */
 	struct loop_timer retire;
 	int64_t give_up_ms;		/* from then on what it has is reported */
 	struct loop_job end;
@@ -142,14 +143,16 @@ listen_to(struct producer_handle *h, const rd_kafka_message_t *m)
 	bool late = m->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT;
 	struct known_topic *t;
 
-	if (!late && m->err)
+	if (!late && (m->err || h->mute == 0))
 		return;
 	t = find(h, rd_kafka_topic_name(m->rkt));
 	if (t && late && t->mute_ms == 0) {
 		t->mute_ms = now_ms(h);
 		t->mute = m->partition;
-	} else if (t && !late && (t->mute == m->partition || t->mute < 0)) {
+		h->mute++;
+	} else if (t && t->mute_ms && !late && (t->mute == m->partition || t->mute < 0)) {
 		t->mute_ms = 0;
+		h->mute--;
 	}
 }
 
