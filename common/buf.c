@@ -20,6 +20,16 @@ kp_slice_eq(struct kp_slice a, struct kp_slice b)
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+uint32_t
+kp_slice_hash(struct kp_slice s)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < s.n; i++)
+		h = (h ^ s.p[i]) * 16777619u;
+	return h;
+}
+
 char *
 kp_slice_dup(struct kp_slice s)
 {

@@ -31,6 +31,8 @@ struct kp_slice {
 /* Of a C string, which may be NULL (absent). */
 struct kp_slice kp_slice_str(const char *s);
 bool kp_slice_eq(struct kp_slice a, struct kp_slice b);
+/* For tables: FNV-1a. */
+uint32_t kp_slice_hash(struct kp_slice s);
 /* A malloc'ed, NUL-terminated copy that the caller frees; NULL without memory. */
 char *kp_slice_dup(struct kp_slice s);
 

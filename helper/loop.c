@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/buf.h"
 #include "helper/loop_lanes.h"
 
 struct loop {
@@ -187,10 +188,8 @@ loop_work_last(struct loop *l, struct loop_job *j)
 uint32_t
 loop_key(char kind, const char *name)
 {
-	uint32_t h = (2166136261u ^ (uint8_t)kind) * 16777619u;
+	uint32_t h = (kp_slice_hash(kp_slice_str(name)) ^ (uint8_t)kind) * 16777619u;
 
-	for (; *name; name++)
-		h = (h ^ (uint8_t)*name) * 16777619u;
 	return h ? h : 1;
 }
 

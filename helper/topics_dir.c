@@ -17,12 +17,8 @@ static const size_t limits[TOPIC_STATES] = {
 static struct topic **
 slot(struct topics_dir *d, struct kp_slice name)
 {
-	uint32_t h = 2166136261u;
-	struct topic **at;
+	struct topic **at = &d->buckets[kp_slice_hash(name) % TOPICS_BUCKETS];
 
-	for (size_t i = 0; i < name.n; i++)
-		h = (h ^ name.p[i]) * 16777619u;
-	at = &d->buckets[h % TOPICS_BUCKETS];
 	while (*at && !kp_slice_eq(name, kp_slice_str((*at)->name)))
 		at = &(*at)->next;
 	return at;

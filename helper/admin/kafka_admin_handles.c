@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/log.h"
 #include "common/sock.h"
 
@@ -117,12 +118,8 @@ handle_new(struct kafka *k, enum handle_kind kind)
 static struct handle_name **
 find(struct handle *h, const char *name)
 {
-	struct handle_name **at;
-	uint32_t hash = 2166136261u;
+	struct handle_name **at = &h->names[kp_slice_hash(kp_slice_str(name)) % BUCKETS];
 
-	for (const char *c = name; *c; c++)
-		hash = (hash ^ (uint8_t)*c) * 16777619u;
-	at = &h->names[hash % BUCKETS];
 	while (*at && strcmp((*at)->name, name) != 0)
 		at = &(*at)->next;
 	return at;

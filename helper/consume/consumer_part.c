@@ -19,15 +19,11 @@
 
 /* ---- the table ---- */
 
-/* FNV-1a. */
 static size_t
 place(const struct consumer *c, const char *topic, int32_t partition)
 {
-	uint32_t h = 2166136261u ^ (uint32_t)partition;
+	uint32_t h = (kp_slice_hash(kp_slice_str(topic)) ^ (uint32_t)partition) * 16777619u;
 
-	for (; *topic; topic++)
-		h = (h ^ (uint8_t)*topic) * 16777619u;
-	h = (h ^ (uint32_t)partition) * 16777619u;
 	return (h ^ h >> 15) & (c->table_size - 1);
 }
 

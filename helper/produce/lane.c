@@ -54,11 +54,7 @@ lane_make_room(struct lane *lane)
 static struct lane **
 bucket_of(struct sender *s, struct kp_slice topic)
 {
-	uint32_t h = 2166136261u;
-
-	for (size_t i = 0; i < topic.n; i++)
-		h = (h ^ topic.p[i]) * 16777619u;
-	return &s->lanes[h % LANE_BUCKETS];
+	return &s->lanes[kp_slice_hash(topic) % LANE_BUCKETS];
 }
 
 void

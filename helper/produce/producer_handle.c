@@ -46,11 +46,7 @@ now_ms(const struct producer_handle *h)
 static struct known_topic **
 bucket_of(struct producer_handle *h, const char *name)
 {
-	uint32_t hash = 2166136261u;
-
-	for (; *name; name++)
-		hash = (hash ^ (unsigned char)*name) * 16777619u;
-	return &h->topics[hash % BUCKETS];
+	return &h->topics[kp_slice_hash(kp_slice_str(name)) % BUCKETS];
 }
 
 static struct known_topic *

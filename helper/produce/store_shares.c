@@ -40,12 +40,8 @@ shares_free(struct shares *s)
 static struct share **
 place_of(struct shares *s, struct kp_slice topic)
 {
-	uint32_t h = 2166136261u;
-	struct share **at;
+	struct share **at = &s->buckets[kp_slice_hash(topic) % BUCKETS];
 
-	for (size_t i = 0; i < topic.n; i++)
-		h = (h ^ topic.p[i]) * 16777619u;
-	at = &s->buckets[h % BUCKETS];
 	while (*at && !kp_slice_eq(topic, kp_slice_str((*at)->name)))
 		at = &(*at)->next;
 	return at;

@@ -13,11 +13,7 @@
 static struct db_topic **
 bucket_of(struct db_topics *t, struct kp_slice name)
 {
-	uint32_t h = 2166136261u;
-
-	for (size_t i = 0; i < name.n; i++)
-		h = (h ^ name.p[i]) * 16777619u;
-	return &t->buckets[h % DB_BUCKETS];
+	return &t->buckets[kp_slice_hash(name) % DB_BUCKETS];
 }
 
 struct db_topic *
