@@ -19,9 +19,10 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 from kazoo.client import KazooClient
 
-from procs import Proc, free_port, new_folder, wait_for
+from procs import Proc, free_port, new_folder, rounds, wait_for
 
-JAVA = ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+# What starts soon, or for hours takes less of the machine.
+JAVA = ["java", "-Xmx512m", rounds("-XX:TieredStopAtLevel=1", "-XX:+TieredCompilation"), "-XX:+UseSerialGC",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaServer=info",
         "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info"]

@@ -5,6 +5,7 @@ and groups that nobody has heard of, 300 topics, 50 groups that come and go; bro
     KP_SOAK               seconds (116, and 7200 with KP_LONG=1), beside a warm-up
     KP_SOAK_COORDINATION  kafka, zookeeper or local (local, and kafka with KP_LONG=1)
     KP_SOAK_RATE          async messages a second to the busy topics (300)
+    KP_SOAK_BROKERS       1 or 3 (1: with three, two cores have no room for anything else)
 
 A quarter of it, of whole cycles of the groups, is looked at; in the next two parts are restarted; and the last quarter
 is beside the first. Neither of these has a restart in it, but the warm-up has, so both see the same load on the same
@@ -41,6 +42,7 @@ SETTLE_S = max(CYCLE_S, SOAK_S // 12)  # after the restarts of the warm-up
 BEHIND = 3000  # messages for groups that rest, and some
 COORDINATION = os.environ.get("KP_SOAK_COORDINATION") or rounds("local", "kafka")
 RATE = float(os.environ.get("KP_SOAK_RATE") or 300)
+BROKERS = int(os.environ.get("KP_SOAK_BROKERS") or 1)
 LONG = bool(os.environ.get("KP_LONG"))
 
 # How much more the last quarter may take than the first, and what is no more than noise.
@@ -71,7 +73,7 @@ def without_creation(kind):
 def make_broker():
     zookeeper = COORDINATION == "zookeeper"
     one, three = (KafkaWithZookeeper, ZookeeperCluster) if zookeeper else (KafkaKraft, KraftCluster)
-    return without_creation(rounds(one, three))()
+    return without_creation({1: one, 3: three}[BROKERS])()
 
 
 def nodes(broker):
