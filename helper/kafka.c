@@ -157,6 +157,10 @@ make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 		{ "client.id", k->client_id },
 		{ "socket.nagle.disable", "true" },
 		{ "reconnect.backoff.max.ms", "2000" },
+		/* A broker that stands still, or has just started, may leave a question unanswered.
+		 * Who leads is asked of the one that was asked last, so again and again of that
+		 * one, as long as it counts as connected. */
+		{ "socket.timeout.ms", "10000" },
 		/* From 2.10 on a handle that finds all its brokers away forgets them and begins
 		 * anew; one that is only asked now and then, as for offsets, then connects to
 		 * nobody any more. */

@@ -126,8 +126,6 @@ make_handle(struct kafka *k, const char *group, bool member, const struct sizes 
 		/* A leader that stands still breaks no connection: who leads now must be asked. It
 		 * is also how soon a member sees new partitions. */
 		{ "topic.metadata.refresh.interval.ms", "5000" },
-		/* A broker that has just started, or stands still, may leave a question unanswered. */
-		{ "socket.timeout.ms", "10000" },
 		/* Longer than it takes to ask who coordinates: a commit that is to be tried again
 		 * while librdkafka (2.0.2) connects to a new coordinator fails by that, and makes
 		 * it ask anew, for good. */
