@@ -12,6 +12,7 @@
 
 #include "common/fault.h"
 #include "common/log.h"
+#include "common/memory.h"
 #include "fcgi/http.h"
 #include "fcgi/room.h"
 #include "fcgi/route.h"
@@ -181,7 +182,9 @@ serve_fastcgi(struct serve *s, int fd, bool may_keep)
 	if (!http_begin(s->http, fd))
 		return -1;
 	serve_request(s);
-	return http_end(s->http, may_keep);
+	fd = http_end(s->http, may_keep);
+	memory_tidy();
+	return fd;
 }
 
 void

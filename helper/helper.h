@@ -22,6 +22,7 @@ struct helper {
 	struct groups *groups;
 	struct zk *zk;			/* NULL unless --coordination zookeeper */
 	struct health *health;
+	struct tidy *tidy;
 	int64_t started_ms;		/* loop_now_ms() */
 	int64_t wall_started_ms;	/* the same to be shown; 0: not yet */
 	bool stopping;			/* new requests get 503 */

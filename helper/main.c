@@ -30,6 +30,7 @@
 #include "helper/kafka_library.h"
 #include "helper/produce/op_produce.h"
 #include "helper/produce/sender.h"
+#include "helper/tidy.h"
 #include "helper/topics.h"
 
 #define EXIT_USAGE 2
@@ -238,6 +239,7 @@ on_signal(uv_signal_t *s, int sig)
 		return;
 	log_info("stop signal=%d in_flight=%zu", sig, ipc_in_flight(b->h.ipc));
 	b->h.stopping = true;
+	tidy_stop(b->h.tidy);
 	health_stop(b->h.health);
 	lookout_stop(b->h.lookout);
 	signal(SIGALRM, on_alarm);
@@ -271,6 +273,7 @@ close_all(struct boot *b)
 
 	if (h->ipc)
 		ipc_close(h->ipc);
+	tidy_stop(h->tidy);
 	health_stop(h->health);
 	lookout_stop(h->lookout);
 	groups_free(h->groups);
@@ -283,6 +286,7 @@ close_all(struct boot *b)
 		loop_free(h->loop);	/* waits for workers */
 	if (h->ipc)
 		ipc_free(h->ipc);
+	tidy_free(h->tidy);
 	health_free(h->health);
 	topics_free(h->topics);
 	lookout_free(h->lookout);
@@ -304,7 +308,8 @@ boot(struct boot *b)
 	if (h->loop == NULL)
 		return KP_ENOMEM;
 	h->started_ms = loop_now_ms(h->loop);
-	err = open_kafka(b);
+	h->tidy = tidy_start(h->loop);
+	err = h->tidy ? open_kafka(b) : KP_ENOMEM;
 	if (err == KP_OK)
 		err = open_groups(b);
 	if (err == KP_OK)
@@ -325,6 +330,7 @@ boot_undo(struct boot *b)
 {
 	struct helper *h = &b->h;
 
+	tidy_stop(h->tidy);
 	health_stop(h->health);		/* nothing more is asked */
 	if (h->zk) {
 		zk_close(h->zk, stop_loop, h->loop);

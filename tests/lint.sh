@@ -69,7 +69,7 @@ order='
 6 sender* lookout doubt entry lane part* group* coordination offers sparse topics* assign health
 5 store* receipts rate producer* consumer* budget kafka_admin* zk* registration
 4 kafka kafka_err kafka_file kafka_library kafka_list kafka_trouble kafka_version
-2 ipc* conn op
+2 ipc* conn op tidy
 1 loop*
 '
 rank() {
