@@ -1,6 +1,6 @@
 /*
  * Boot order: helper, responders, nginx, so that nothing is served before it can
- * be answered. Stop order is the reverse.
+ * be answered; then a question to prove it. Stop order is the reverse.
  */
 #include "deploy/launcher/launch.h"
 
@@ -17,6 +17,7 @@
 #include "common/sock.h"
 #include "deploy/launcher/find.h"
 #include "deploy/launcher/launch_args.h"
+#include "deploy/launcher/launch_front.h"
 #include "deploy/launcher/nginx_conf.h"
 #include "deploy/launcher/ping.h"
 #include "deploy/launcher/signals.h"
@@ -43,7 +44,6 @@ static enum kp_err
 check_tcp(struct launch *l)
 {
 	const char *text = l->conf->tcp_addr;
-	struct sockaddr_storage s;
 	struct address a;
 	char why[128];
 
@@ -51,15 +51,15 @@ check_tcp(struct launch *l)
 		log_error("--tcpAddr takes host:port, not \"%s\"", text);
 		return KP_EBADREQ;
 	}
-	if (address_resolve(&a, &s, why, sizeof(why))) {
+	if (address_resolve(&a, &l->tcp, why, sizeof(why))) {
 		log_error("cannot listen on %s: %s", text, why);
 		return KP_EIO;
 	}
-	if (address_is_free(&s)) {
+	if (address_is_free(&l->tcp)) {
 		log_error("cannot listen on %s: %s", text, strerror(errno));
 		return KP_EIO;
 	}
-	address_listen_text(&s, l->listen, sizeof(l->listen));
+	address_listen_text(&l->tcp, l->listen, sizeof(l->listen));
 	return KP_OK;
 }
 
@@ -128,8 +128,8 @@ make_dirs(struct launch *l)
 	rundir_sweep();
 	if (rundir_make(l->split, &l->run)) {
 		log_error("cannot make a directory for this run in $XDG_RUNTIME_DIR, /run, "
-		    "$TMPDIR or /tmp, or others could take its place there: %s",
-		    strerror(errno));
+		    "$TMPDIR or /tmp, or others could take its place there, or nginx could not "
+		    "get there: %s", strerror(errno));
 		return KP_EIO;
 	}
 	if (rundir_make_spool(l->split, &l->spool))
@@ -306,6 +306,8 @@ launch_start(struct launch *l)
 		err = start_responders(l);
 	if (err == KP_OK)
 		err = start_nginx(l);
+	if (err == KP_OK)
+		err = launch_ask_front(l);
 	return err;
 }
 

@@ -27,7 +27,8 @@ struct launch {
 	char responder_path[PATH_MAX];
 	char nginx_path[PATH_MAX];
 	char unix_addr[PATH_MAX];	/* absolute, empty: none */
-	char listen[ADDRESS_LISTEN_MAX];
+	struct sockaddr_storage tcp;
+	char listen[ADDRESS_LISTEN_MAX];	/* the same for nginx */
 	struct rundir run;		/* path empty: not made yet */
 	struct rundir spool;		/* for bodies; path empty: in `run` */
 	char socket[RUNDIR_MAX + 32];
@@ -45,8 +46,8 @@ struct launch {
 /* Addresses and programs. KP_EBADREQ: the command line is wrong. */
 enum kp_err launch_check(struct launch *l, struct conf *conf);
 
-/* Starts all, each when the one before it is ready. KP_EGONE: a signal to stop
- * came meanwhile. */
+/* Starts all, each when the one before it is ready, and asks each address that is served
+ * for a proof. KP_EGONE: a signal to stop came meanwhile. */
 enum kp_err launch_start(struct launch *l);
 
 /*

@@ -77,6 +77,29 @@ rundir_places(const char *places[RUNDIR_PLACES])
 
 /* ---- one of them ---- */
 
+/* Everybody can pass through it and all that is above it, as far as modes tell. */
+static bool
+lets_pass(const char *real)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s", real);
+	for (;;) {
+		char *slash = strrchr(path, '/');
+
+		if (stat(path[0] ? path : "/", &st) < 0)
+			return false;
+		if (!(st.st_mode & S_IXOTH)) {
+			errno = EACCES;
+			return false;
+		}
+		if (slash == NULL)
+			return true;
+		*slash = '\0';
+	}
+}
+
 /* It has the lock, and nobody has swept it away before. */
 static bool
 lock_new(struct rundir *d)
@@ -97,7 +120,8 @@ lock_new(struct rundir *d)
 static bool
 make_in(const char *place, bool pass, struct rundir *d)
 {
-	if (place == NULL || strlen(place) + sizeof(TEMPLATE) > RUNDIR_MAX)
+	if (place == NULL || strlen(place) + sizeof(TEMPLATE) > RUNDIR_MAX ||
+	    (pass && !lets_pass(place)))
 		return false;
 	for (int i = 0; i < TRIES; i++) {
 		snprintf(d->path, RUNDIR_MAX, "%s" TEMPLATE, place);

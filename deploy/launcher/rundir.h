@@ -40,7 +40,8 @@ void rundir_places(const char *places[RUNDIR_PLACES]);
 
 /*
  * Makes an empty directory in the first place that can be used. Nobody else may look
- * into it, but with `pass` others may pass through, to what they have a right to.
+ * into it, but with `pass` others may pass through, to what they have a right to: then a
+ * place that is closed to them, as root's own /run/user/0 is, cannot be used.
  * KP_EIO: see errno.
  */
 enum kp_err rundir_make(bool pass, struct rundir *out);

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -132,6 +133,47 @@ def test_second_gateway_on_the_same_store(gateway):
     first = gateway(None)
     assert "store" in refused(gateway(None, start=False, store=first.store))
     assert first.tcp.ping().status == 200
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root's nginx has workers of another user")
+def test_run_folder_that_is_closed_to_the_workers_of_nginx(gateway):
+    """Root's own $XDG_RUNTIME_DIR, /run/user/0, is."""
+    gw = gateway(None, start=False)
+    closed = new_folder("runtime")
+    closed.chmod(0o700)
+    gw.env = {"XDG_RUNTIME_DIR": str(closed)}
+    gw.start()
+    assert gw.tcp.produce("t", b"v", sync=True).status == gw.unix.ping().status == 200
+    assert not list(closed.iterdir())
+
+
+@pytest.mark.parametrize("meddle, about", [
+    pytest.param('chmod 700 "$4"', r"tcpAddr: nginx answers 502, .* folder",
+                 marks=pytest.mark.skipif(os.getuid() != 0, reason="only root's nginx has workers of another user")),
+    ('sed -i "/unix:.*http.sock/d" "$6"', r"unixAddr: no answer to GET /_ping: No such file or directory")])
+def test_start_that_serves_nothing_is_no_start(gateway, meddle, about):
+    """Every part runs, nginx is ready, and an address does not serve."""
+    gw = gateway(None, start=False)
+    nginx = gw.folder / "bin" / "nginx"
+    nginx.parent.mkdir()
+    real = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin")
+    nginx.write_text(f'#!/bin/sh -e\n{meddle}\nexec {real} "$@"\n')
+    nginx.chmod(0o755)
+    gw.env = {"PATH": f"{nginx.parent}:{os.environ['PATH']}"}
+    elapsed, said = stopwatch(), refused(gw)
+    for name in ("tcpAddr", "unixAddr"):
+        about = about.replace(name, re.escape(str(gw.options[name])))
+    assert re.search(f" error kafka-pixy.*nothing is served on {about}", said), said
+    assert "serving on" not in said and elapsed() < 12
+    assert not gw.unix.unix.exists()
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:{}", "[::]:{}", ":{}", "[::1]:{}", "localhost:{}"])
+def test_it_finds_its_own_front_door(gateway, address):
+    gw = gateway(None, start=False)
+    gw.options["tcpAddr"] = address.format(gw.tcp.port)
+    gw.start(wait=False)
+    wait_for(lambda: f"serving on {gw.options['tcpAddr']} and " in gw.proc.output(), 20, "it serves")
 
 
 # Files and signals.

@@ -23,6 +23,7 @@ setup(void **state)
 	(void)state;
 	memcpy(strrchr(base, '-') + 1, "XXXXXX", 6);
 	assert_non_null(mkdtemp(base));
+	assert_int_equal(chmod(base, 0711), 0);
 	setenv("XDG_RUNTIME_DIR", base, 1);
 	return 0;
 }
@@ -170,6 +171,27 @@ test_places_of_another_user(void **state)
 	assert_int_equal(seteuid(NOBODY), 0);
 	assert_true(is_place(below("a")));
 	assert_int_equal(seteuid(0), 0);
+}
+
+/* As /run/user/0: our own, and closed to the user of nginx's workers. */
+static void
+test_places_that_are_closed_to_others(void **state)
+{
+	struct rundir d;
+
+	(void)state;
+	make_dir(below("a"), 0700);
+	make_dir(below("a/b"), 0755);
+	setenv("XDG_RUNTIME_DIR", below("a/b"), 1);
+	for (int pass = 0; pass <= 1; pass++) {
+		assert_int_equal(rundir_make(pass, &d), KP_OK);
+		assert_int_equal(strstr(d.path, base) == NULL, pass);
+		rundir_remove(&d);
+	}
+	assert_int_equal(chmod(below("a"), 0711), 0);
+	assert_int_equal(rundir_make(true, &d), KP_OK);
+	assert_non_null(strstr(d.path, base));
+	rundir_remove(&d);
 }
 
 /* What he may turn around later is not used: the place is where it leads to now. */
@@ -387,6 +409,7 @@ main(void)
 		TEST(test_a_long_path_is_passed_over),
 		TEST(test_places_that_others_may_write_to),
 		TEST(test_places_of_another_user),
+		TEST(test_places_that_are_closed_to_others),
 		TEST(test_links_are_followed_once),
 		TEST(test_only_those_of_dead_launchers_go),
 		TEST(test_one_that_is_served_stays),
