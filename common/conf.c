@@ -37,9 +37,9 @@ static const struct option {
 } options[] = {
 #define FIELD(f) offsetof(struct conf, f)
 	{ "kafkaPeers", L | H, STR, FIELD(kafka_peers), "localhost:9092", NULL, 0, 0,
-	    "Kafka brokers, host:port,...; \"embedded\": a broker in memory, to try things out" },
+	    "Kafka brokers, host[:port],...; \"embedded\": a broker in memory, to try things out" },
 	{ "zookeeperPeers", L | H, STR, FIELD(zookeeper_peers), "localhost:2181", NULL, 0, 0,
-	    "ZooKeeper servers, host:port,...[/chroot]" },
+	    "ZooKeeper servers, host[:port],...[/chroot], IPv6 in brackets" },
 	{ "tcpAddr", L, STR, FIELD(tcp_addr), "0.0.0.0:19092", NULL, 0, 0,
 	    "TCP address to serve HTTP on" },
 	{ "unixAddr", L, STR, FIELD(unix_addr), "", NULL, 0, 0,

@@ -170,7 +170,8 @@ open_groups(struct boot *b)
 	if (zookeeper) {
 		err = zk_open(h->loop, h->conf.zookeeper_peers, &h->zk);
 		if (err) {
-			log_error("--zookeeperPeers \"%s\": expected host:port,...[/chroot]",
+			log_error("--zookeeperPeers \"%s\": expected host[:port],...[/chroot], "
+			    "and IPv6 in brackets",
 			    h->conf.zookeeper_peers);
 			return err;
 		}

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/wall.h"
 #include "helper/zookeeper/zk_private.h"
+#include "helper/zookeeper/zk_servers.h"
 
 #define REOPEN_MS 1000		/* pause after an open that failed */
 #define CHROOT_MS 1000		/* pause after a chroot that could not be made */
@@ -259,36 +260,21 @@ zk_session_failed(struct zk *z)
 		loop_timer_set(z->loop, &z->timer, REOPEN_MS, 0, reopen, z);
 }
 
-static bool
-chroot_valid(const char *path)
-{
-	size_t n = strlen(path);
-
-	return n == 0 || (n > 1 && path[n - 1] != '/' && strstr(path, "//") == NULL &&
-	    strstr(path, "/./") == NULL && strstr(path, "/../") == NULL);
-}
-
 enum kp_err
 zk_open(struct loop *l, const char *servers, struct zk **out)
 {
-	size_t n = strcspn(servers, "/");
-	const char *chroot = strcmp(servers + n, "/") == 0 ? "" : servers + n;
+	char *hosts, *chroot;
+	enum kp_err err = zk_servers_parse(servers, &hosts, &chroot);
 	struct zk *z;
 
 	*out = NULL;
-	if (n == 0 || !chroot_valid(chroot))
-		return KP_EBADREQ;
-	z = calloc(1, sizeof(*z));
-	if (z == NULL)
-		return KP_ENOMEM;
+	if (err)
+		return err;
+	z = zk_alloc(sizeof(*z));
 	z->loop = l;
 	z->down_since_ms = loop_now_ms(l);
-	z->hosts = strndup(servers, n);
-	z->chroot = strdup(chroot);
-	if (z->hosts == NULL || z->chroot == NULL) {
-		zk_free(z);
-		return KP_ENOMEM;
-	}
+	z->hosts = hosts;
+	z->chroot = chroot;
 	z->self = zk_attach(z, NULL, NULL, NULL);
 	loop_timer_set(l, &z->suspect, FIRST_WARN_MS, 0, suspect_fired, z);
 	zk_session_open(z);

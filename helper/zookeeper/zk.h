@@ -36,8 +36,8 @@ enum zk_event {
 };
 
 /*
- * `servers` is --zookeeperPeers: host:port,host:port[/chroot]. It never waits for
- * a server. KP_EBADREQ: no host in it, or a chroot that is no path. KP_ENOMEM.
+ * `servers` is --zookeeperPeers, see zk_servers_parse() for it and for errors. It never
+ * waits for a server.
  */
 enum kp_err zk_open(struct loop *l, const char *servers, struct zk **out);
 /* Ends the session (its ephemeral nodes go), then done(arg), at the latest after

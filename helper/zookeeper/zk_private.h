@@ -2,6 +2,7 @@
  * What the files of the ZooKeeper session share; zk.h is for everybody else.
  *
  *	zk.c		users, up and down, the chroot, open and close
+ *	zk_servers.c	--zookeeperPeers
  *	zk_make.c	parents made, nodes abandoned
  *	zk_session.c	the library's handle: opened, closed, its events	libzookeeper
  *	zk_call.c	calls and watches					libzookeeper
@@ -46,7 +47,7 @@ struct zk_user {
 
 struct zk {
 	struct loop *loop;
-	char *hosts;
+	char *hosts;			/* each with its port */
 	char *chroot;			/* "" or "/a/b" */
 	struct session *s;		/* NULL between two */
 	struct session *ending;		/* the close job's */

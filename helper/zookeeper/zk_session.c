@@ -11,6 +11,7 @@
 #include <zookeeper/zookeeper.h>
 
 #include "common/log.h"
+#include "helper/zookeeper/zk_servers.h"
 
 /* The state and id of a session event, on its way to the loop. */
 struct news {
@@ -139,12 +140,16 @@ static void
 open_work(struct loop_job *j)
 {
 	struct zk *z = zk_of(j);
+	char *hosts = zk_servers_bare(z->hosts);
 
 	zoo_set_debug_level(ZOO_LOG_LEVEL_WARN);
-	z->s->zh = zookeeper_init2(z->hosts, on_session_event, ZK_SESSION_TIMEOUT_MS, NULL, z->s,
-	    ZOO_NO_LOG_CLIENTENV, library_log);
+	errno = ENOMEM;
+	if (hosts)
+		z->s->zh = zookeeper_init2(hosts, on_session_event, ZK_SESSION_TIMEOUT_MS, NULL,
+		    z->s, ZOO_NO_LOG_CLIENTENV, library_log);
 	if (z->s->zh == NULL)
 		atomic_store(&last_errno, errno);
+	free(hosts);
 }
 
 static void

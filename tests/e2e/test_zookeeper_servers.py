@@ -46,8 +46,9 @@ def next_message(site, topic, group, value, within):
 @pytest.mark.parametrize("dead", [1, 3])
 def test_first_servers_of_the_list_are_down(gateway, broker, topic, name, dead):
     live = f"127.0.0.1:{broker.zookeeper.port}"
-    peers = ",".join([*[f"127.0.0.1:{free_port()}" for _ in range(dead)], live])
-    g = gateway(broker, zookeeperPeers=f"{peers}/{name}/not/there")
+    # As people write them: IPv6 in brackets, a server without a port, a slash at the end.
+    first = ["127.0.0.9"] + [f"127.0.0.1:{free_port()}" for _ in range(dead - 1)]
+    g = gateway(broker, zookeeperPeers=f"{','.join(first)},[::ffff:127.0.0.1]:{broker.zookeeper.port}/{name}/not/there/")
     g.tcp.produce(topic, b"v", sync=True)
     await_zookeeper(g)
     from_start(g.tcp, topic, name)
