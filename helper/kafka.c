@@ -1,18 +1,16 @@
 /* Settings shared by all librdkafka handles, and the embedded broker. */
 #include "helper/kafka.h"
 
-#include <errno.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "common/msg.h"
 #include "common/secret.h"
 #include "helper/kafka_file.h"
+#include "helper/kafka_threads.h"
 #include "helper/kafka_trouble.h"
 #include "helper/kafka_version.h"
 
@@ -23,6 +21,7 @@ struct kafka {
 	struct kafka_file files[CONF_X_MAX];	/* likewise */
 	const char *old_version;		/* NULL: brokers can be asked */
 	struct kafka_trouble *trouble;
+	struct kafka_threads *threads;
 	rd_kafka_t *mock_handle;		/* NULL unless embedded */
 	rd_kafka_mock_cluster_t *mock;
 };
@@ -206,28 +205,39 @@ kafka_check(struct kafka *k)
 	return true;
 }
 
-/* Takes the conf, which may be NULL. */
+/* Takes the conf, which may be NULL. librdkafka waits for a thread that cannot be started, or
+ * ends the process: so there are enough before it is asked. */
 static rd_kafka_t *
-new_handle(rd_kafka_type_t type, rd_kafka_conf_t *rc, int events)
+new_handle(struct kafka *k, rd_kafka_type_t type, rd_kafka_conf_t *rc, int events, bool many)
 {
+	rd_kafka_t *rk = NULL;
 	char why[512];
-	rd_kafka_t *rk;
 
 	if (rc == NULL)
 		return NULL;
 	rd_kafka_conf_set_events(rc, events);
-	rk = rd_kafka_new(type, rc, why, sizeof(why));
-	if (rk == NULL) {
-		log_error("kafka client: %s", why);
-		rd_kafka_conf_destroy(rc);
+	if (kafka_threads_begin(k->threads, many)) {
+		rk = rd_kafka_new(type, rc, why, sizeof(why));
+		kafka_threads_end(k->threads);
+		if (rk == NULL)
+			log_error("kafka client: %s", why);
 	}
+	if (rk == NULL)
+		rd_kafka_conf_destroy(rc);
 	return rk;
 }
 
 rd_kafka_t *
 kafka_new(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props, int events)
 {
-	return new_handle(type, make_conf(k, type, props), events);
+	return new_handle(k, type, make_conf(k, type, props), events, false);
+}
+
+rd_kafka_t *
+kafka_new_of_many(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props,
+    int events)
+{
+	return new_handle(k, type, make_conf(k, type, props), events, true);
 }
 
 rd_kafka_t *
@@ -242,7 +252,7 @@ kafka_new_producer(struct kafka *k, const struct kafka_property *props, int even
 		rd_kafka_topic_conf_set_partitioner_cb(tc, choose);
 		rd_kafka_topic_conf_set_opaque(tc, opaque);
 	}
-	return new_handle(RD_KAFKA_PRODUCER, rc, events);
+	return new_handle(k, RD_KAFKA_PRODUCER, rc, events, false);
 }
 
 /* The broker lives in a handle of its own, which talks to nobody. */
@@ -281,7 +291,8 @@ kafka_open(const struct conf *conf, const char *client_id, struct kafka **out)
 	k->conf = conf;
 	snprintf(k->client_id, sizeof(k->client_id), "%s", client_id);
 	k->trouble = kafka_trouble_new();
-	err = k->trouble == NULL ? KP_ENOMEM :
+	k->threads = kafka_threads_new(conf->kafka_peers);
+	err = k->trouble == NULL || k->threads == NULL ? KP_ENOMEM :
 	    kafka_version(conf->kafka_version, &k->old_version);
 	if (err == KP_EBADREQ)
 		log_error("--kafkaVersion takes a version from 0.8.2 on, such as 0.9.0.1, not "
@@ -314,7 +325,22 @@ kafka_close(struct kafka *k)
 		kafka_file_close(&k->files[i]);
 	}
 	kafka_trouble_free(k->trouble);
+	kafka_threads_free(k->threads);
 	free(k);
+}
+
+/* Of the one that is embedded the address is not in --kafkaPeers. */
+void
+kafka_note_brokers(struct kafka *k, const struct rd_kafka_metadata *md)
+{
+	if (k->mock == NULL)
+		kafka_threads_brokers(k->threads, md);
+}
+
+bool
+kafka_is_full(struct kafka *k, char *out, size_t cap)
+{
+	return kafka_threads_are_used_up(k->threads, out, cap);
 }
 
 bool
@@ -337,70 +363,4 @@ size_t
 kafka_commit_bytes(const char *topic, size_t metadata_bytes)
 {
 	return GROUP_MAX + strlen(topic) + metadata_bytes + 64;
-}
-
-struct kafka_wake {
-	int fd;
-	struct loop_watch *watch;
-	void (*fire)(void *arg);
-	void *arg;
-};
-
-static void
-woken(void *arg)
-{
-	struct kafka_wake *w = arg;
-	uint64_t n;
-
-	/* Emptied first: what comes while the queue is polled wakes us again. */
-	if (read(w->fd, &n, sizeof(n)) == sizeof(n))
-		w->fire(w->arg);
-}
-
-struct kafka_wake *
-kafka_wake_new(struct loop *l, void (*fire)(void *arg), void *arg)
-{
-	struct kafka_wake *w = calloc(1, sizeof(*w));
-
-	if (w == NULL)
-		return NULL;
-	w->fire = fire;
-	w->arg = arg;
-	w->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (w->fd >= 0)
-		w->watch = loop_watch_fd(l, w->fd, woken, w);
-	if (w->watch == NULL) {
-		kafka_wake_free(w);
-		return NULL;
-	}
-	return w;
-}
-
-static const uint64_t one = 1;
-
-void
-kafka_wake_ring(struct kafka_wake *w)
-{
-	if (write(w->fd, &one, sizeof(one)) < 0)
-		log_warn("kafka wake: %s", strerror(errno));
-}
-
-void
-kafka_wake_add(struct kafka_wake *w, rd_kafka_queue_t *q)
-{
-	rd_kafka_queue_io_event_enable(q, w->fd, &one, sizeof(one));
-	/* It tells when it is no longer empty. If it was not empty before it was told
-	 * to, it never would: so it is looked at once in any case. */
-	kafka_wake_ring(w);
-}
-
-void
-kafka_wake_free(struct kafka_wake *w)
-{
-	if (w == NULL)
-		return;
-	loop_watch_end(w->watch);
-	if (w->fd >= 0)
-		close(w->fd);
-	free(w);
 }

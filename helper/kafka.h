@@ -29,10 +29,20 @@ struct kafka_property {
  * A new handle. `props` ends with a NULL name. -X properties come after them:
  * "producer.x=y" goes to producers, "consumer.x=y" to consumers, "x=y" to all
  * that know x. `events` are RD_KAFKA_EVENT_…, to be polled from its main queue.
- * NULL on error; a line has been logged. Any thread.
+ * NULL on error, also when this host does not let us start its threads; a line has been
+ * logged. Any thread.
  */
 rd_kafka_t *kafka_new(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props,
     int events);
+
+/* As kafka_new(), for what clients choose the number of: the last threads that this host has
+ * are left to others. NULL also without threads; then kafka_is_full() is true for a moment,
+ * with the reason. */
+rd_kafka_t *kafka_new_of_many(struct kafka *k, rd_kafka_type_t type,
+    const struct kafka_property *props, int events);
+bool kafka_is_full(struct kafka *k, char *out, size_t cap);
+/* For the count of threads: what Kafka says of its brokers. Any thread. */
+void kafka_note_brokers(struct kafka *k, const struct rd_kafka_metadata *md);
 
 /* As kafka_new(), a producer whose partitions choose() tells, with `opaque` as the
  * topic's; see rd_kafka_topic_conf_set_partitioner_cb(). It is called by whoever sends,

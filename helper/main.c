@@ -31,6 +31,7 @@
 #include "helper/produce/op_produce.h"
 #include "helper/produce/sender.h"
 #include "helper/tidy.h"
+#include "helper/threads.h"
 #include "helper/topics.h"
 
 #define EXIT_USAGE 2
@@ -38,6 +39,9 @@
 #define STOP_CHECK_MS 20
 /* If a library hangs at the end, the process still ends; nothing is lost by it. */
 #define STOP_LIMIT_S 14
+/* Workers; the store, ZooKeeper and the like; librdkafka's of what is always there, with one
+ * broker. */
+#define BOOT_THREADS (LOOP_WORKERS + 6 + 16)
 
 struct boot {
 	struct helper h;
@@ -295,6 +299,20 @@ close_all(struct boot *b)
 	conf_free(&h->conf);
 }
 
+/* Without them libraries would end the process, now or later. */
+static bool
+has_threads(void)
+{
+	char why[THREADS_WHY_MAX];
+
+	if (threads_fit(BOOT_THREADS))
+		return true;
+	threads_limit(BOOT_THREADS, why, sizeof(why));
+	log_error("the helper needs %d threads, and some more for each consumer group: %s",
+	    BOOT_THREADS, why);
+	return false;
+}
+
 static enum kp_err
 boot(struct boot *b)
 {
@@ -305,6 +323,8 @@ boot(struct boot *b)
 	/* Workers mostly wait for brokers: libuv's four would be too few. */
 	snprintf(workers, sizeof(workers), "%d", LOOP_WORKERS);
 	setenv("UV_THREADPOOL_SIZE", workers, 1);
+	if (!has_threads())
+		return KP_EIO;
 	h->loop = loop_new();
 	if (h->loop == NULL)
 		return KP_ENOMEM;

@@ -68,9 +68,9 @@ order='
 7 op_* ops helper
 6 sender* lookout doubt entry lane part* group* coordination offers sparse topics* assign health
 5 store* receipts rate producer* consumer* budget kafka_admin* zk* registration
-4 kafka kafka_err kafka_file kafka_library kafka_list kafka_trouble kafka_version
+4 kafka kafka_err kafka_file kafka_library kafka_list kafka_threads kafka_trouble kafka_version kafka_wake
 2 ipc* conn op tidy
-1 loop*
+1 loop* threads
 '
 rank() {
 	name=$(basename "$1" | sed 's/\.[ch]$//')

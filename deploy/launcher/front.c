@@ -62,7 +62,7 @@ end(struct front *f, int error)
 		return FRONT_FAILS;
 	f->head[f->n] = '\0';
 	if (strncmp(f->head, version, sizeof(version) - 1) == 0)
-		f->status = atoi(f->head + sizeof(version) - 1);
+		f->status = (int)strtol(f->head + sizeof(version) - 1, NULL, 10);
 	else
 		f->error = f->n ? EPROTO : ECONNRESET;
 	return f->status == 200 ? FRONT_SERVES : FRONT_FAILS;
@@ -88,7 +88,8 @@ read_answer(struct front *f)
 
 	for (;;) {
 		size_t room = sizeof(f->head) - 1 - f->n;
-		ssize_t n = recv(f->fd, room ? f->head + f->n : rest, room ? room : sizeof(rest), 0);
+		ssize_t n = room ? recv(f->fd, f->head + f->n, room, 0) :
+		    recv(f->fd, rest, sizeof(rest), 0);
 
 		if (n == 0)
 			return end(f, 0);

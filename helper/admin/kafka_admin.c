@@ -144,8 +144,10 @@ kafka_admin_reach(struct kafka_admin *a, int timeout_ms, char *why)
 	else if (h)
 		err = rd_kafka_metadata(h->rk, 0, NULL, &md, timeout_ms);
 	admin_give(a, h, NULL, err);
-	if (md)
+	if (md) {
+		kafka_note_brokers(a->kafka, md);
 		rd_kafka_metadata_destroy(md);
+	}
 	return err ? admin_fail(a, why, err) : KP_OK;
 }
 

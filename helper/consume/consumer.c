@@ -140,7 +140,7 @@ make_handle(struct kafka *k, const char *group, bool member, const struct sizes 
 		{ NULL, NULL },
 	};
 
-	return kafka_new(k, RD_KAFKA_CONSUMER, props, RD_KAFKA_EVENT_ERROR |
+	return kafka_new_of_many(k, RD_KAFKA_CONSUMER, props, RD_KAFKA_EVENT_ERROR |
 	    RD_KAFKA_EVENT_OFFSET_COMMIT | (member ? RD_KAFKA_EVENT_REBALANCE : 0));
 }
 

@@ -16,6 +16,8 @@
  * in any. */
 #define NAMES_MAX 1000
 #define NAMES_HARD 4
+/* Threads for another group come free when one has not been asked for 20 s. */
+#define FULL_RETRY_S 5
 
 static int64_t
 now_ms(const struct groups *gs)
@@ -129,9 +131,10 @@ group_free(struct group *g)
 	*at = g->next;
 	gs->n--;
 	group_forget_look(g);
-	if (g->consumer)
+	if (g->consumer) {
 		consumer_free(g->consumer);
-	log_info("group closed group=%s", g->name);
+		log_info("group closed group=%s", g->name);
+	}
 	free(g);
 	if (gs->closing && gs->list == NULL) {
 		loop_timer_end(&gs->tick);
@@ -280,7 +283,7 @@ topic_for(struct groups *gs, struct op *op, struct kp_slice topic, struct kp_sli
 {
 	struct group *g = group_find(gs, group);
 	struct gtopic *t = NULL;
-	char name[TOPIC_MAX + 1];
+	char name[TOPIC_MAX + 1], why[TEXT_MAX + 1];
 
 	snprintf(name, sizeof(name), "%.*s", (int)topic.n, (const char *)topic.p);
 	if (g == NULL && !gs->closing)
@@ -294,6 +297,9 @@ topic_for(struct groups *gs, struct op *op, struct kp_slice topic, struct kp_sli
 		return t;
 	if (gs->closing)
 		op_fail(op, KP_EUNAVAIL, 2, "%s", GROUPS_CLOSING);
+	else if (g == NULL && gs->n < GROUPS_MAX &&
+	    kafka_is_full(gs->env.kafka, why, sizeof(why)))
+		op_fail(op, KP_EUNAVAIL, FULL_RETRY_S, "%s", why);
 	else
 		op_fail(op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
 	return NULL;

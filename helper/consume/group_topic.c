@@ -420,7 +420,7 @@ topic_tick(struct gtopic *t, int64_t now)
 	topic_retry_acks(t);
 	topic_serve(t);
 	if (t->state != TOPIC_LEAVING && t->first == NULL && t->first_ack == NULL &&
-	    now - t->asked_ms > IDLE_MS) {
+	    now - t->asked_ms > fault_number("KP_GROUP_IDLE_MS", IDLE_MS)) {
 		topic_leave(t);
 		return;
 	}

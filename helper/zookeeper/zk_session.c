@@ -11,6 +11,7 @@
 #include <zookeeper/zookeeper.h>
 
 #include "common/log.h"
+#include "helper/threads.h"
 #include "helper/zookeeper/zk_servers.h"
 
 /* The state and id of a session event, on its way to the loop. */
@@ -143,8 +144,9 @@ open_work(struct loop_job *j)
 	char *hosts = zk_servers_bare(z->hosts);
 
 	zoo_set_debug_level(ZOO_LOG_LEVEL_WARN);
-	errno = ENOMEM;
-	if (hosts)
+	/* Two threads, without which it ends the process. */
+	errno = hosts ? EAGAIN : ENOMEM;
+	if (hosts && threads_fit(2))
 		z->s->zh = zookeeper_init2(hosts, on_session_event, ZK_SESSION_TIMEOUT_MS, NULL,
 		    z->s, ZOO_NO_LOG_CLIENTENV, library_log);
 	if (z->s->zh == NULL)

@@ -43,7 +43,7 @@ become(const char *program, char *const *args, const char *log)
 	dup2(fd, STDERR_FILENO);
 	/* The mock's sockets must not live on in the helper: they would never close. */
 	close_range(3, ~0u, 0);
-	execv(program, args);
+	execvp(program, args);
 	_exit(127);
 }
 
@@ -51,22 +51,25 @@ static void
 spawn(struct helper *h, const char *brokers, const char *const *options)
 {
 	const char *build = getenv("KP_BUILD");
-	const char *args[ARGS_MAX] = { "kafka-pixy-helper", "--kafkaPeers", brokers,
+	char program[512];
+	const char *usual[] = { program, "--kafkaPeers", brokers,
 		"--coordination", "local", "--socket", h->socket, "--store", h->store,
 		"--logLevel", "debug", "-X", "reconnect.backoff.ms=20",
-		"-X", "reconnect.backoff.max.ms=200" };
-	char program[512];
-	size_t n = 15;
+		"-X", "reconnect.backoff.max.ms=200", NULL };
+	const char *const *const words[] = { h->before, usual, options };
+	const char *args[ARGS_MAX] = { NULL };
+	size_t n = 0;
 
-	for (; options && *options; options++) {
-		assert_true(n < ARGS_MAX - 1);
-		args[n++] = *options;
-	}
+	for (size_t i = 0; i < COUNT(words); i++)
+		for (const char *const *w = words[i]; w && *w; w++) {
+			assert_true(n < ARGS_MAX - 1);
+			args[n++] = *w;
+		}
 	snprintf(program, sizeof(program), "%s/kafka-pixy-helper", build ? build : "build");
 	h->pid = fork();
 	assert_true(h->pid >= 0);
 	if (h->pid == 0)
-		become(program, (char *const *)(uintptr_t)args, h->log);
+		become(args[0], (char *const *)(uintptr_t)args, h->log);
 	h->pidfd = pidfd_open(h->pid, 0);
 	assert_true(h->pidfd >= 0);
 }

@@ -25,6 +25,7 @@ struct helper {
 	char store[64];
 	char log[64];
 	int start_ms;			/* from fork to the first answer */
+	const char *const *before;	/* words of a program that becomes it; NULL: none */
 };
 
 /* A new folder for a helper; nothing runs yet. */
