@@ -53,7 +53,7 @@ static const char http_text[] =
 	"\tfastcgi_pass_request_headers off;\n"
 	"\tfastcgi_request_buffering on;\n"
 	"\tfastcgi_next_upstream off;\n"
-	"\tfastcgi_ignore_client_abort off;\n"
+	"\tfastcgi_ignore_client_abort on;\n"
 	"\tfastcgi_connect_timeout 5s;\n"
 	"\tfastcgi_send_timeout 30s;\n"
 	"\tfastcgi_read_timeout 320s;\n"
@@ -76,15 +76,35 @@ static const char spooled_text[] =
 	"\t}\n"
 	"\tlimit_conn_zone $spooled zone=spooled:64k;\n";
 
+/*
+ * A client that has only closed its sending side looks like one that has gone, and is
+ * answered all the same, but for a long poll: an answer to who has gone would cost the
+ * group its message.
+ */
+static const char poll_text[] =
+	"\tmap \"$request_method:$uri\" $poll {\n"
+	"\t\tdefault 0;\n"
+	"\t\t\"~^GET:.*/messages$\" 1;\n"
+	"\t}\n";
+
 static const char location_text[] =
+	"\t\tfastcgi_param REQUEST_METHOD $request_method;\n"
+	"\t\tfastcgi_param REQUEST_URI $request_uri;\n"
+	"\t\tfastcgi_param QUERY_STRING $query_string;\n"
+	"\t\tfastcgi_param CONTENT_TYPE $content_type;\n"
+	"\t\tfastcgi_param CONTENT_LENGTH $content_length;\n"
+	"\t\tfastcgi_param HTTP_CONTENT_ENCODING $http_content_encoding;\n"
+	"\t\tfastcgi_param SERVER_PROTOCOL $server_protocol;\n"
+	"\t\tfastcgi_param REMOTE_ADDR $remote_addr;\n"
+	"\t\tif ($poll) {\n"
+	"\t\t\trewrite ^ /_nginx/poll last;\n"
+	"\t\t}\n"
 	"\t\tlocation / {\n"
-	"\t\t\tfastcgi_param REQUEST_METHOD $request_method;\n"
-	"\t\t\tfastcgi_param REQUEST_URI $request_uri;\n"
-	"\t\t\tfastcgi_param QUERY_STRING $query_string;\n"
-	"\t\t\tfastcgi_param CONTENT_TYPE $content_type;\n"
-	"\t\t\tfastcgi_param CONTENT_LENGTH $content_length;\n"
-	"\t\t\tfastcgi_param SERVER_PROTOCOL $server_protocol;\n"
-	"\t\t\tfastcgi_param REMOTE_ADDR $remote_addr;\n"
+	"\t\t\tfastcgi_pass responders;\n"
+	"\t\t}\n"
+	"\t\tlocation = /_nginx/poll {\n"
+	"\t\t\tinternal;\n"
+	"\t\t\tfastcgi_ignore_client_abort off;\n"
 	"\t\t\tfastcgi_pass responders;\n"
 	"\t\t}\n";
 
@@ -192,6 +212,7 @@ nginx_conf_put(const struct nginx_conf *n, struct kp_buf *b)
 		kp_buf_puts(b, ";\n");
 	}
 	kp_buf_puts(b, spooled_text);
+	kp_buf_puts(b, poll_text);
 	put_upstream(b, n);
 	kp_buf_printf(b, "\tserver {\n\t\tlisten %s backlog=1024;\n", n->listen);
 	if (n->unix_addr[0]) {

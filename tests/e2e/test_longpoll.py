@@ -1,12 +1,13 @@
 """Long polls: a client that hangs up consumes nothing, and those that wait delay nobody else."""
 
+import json
 import random
 import threading
 
 import pytest
 
 from gateway import stopwatch
-from web import Workers, messages, parse_reply, read_reply
+from web import Workers, consumers, messages, offsets, parse_reply, read_reply
 from webservers import Nginx
 
 POLLS = 60
@@ -55,6 +56,37 @@ def test_client_that_hangs_up_consumes_nothing(site, topic, name):
             gone.wait(rng.uniform(0, 0.1))
         sent = site.produce(topic, b"%d" % n, sync=True).json
         assert site.consume(topic, name).message == (sent["partition"], sent["offset"], None, b"%d" % n)
+
+
+def half_closed(site, method, target, body=b""):
+    """The answer to a client that closes its sending side after the request, as `nc -N` does; b"" for none."""
+    length = f"Content-Length: {len(body)}\r\n" if method == "POST" else ""
+    return site.raw(f"{method} {target} HTTP/1.1\r\nHost: h\r\n{length}\r\n".encode() + body, half_close=True)
+
+
+def test_client_that_closes_its_sending_side_is_answered(site, broker, topic, name):
+    rows = json.dumps([{"partition": p, "offset": -2} for p in range(4)]).encode()
+    for method, target, body, status in [
+            ("GET", "/_ping", b"", 200), ("GET", "/_status", b"", 200), ("GET", "/_messages/1", b"", 404),
+            ("POST", f"{messages(topic)}?sync", b"1", 200), ("POST", messages(topic), b"2", 200),
+            ("GET", f"{offsets(topic)}?group={name}", b"", 200), ("POST", f"{offsets(topic)}?group={name}", rows, 200),
+            ("GET", consumers(topic), b"", 200),
+            ("POST", f"/topics/{topic}/acks?group={name}&partition=0&offset=99", b"", 404),
+            ("GET", "/topics/none/offsets?group=g", b"", 404), ("POST", "/topics/none/messages?sync", b"x", 404)]:
+        reply = parse_reply(half_closed(site, method, target, body), method).check_rules()
+        assert reply.status == status, (method, target, reply)
+    assert sorted(m[3] for m in site.consume_all(topic, name, 2)) == [b"1", b"2"]
+
+
+def test_long_poll_of_a_client_that_closes_its_sending_side_takes_nothing(site, topic, name):
+    """nginx cannot tell it from one that has gone: it ends the poll, and the message is there for the next one."""
+    site.join(topic, name)
+    elapsed = stopwatch()
+    for way in (messages(topic), f"/topics/%{ord(topic[0]):02x}{topic[1:]}/mess%61ges"):
+        assert half_closed(site, "GET", f"{way}?group={name}") == b""
+    assert elapsed() < POLL
+    sent = site.produce(topic, b"1", sync=True).json
+    assert site.consume(topic, name).message == (sent["partition"], sent["offset"], None, b"1")
 
 
 def test_many_that_hang_up_at_once(site, topic, name):

@@ -59,6 +59,22 @@ test_usual(void **state)
 	assert_null(strstr(text, "listen \"unix:"));
 }
 
+/* That a client has gone matters where it would take a message with it, and only there. */
+static void
+test_long_polls_alone_end_with_their_client(void **state)
+{
+	struct nginx_conf n = usual();
+	const char *text = text_of(&n), *poll;
+
+	(void)state;
+	assert_has(text, "\tfastcgi_ignore_client_abort on;\n");
+	assert_has(text, "\t\t\"~^GET:.*/messages$\" 1;\n");
+	poll = strstr(text, "\t\tlocation = /_nginx/poll {\n\t\t\tinternal;\n");
+	assert_non_null(poll);
+	assert_has(poll, "\t\t\tfastcgi_ignore_client_abort off;\n");
+	assert_ptr_equal(strstr(text, "abort off"), strstr(poll, "abort off"));
+}
+
 static void
 test_user_and_unix_socket(void **state)
 {
@@ -168,6 +184,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_usual),
+		cmocka_unit_test(test_long_polls_alone_end_with_their_client),
 		cmocka_unit_test(test_user_and_unix_socket),
 		cmocka_unit_test(test_control_characters_are_refused),
 		cmocka_unit_test(test_keepalive_leaves_threads),
