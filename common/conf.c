@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/utf8.h"
 
 #define LINE_BYTES 4096
 #define X_BYTES (LINE_BYTES - 64)
@@ -241,7 +242,7 @@ load_file(struct conf *c, unsigned program, const char *path, char *why, size_t 
 			err = fail(why, cap, "%s line %d: the line is too long", path, no);
 			break;
 		}
-		name = trim(line);
+		name = trim(line + (no == 1 ? utf8_bom((const uint8_t *)line, strlen(line)) : 0));
 		if (*name == '\0' || *name == '#')
 			continue;
 		value = strchr(name, '=');

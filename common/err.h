@@ -25,7 +25,8 @@
 	X(KP_EUNAVAIL,    "service unavailable")			\
 	X(KP_EFULL,       "the store is full")				\
 	X(KP_ETIMEDOUT,   "timed out")					\
-	X(KP_EGONE,       "the other side has gone")
+	X(KP_EGONE,       "the other side has gone")			\
+	X(KP_EMEDIA,      "unsupported media type")
 
 enum kp_err {
 #define X(name, text) name,

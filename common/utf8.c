@@ -28,3 +28,9 @@ utf8_printable(const uint8_t *p, size_t n)
 		return 0;
 	return len;
 }
+
+size_t
+utf8_bom(const uint8_t *p, size_t n)
+{
+	return n >= 3 && p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf ? 3 : 0;
+}

@@ -14,5 +14,7 @@ size_t utf8_length(const uint8_t *p, size_t n);
 /* The same, but 0 for a control character too: C0, DEL, and C1, on which some
  * terminals act. */
 size_t utf8_printable(const uint8_t *p, size_t n);
+/* The bytes of the mark that some editors put at the beginning of a text; 0: none. */
+size_t utf8_bom(const uint8_t *p, size_t n);
 
 #endif

@@ -16,6 +16,7 @@
 
 #include <jansson.h>
 
+#include "common/utf8.h"
 #include "fcgi/rfc3339.h"
 
 /* jansson recurses; the threads that call it have small stacks. The list is a level. */
@@ -307,6 +308,7 @@ json_parse_offsets(struct kp_slice body, struct json_doc *doc, struct msg_offset
 	enum kp_err err;
 
 	*doc = (struct json_doc){ 0 };
+	c.at = utf8_bom(body.p, body.n);
 	/* Behind a number jansson passes over it. */
 	if (body.n && memchr(body.p, '\0', body.n)) {
 		snprintf(why, why_cap, "a NUL byte is no JSON");

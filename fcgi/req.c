@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #define FORM_TYPE "application/x-www-form-urlencoded"
+#define MULTIPART_TYPE "multipart/form-data"
 
 static const struct {
 	const char *name;
@@ -26,17 +27,30 @@ parse_method(const char *name)
 	return REQ_OTHER;
 }
 
-/* "Application/X-WWW-Form-Urlencoded ; charset=..." is one as well. */
+/* "Application/X-WWW-Form-Urlencoded ; charset=..." is the form's as well. */
 static bool
-is_form(const char *type)
+is_word(const char *value, const char *word)
 {
 	size_t n;
 
-	if (type == NULL)
-		return false;
-	type += strspn(type, " \t");
-	n = strcspn(type, "; \t");
-	return n == strlen(FORM_TYPE) && strncasecmp(type, FORM_TYPE, n) == 0;
+	value += strspn(value, " \t");
+	n = strcspn(value, "; \t");
+	return n == strlen(word) && strncasecmp(value, word, n) == 0;
+}
+
+/* Of a header that may be absent; nginx gives an empty one then. */
+static const char *
+value_of(req_env *env, const void *arg, const char *name)
+{
+	const char *value = env(arg, name);
+
+	return value ? value : "";
+}
+
+static bool
+is_plain(const char *encoding)
+{
+	return encoding[strspn(encoding, " \t")] == '\0' || is_word(encoding, "identity");
 }
 
 /* Where there is no REQUEST_URI, its parts are; they are decoded already. */
@@ -73,7 +87,9 @@ req_parse(struct req *r, req_env *env, const void *arg)
 			return err;
 	}
 	r->path = url_less_prefix(r->path, kp_slice_str(env(arg, "KAFKA_PIXY_PREFIX")));
-	r->is_form = is_form(env(arg, "CONTENT_TYPE"));
+	r->is_form = is_word(value_of(env, arg, "CONTENT_TYPE"), FORM_TYPE);
+	r->is_multipart = is_word(value_of(env, arg, "CONTENT_TYPE"), MULTIPART_TYPE);
+	r->is_encoded = !is_plain(value_of(env, arg, "HTTP_CONTENT_ENCODING"));
 	r->content_length = env(arg, "CONTENT_LENGTH");
 	if (r->content_length && r->content_length[0] == '\0')
 		r->content_length = NULL;	/* nginx gives it for every GET */
@@ -122,8 +138,21 @@ req_group(const struct req *r, struct res *res, struct kp_slice *group)
 	if (msg_group_ok(*group))
 		return true;
 	res_fail(res, KP_EBADREQ, "Invalid group name: it takes 1 to %d printable ASCII characters "
-	    "without '/', and is not '.', '..' or 'zookeeper'", GROUP_MAX);
+	    "without a blank or '/', and is not '.', '..' or 'zookeeper'", GROUP_MAX);
 	return false;
+}
+
+bool
+req_body_is_plain(const struct req *r, struct res *res)
+{
+	if (r->is_encoded)
+		res_fail(res, KP_EMEDIA, "A body with a Content-Encoding is not taken: send it "
+		    "uncompressed, without that header");
+	else if (r->is_multipart)
+		res_fail(res, KP_EMEDIA, "A form of multipart/form-data is not taken: send a file "
+		    "as it is, with -H 'Content-Type: application/octet-stream' --data-binary "
+		    "@FILE, or fields with -d");
+	return !r->is_encoded && !r->is_multipart;
 }
 
 bool

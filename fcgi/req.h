@@ -22,6 +22,8 @@ struct req {
 	uint8_t *arg_bytes;
 
 	bool is_form;
+	bool is_multipart;		/* of a form; other multiparts are values like any */
+	bool is_encoded;		/* compressed, or whatever else */
 	const char *content_length;	/* as given; NULL for none */
 	bool has_body;			/* also when its length is not known */
 	uint8_t *body;			/* for the endpoint to do with as it likes */
@@ -53,6 +55,8 @@ bool req_group(const struct req *r, struct res *res, struct kp_slice *group);
 
 /* The body as a slice, never absent. */
 struct kp_slice req_body(const struct req *r);
+/* Neither compressed nor in parts: fails the response with 415 and what to do, else. */
+bool req_body_is_plain(const struct req *r, struct res *res);
 /* The length of the body, -1 when it is not given. */
 bool req_content_length(const struct req *r, struct res *res, int64_t *n);
 /* Digits only, at most `max`. */

@@ -98,6 +98,8 @@ take_body(struct serve *s, struct req *req, const struct route *route, struct re
 	}
 	if (s->body.len > max)
 		return too_large(res, max);
+	if (!req_body_is_plain(req, res))
+		return false;
 	req->body = s->body.p;
 	req->body_bytes = s->body.len;
 	return true;

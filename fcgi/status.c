@@ -22,6 +22,7 @@ static const int statuses[KP_ERR_COUNT] = {
 	[KP_EFULL]     = 503,
 	[KP_ETIMEDOUT] = 504,
 	[KP_EGONE]     = 503,
+	[KP_EMEDIA]    = 415,
 };
 
 static const struct {
@@ -36,6 +37,7 @@ static const struct {
 	{ 408, "Request Timeout" },
 	{ 409, "Conflict" },
 	{ 413, "Request Entity Too Large" },
+	{ 415, "Unsupported Media Type" },
 	{ 429, "Too Many Requests" },
 	{ 500, "Internal Server Error" },
 	{ 501, "Not Implemented" },

@@ -215,6 +215,25 @@ test_file_format(void **state)
 	conf_free(&c);
 }
 
+/* Only at the beginning, where some editors put it. */
+static void
+test_file_with_a_byte_order_mark(void **state)
+{
+	static const char *const texts[] = { "\xef\xbb\xbflogLevel = debug\n",
+		"\xef\xbb\xbf# a comment\nlogLevel = debug", "\xef\xbb\xbf\r\nlogLevel = debug" };
+	struct conf c;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		write_conf(texts[i]);
+		assert_err(HELPER(&c, "--config", CONF_FILE), KP_OK);
+		assert_int_equal(c.log_level, LOG_DEBUG);
+		conf_free(&c);
+	}
+	assert_file_refused(CONF_FILE " line 2: expected \"option = value\"",
+	    "logLevel = info\n\xef\xbb\xbflogLevel = debug\n");
+}
+
 static void
 test_file_errors(void **state)
 {
@@ -517,6 +536,7 @@ main(void)
 		cmocka_unit_test_setup(test_enumerations, setup),
 		cmocka_unit_test_setup(test_precedence, setup),
 		cmocka_unit_test_setup(test_file_format, setup),
+		cmocka_unit_test_setup(test_file_with_a_byte_order_mark, setup),
 		cmocka_unit_test_setup(test_file_errors, setup),
 		cmocka_unit_test_setup(test_errors_of_the_command_line, setup),
 		cmocka_unit_test_setup(test_numbers_at_their_limits, setup),

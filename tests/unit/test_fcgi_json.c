@@ -232,6 +232,32 @@ test_offsets_body_with_times(void **state)
 	json_doc_free(&doc);
 }
 
+/* Before the list, and nowhere else. */
+static void
+test_offsets_body_with_a_byte_order_mark(void **state)
+{
+	static const struct kp_slice bodies[] = {
+		LIT("\xef\xbb\xbf[{\"partition\": 1, \"offset\": 7}]"),
+		LIT("\xef\xbb\xbf"), LIT("\xef\xbb"), LIT("\xef\xbb\xbf\xef\xbb\xbf[]"),
+		LIT("[\xef\xbb\xbf{\"partition\": 1, \"offset\": 7}]"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bodies); i++) {
+		uint8_t *copy = exact_copy(bodies[i].p, bodies[i].n);
+		const struct kp_slice body = { copy, bodies[i].n };
+		struct msg_offsets m = { 0 };
+		struct json_doc doc;
+		char why[256];
+
+		assert_err(json_parse_offsets(body, &doc, &m, why, sizeof(why)),
+		    i == 0 ? KP_OK : KP_EBADREQ);
+		assert_int_equal(m.n, i == 0);
+		json_doc_free(&doc);
+		free(copy);
+	}
+}
+
 #define ELEMENT(s) "[{\"partition\": 0, \"offset\": 1}, " s "]"
 
 /* A body, and what the error must say. */
@@ -508,6 +534,7 @@ main(void)
 		cmocka_unit_test(test_consumers_are_sorted_and_idle_members_left_out),
 		cmocka_unit_test(test_offsets_body_as_a_reply_gave_it),
 		cmocka_unit_test(test_offsets_body_with_times),
+		cmocka_unit_test(test_offsets_body_with_a_byte_order_mark),
 		cmocka_unit_test(test_bad_offsets_bodies_are_refused_with_the_place),
 		cmocka_unit_test(test_offsets_body_with_a_nul_byte_is_refused),
 		cmocka_unit_test(test_offsets_body_limits),

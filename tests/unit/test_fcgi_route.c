@@ -171,6 +171,43 @@ test_forms_are_known_by_their_type(void **state)
 }
 
 static const struct {
+	const char *type, *encoding;
+	const char *says;		/* NULL: the body is taken */
+} kinds[] = {
+	{ NULL, NULL, NULL }, { "text/plain", "", NULL }, { "text/plain", " ", NULL },
+	{ "text/plain", "identity", NULL }, { "text/plain", " Identity ", NULL },
+	{ "multipart/mixed; boundary=b", NULL, NULL }, { "multipart/form-datax", NULL, NULL },
+	{ "text/plain", "gzip", "Content-Encoding" }, { NULL, "GZIP", "Content-Encoding" },
+	{ "application/x-www-form-urlencoded", "br", "Content-Encoding" },
+	{ "text/plain", "identity, gzip", "Content-Encoding" },
+	{ "multipart/form-data; boundary=b", NULL, "multipart/form-data" },
+	{ "Multipart/Form-Data", "identity", "multipart/form-data" },
+};
+
+static void
+test_bodies_that_would_be_stored_as_something_else(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(kinds); i++) {
+		const struct var vars[VARS_MAX] = { { "REQUEST_URI", "/" },
+		    { "CONTENT_TYPE", kinds[i].type },
+		    { "HTTP_CONTENT_ENCODING", kinds[i].encoding } };
+		const char *says = kinds[i].says;
+		struct req req;
+		struct res res;
+
+		res_init(&res);
+		assert_err(req_parse(&req, vars_get, vars), KP_OK);
+		assert_int_equal(req_body_is_plain(&req, &res), says == NULL);
+		assert_int_equal(res.status, says ? 415 : 200);
+		if (says)
+			assert_non_null(memmem(res.body.p, res.body.len, says, strlen(says)));
+		res_free(&res);
+		req_free(&req);
+	}
+}
+
+static const struct {
 	const char *text;
 	int64_t want;			/* -2: refused */
 } lengths[] = {
@@ -292,6 +329,7 @@ main(void)
 		cmocka_unit_test(test_every_path_with_every_method),
 		cmocka_unit_test(test_path_comes_from_where_the_server_gives_it),
 		cmocka_unit_test(test_forms_are_known_by_their_type),
+		cmocka_unit_test(test_bodies_that_would_be_stored_as_something_else),
 		cmocka_unit_test(test_content_length_is_digits_only),
 		cmocka_unit_test(test_integers),
 		cmocka_unit_test(test_head_of_a_response),

@@ -12,7 +12,7 @@ static const struct {
 	{ KP_EVERSION, 503 }, { KP_EBADREQ, 400 }, { KP_EDENIED, 403 }, { KP_ENOTFOUND, 404 },
 	{ KP_ENOMSG, 408 }, { KP_ECONFLICT, 409 }, { KP_ETOOBIG, 413 }, { KP_EBUSY, 429 },
 	{ KP_EKAFKA, 500 }, { KP_ENOTSUP, 501 }, { KP_EUNAVAIL, 503 }, { KP_EFULL, 503 },
-	{ KP_ETIMEDOUT, 504 }, { KP_EGONE, 503 },
+	{ KP_ETIMEDOUT, 504 }, { KP_EGONE, 503 }, { KP_EMEDIA, 415 },
 };
 _Static_assert(COUNT(expected) == KP_ERR_COUNT, "an error without an expected status");
 
