@@ -224,15 +224,17 @@ SYSCONFDIR ?= /etc
 LIBEXEC    := $(PREFIX)/libexec/kafka-pixy
 SAMPLES    := nginx.conf lighttpd.conf apache-proxy_fcgi.conf apache-fcgid.conf apache-cgi.conf \
               spawn-fcgi.sh
+ERRORS     := $(notdir $(wildcard deploy/lighttpd-errors/*.html))
 UNITS      := $(notdir $(wildcard deploy/systemd/*.service deploy/systemd/*.socket))
-PLACES     := sed -e 's|/usr/libexec/kafka-pixy|$(LIBEXEC)|g' -e 's|/etc/kafka-pixy|$(SYSCONFDIR)/kafka-pixy|g'
+PLACES     := sed -e 's|/usr/libexec/kafka-pixy|$(LIBEXEC)|g' -e 's|/etc/kafka-pixy|$(SYSCONFDIR)/kafka-pixy|g' \
+              -e 's|/usr/share/kafka-pixy|$(PREFIX)/share/kafka-pixy|g'
 D          := $(DESTDIR)$(PREFIX)
 EXAMPLES   := $(D)/share/doc/kafka-pixy/examples
 
 .PHONY: install
 install: all
 	install -d $(D)/bin $(DESTDIR)$(LIBEXEC) $(D)/lib/systemd/system $(D)/lib/sysusers.d \
-	    $(D)/lib/tmpfiles.d $(D)/share/kafka-pixy $(EXAMPLES) $(DESTDIR)$(SYSCONFDIR)
+	    $(D)/lib/tmpfiles.d $(D)/share/kafka-pixy/lighttpd-errors $(EXAMPLES) $(DESTDIR)$(SYSCONFDIR)
 	install -m 755 $(B)/kafka-pixy $(D)/bin
 	install -m 755 $(B)/kafka-pixy.fcgi $(B)/kafka-pixy-helper $(DESTDIR)$(LIBEXEC)
 	@set -e; put() { $(PLACES) deploy/$$1 >"$$2"; chmod $$3 "$$2"; echo "install $$2"; }; \
@@ -240,6 +242,7 @@ install: all
 	put systemd/kafka-pixy.sysusers $(D)/lib/sysusers.d/kafka-pixy.conf 644; \
 	put systemd/kafka-pixy.tmpfiles $(D)/lib/tmpfiles.d/kafka-pixy.conf 644; \
 	for f in $(SAMPLES); do put $$f $(EXAMPLES)/$$f 644; done; \
+	for f in $(ERRORS); do put lighttpd-errors/$$f $(D)/share/kafka-pixy/lighttpd-errors/$$f 644; done; \
 	put kafka-pixy.conf $(D)/share/kafka-pixy/kafka-pixy.conf 644; \
 	[ -e $(DESTDIR)$(SYSCONFDIR)/kafka-pixy.conf ] || \
 	    put kafka-pixy.conf $(DESTDIR)$(SYSCONFDIR)/kafka-pixy.conf 644

@@ -1,5 +1,6 @@
 """A core of the contract through each web server with its sample configuration from deploy/."""
 
+import gzip
 import json
 
 import pytest
@@ -107,6 +108,34 @@ def test_errors_are_json(site, topic, method, path, query, status):
     reply = site.curl(method, path.format(topic), query, body=b"v" if method in ("POST", "PUT") else None, headers=TEXT)
     assert reply.status == status and reply.error, reply
     assert status != 405 or "allow" in reply.headers
+
+
+def test_body_that_would_be_stored_as_something_else(site, broker, topic):
+    """Compressed, or with the boundaries of a form."""
+    zipped = site.post(messages(topic), gzip.compress(b"v"), "sync", headers={"Content-Encoding": "gzip"})
+    assert zipped.status == 415 and "uncompressed" in zipped.error
+    form = site.curl("POST", messages(topic), args=["-F", "msg=hello"])
+    assert form.status == 415 and "--data-binary" in form.error
+    rows = site.post(offsets(topic), gzip.compress(b"[]"), "group=g", headers={"Content-Encoding": "gzip"})
+    assert rows.status == 415
+    assert site.post(messages(topic), b"v", "sync", headers={"Content-Encoding": "identity"}).status == 200
+    assert [m.value for m in broker.read_all(topic)] == [b"v"]
+
+
+def test_post_without_a_body(site, topic):
+    """As the examples of docs/api.md have it; and without a length, which lighttpd does not take."""
+    path, query = f"/topics/{topic}/acks", "group=g&partition=99&offset=0"
+    assert site.curl("POST", path, query, args=["-d", ""]).status == 404
+    reply = site.curl("POST", path, query)
+    assert reply.status == 404 or (reply.status == 411 and "-d ''" in reply.error), reply
+
+
+@pytest.mark.parametrize("request_line", [b"BREW / HTTP/1.1", b"GET / HTTP/9.9", b"garbage", b"GET /%00 HTTP/1.1"])
+def test_what_is_no_request_is_refused_in_json(site, request_line):
+    raw = site.raw(request_line + b"\r\nHost: h\r\nConnection: close\r\n\r\n")
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert 400 <= int(head.split()[1]) < 600 and b"\r\nContent-Type: application/json" in head, raw
+    assert list(json.loads(body)) == ["error"]
 
 
 def test_slash_in_a_name_stays_in_the_name(site, topic):

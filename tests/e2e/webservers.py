@@ -20,6 +20,7 @@ MODULES = "/usr/lib/apache2/modules"
 # The places in the samples.
 HELPER_SOCKET = "/run/kafka-pixy/helper.sock"
 RESPONDER_SOCKET = "/run/kafka-pixy/responder.sock"
+ERROR_FILES = "/usr/share/kafka-pixy/lighttpd-errors"
 RESPONDER_BINARY = "/usr/libexec/kafka-pixy/kafka-pixy.fcgi"
 PORT = "19092"
 
@@ -168,6 +169,9 @@ server.bind = "127.0.0.1"
 server.port = {other_port}
 include "{sample}"
 """
+
+    def places(self):
+        return {**super().places(), ERROR_FILES: DEPLOY / "lighttpd-errors"}
 
 
 class LighttpdBinPath(Lighttpd):
