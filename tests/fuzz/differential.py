@@ -145,7 +145,7 @@ def element(value):
 
 def offsets(text):
     try:
-        root = json.loads(text.decode(), object_pairs_hook=unique, parse_int=integer, parse_float=real,
+        root = json.loads(text.decode("utf-8-sig"), object_pairs_hook=unique, parse_int=integer, parse_float=real,
                           parse_constant=no_constant)
         # Half a surrogate pair is text to Python, and cannot be written as UTF-8. And we look no deeper than 32.
         if any("\ud800" <= c <= "\udfff" for s in all_strings(root) for c in s) or depth(root) > 32:
