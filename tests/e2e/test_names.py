@@ -14,6 +14,7 @@ from procs import rounds, wait_for
 from web import Workers, messages, offsets
 
 CLIENTS = 50
+CROWD = 200  # clients that ask at once, none of them waiting for another
 RATE = 100  # unknown names a second, beside which others are served
 SECONDS = rounds(8, 60)
 NAMES = int(os.environ.get("KP_NAMES", rounds(3000, 100000)))
@@ -25,6 +26,7 @@ KINDS = [
     lambda s, topic: s.call("GET", messages(topic), {"group": "g"}),
     lambda s, topic: s.call("GET", offsets(topic), {"group": "g"}),
 ]
+SYNC = [lambda s, topic: s.call("POST", messages(topic), {"sync": ""}, body=b"lost?")]
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +78,12 @@ class Clock:
         return f"{len(self.took)} questions: median {self.part(50):.1f}, p99 {self.part(99):.1f}, most {max(self.took):.1f} ms"
 
 
-def flood(gw, prefix, count, kinds, rate=None):
+def flood(gw, prefix, count, kinds, rate=None, clients=CLIENTS):
     """Asks for `count` names that nobody knows, and gives how often each status was answered."""
     found, begin = {}, time.monotonic()
 
     def work(session, number, stop):
-        for n in range(number, count, CLIENTS):
+        for n in range(number, count, clients):
             if rate:
                 stop.wait(max(0.0, begin + n / rate - time.monotonic()))
             if stop.is_set():
@@ -89,7 +91,7 @@ def flood(gw, prefix, count, kinds, rate=None):
             reply = kinds[n % len(kinds)](session, f"{prefix}-{n}")
             status = reply if isinstance(reply, Exception) else reply.status
             found[str(status)] = found.get(str(status), 0) + 1
-    Workers([gw.tcp] * CLIENTS, work).join(60 + count / (rate or 100))
+    Workers([gw.tcp] * clients, work).join(60 + count / (rate or 100))
     return found
 
 
@@ -113,6 +115,14 @@ def test_unknown_names_delay_nobody_and_are_404(gw, known, name, note):
     assert (after["accepted"], after["dead"]) == (before["accepted"], before["dead"])
     assert found == {"404": RATE * SECONDS}
     assert clock.part(90) <= 50, str(clock)
+
+
+@pytest.mark.parametrize("kinds", rounds([KINDS + SYNC], [KINDS + SYNC, SYNC, *([k] for k in KINDS)]))
+def test_crowd_that_asks_at_once_is_told_404(gw, known, name, kinds, note):
+    """Each client about names of its own, as fast as it can."""
+    found = flood(gw, f"w-{name}", 2 * CROWD, kinds, clients=CROWD)
+    note(f"{2 * CROWD} unknown names by {CROWD} clients at once: {found}")
+    assert found == {"404": 2 * CROWD}
 
 
 def test_names_are_forgotten(gw, known, name, note):
