@@ -140,6 +140,13 @@ def test_form(site, broker, topic, form, key, value, is_sync, kind):
     assert (m.key, m.value) == (key, value)
 
 
+def test_body_that_would_be_stored_as_something_else(site, broker, topic):
+    for args in (["-H", "Content-Encoding: gzip", "--data-binary", "x"], ["-F", "msg=v"]):
+        reply = site.curl("POST", messages(topic), args=args)
+        assert reply.status == 415 and "is not taken: send" in reply.error
+    assert broker.read_all(topic) == []
+
+
 def test_form_without_msg_says_what_to_do(site, broker, topic):
     # What `curl -d` sends when nobody thought of a type.
     reply = site.curl("POST", messages(topic), args=["-d", "hello"])
@@ -396,7 +403,7 @@ GOOD = '{"partition": 0, "offset": 1}'
     '[{"partition": 2147483648, "offset": 1}]', '[{"partition": 0, "offset": 9223372036854775808}]',
     '[{"partition": 0, "offset": 1e999}]', '[{"partition": 0, "offset": -3}]', '[{"partition": -1, "offset": 1}]',
     f"[{GOOD}, {GOOD}]", f"[{GOOD}] x", f"[{GOOD}][]", f"[{GOOD},]", f"[{GOOD}, 1]",
-    '[{"partition": 0, "offset": 1, "metadata": 5}]', "[" * 5000, "\ufeff[]", '[{"partition": 0, "offset": 1'])
+    '[{"partition": 0, "offset": 1, "metadata": 5}]', "[" * 5000, "\ufeff", '[{"partition": 0, "offset": 1'])
 def test_offsets_that_cannot_be_parsed(site, any_topic, name, body):
     before = site.get(offsets(any_topic), {"group": name}).body
     reply = site.post(offsets(any_topic), body.encode(), {"group": name})
