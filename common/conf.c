@@ -24,6 +24,7 @@ enum kind { STR, NUM, ENUM, FLAG, LIST };
 static const char *const coordinations[] = { "zookeeper", "local", "kafka", NULL };
 static const char *const durabilities[] = { "fsync", "os", "memory", NULL };
 static const char *const initials[] = { "newest", "oldest", NULL };
+static const char *const isolations[] = { "read_committed", "read_uncommitted", NULL };
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 
 static const struct option {
@@ -54,6 +55,9 @@ static const struct option {
 	    "what a 200 to async produce survives: power loss, the process, nothing" },
 	{ "initialOffset", L | H, ENUM, FIELD(initial_offset), "newest", initials, 0, 0,
 	    "where a new consumer group starts" },
+	{ "isolationLevel", L | H, ENUM, FIELD(isolation_level), "read_committed", isolations, 0, 0,
+	    "whether messages of transactions are given once these are committed, or at once and "
+	    "also when they are aborted" },
 	{ "store", L | H, STR, FIELD(store), "", NULL, 0, 0,
 	    "file of messages that Kafka does not have yet (default: "
 	    "/var/lib/kafka-pixy/store.db for root, else ~/.local/state/kafka-pixy/store.db)" },

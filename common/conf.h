@@ -25,6 +25,7 @@ enum conf_program { CONF_LAUNCHER = 1, CONF_HELPER = 2, CONF_RESPONDER = 4 };
 enum conf_coordination { COORD_ZOOKEEPER, COORD_LOCAL, COORD_KAFKA };
 enum conf_durability { DURABLE_FSYNC, DURABLE_OS, DURABLE_MEMORY };
 enum conf_initial { INITIAL_NEWEST, INITIAL_OLDEST };
+enum conf_isolation { READ_COMMITTED, READ_UNCOMMITTED };
 
 #define CONF_X_MAX 64
 #define CONF_EMBEDDED "embedded"
@@ -45,6 +46,7 @@ struct conf {
 	int coordination;		/* enum conf_coordination */
 	int durability;			/* enum conf_durability */
 	int initial_offset;		/* enum conf_initial */
+	int isolation_level;		/* enum conf_isolation */
 	int log_level;			/* enum log_level */
 	uint64_t max_message_bytes;
 	uint64_t store_max_bytes;

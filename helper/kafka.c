@@ -164,6 +164,10 @@ make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 		 * anew; one that is only asked now and then, as for offsets, then connects to
 		 * nobody any more. */
 		{ "?metadata.recovery.strategy", "none" },
+		/* From here on for consumers only. */
+		{ type == RD_KAFKA_CONSUMER ? "isolation.level" : NULL,
+		    k->conf->isolation_level == READ_COMMITTED ? "read_committed" :
+		    "read_uncommitted" },
 		{ NULL, NULL },
 	};
 	rd_kafka_conf_t *rc = rd_kafka_conf_new();

@@ -58,7 +58,8 @@ enum kp_err kafka_admin_leaders(struct kafka_admin *a, const char *topic, bool *
 struct partition_offsets {
 	int32_t partition;	/* in */
 	int64_t begin;
-	int64_t end;		/* high watermark */
+	int64_t end;		/* of what can be read now: with read_committed where an open
+				 * transaction begins, else the high watermark */
 	int64_t committed;	/* -1: none */
 	char *metadata;		/* of the commit, freed by partition_offsets_free(); may be NULL */
 };
@@ -67,6 +68,11 @@ void partition_offsets_free(struct partition_offsets *v, size_t n);
 /* The end of n partitions: all or nothing. */
 enum kp_err kafka_admin_ends(struct kafka_admin *a, const char *topic, struct partition_offsets *v,
     size_t n, int timeout_ms, char *why);
+
+/* Begin and end of n partitions, for who is at .committed: the end is not below it when
+ * Kafka has what is there. All or nothing. */
+enum kp_err kafka_admin_edges(struct kafka_admin *a, const char *topic,
+    struct partition_offsets *v, size_t n, int timeout_ms, char *why);
 
 /* Begin, end and the group's committed offset of n partitions: all or nothing. Again and
  * again for as long as the time allows; or once. */

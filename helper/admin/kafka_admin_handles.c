@@ -52,13 +52,18 @@ static const struct kafka_property creates[] = {
 	{ NULL, NULL },
 };
 static const struct kafka_property asks[] = {
-	/* The end of a partition is its high watermark. */
-	{ "isolation.level", "read_uncommitted" },
 	{ "allow.auto.create.topics", "false" },
 	{ "enable.auto.commit", "false" },
 	/* Never joined. librdkafka 2.0 takes for granted that there is one when a
 	 * coordinator answers that it is none any more, and crashes without. */
 	{ "group.id", "kafka-pixy-helper" },
+	{ NULL, NULL },
+};
+
+static const struct kafka_property marks[] = {
+	{ "!isolation.level", "read_uncommitted" },
+	{ "allow.auto.create.topics", "false" },
+	{ "enable.auto.commit", "false" },
 	{ NULL, NULL },
 };
 
@@ -74,6 +79,7 @@ static const struct {
 	[HANDLE_LOOKS] = { "looks", RD_KAFKA_CONSUMER, looks, 150 * 1000, 5000 },
 	[HANDLE_CREATES] = { "creates", RD_KAFKA_PRODUCER, creates, 2500, 2500 },
 	[HANDLE_ASKS] = { "asks", RD_KAFKA_CONSUMER, asks, 150 * 1000, 5000 },
+	[HANDLE_MARKS] = { "marks", RD_KAFKA_CONSUMER, marks, 150 * 1000, 5000 },
 };
 
 static void

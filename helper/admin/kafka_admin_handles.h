@@ -18,7 +18,9 @@
 enum handle_kind {
 	HANDLE_LOOKS,		/* which topics exist: no name is too odd for it */
 	HANDLE_CREATES,		/* the same; brokers may make what it asks for */
-	HANDLE_ASKS,		/* of offsets and groups, about topics that exist */
+	HANDLE_ASKS,		/* of offsets and groups, about topics that exist: what
+				 * can be read ends where an open transaction begins */
+	HANDLE_MARKS,		/* of the ends of partitions, wherever that is: high watermarks */
 	HANDLE_KINDS
 };
 

@@ -30,10 +30,10 @@ make_list(const char *topic, const struct partition_offsets *v, size_t n, int64_
 /* In a ListOffsets request -2 and -1 in place of a time ask for begin and end, of
  * all partitions in one request a leader. */
 static enum kp_err
-ask_edge(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
-    int64_t edge, int timeout_ms, char *why)
+ask_edge(struct kafka_admin *a, enum handle_kind kind, const char *topic,
+    struct partition_offsets *v, size_t n, int64_t edge, int timeout_ms, char *why)
 {
-	struct handle *h = admin_take(a, HANDLE_ASKS, topic);
+	struct handle *h = admin_take(a, kind, topic);
 	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, edge);
 	rd_kafka_resp_err_t err = h ? rd_kafka_offsets_for_times(h->rk, list, timeout_ms) :
 	    NO_HANDLE;
@@ -57,7 +57,54 @@ enum kp_err
 kafka_admin_ends(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
     int timeout_ms, char *why)
 {
-	return ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_END, timeout_ms, why);
+	return ask_edge(a, HANDLE_ASKS, topic, v, n, RD_KAFKA_OFFSET_END, timeout_ms, why);
+}
+
+/* An offset behind what can be read now may lie behind an open transaction, where there
+ * are messages: what can be read is then said to end at that offset. */
+static enum kp_err
+stretch_ends(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
+    int timeout_ms, char *why)
+{
+	struct partition_offsets *marks;
+	enum kp_err err = KP_OK;
+	size_t m = 0;
+
+	for (size_t i = 0; i < n; i++)
+		m += v[i].committed > v[i].end;
+	if (m == 0)
+		return KP_OK;
+	marks = calloc(m, sizeof(*marks));
+	if (marks == NULL)
+		return admin_say(why, KP_ENOMEM, "%s", kp_err_text(KP_ENOMEM));
+	m = 0;
+	for (size_t i = 0; i < n; i++)
+		if (v[i].committed > v[i].end)
+			marks[m++].partition = v[i].partition;
+	err = ask_edge(a, HANDLE_MARKS, topic, marks, m, RD_KAFKA_OFFSET_END, timeout_ms, why);
+	m = 0;
+	for (size_t i = 0; i < n && err == KP_OK; i++)
+		if (v[i].committed > v[i].end) {
+			int64_t mark = marks[m++].end;
+
+			v[i].end = v[i].committed < mark ? v[i].committed : mark;
+		}
+	free(marks);
+	return err;
+}
+
+enum kp_err
+kafka_admin_edges(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
+    int timeout_ms, char *why)
+{
+	int64_t until = sock_now_ms() + timeout_ms;
+	enum kp_err err = ask_edge(a, HANDLE_ASKS, topic, v, n, RD_KAFKA_OFFSET_BEGINNING,
+	    timeout_ms, why);
+
+	if (err == KP_OK)
+		err = ask_edge(a, HANDLE_ASKS, topic, v, n, RD_KAFKA_OFFSET_END,
+		    sock_left_ms(until), why);
+	return err ? err : stretch_ends(a, topic, v, n, sock_left_ms(until), why);
 }
 
 static void
@@ -133,11 +180,7 @@ kafka_admin_offsets_once(struct kafka_admin *a, const char *group, const char *t
 	if (!late_room(a->late, group))
 		return admin_say(why, KP_EUNAVAIL, NO_COORDINATOR);
 	err = ask_committed(a, group, topic, v, n, sock_left_ms(until), why);
-	if (err == KP_OK)
-		err = ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_BEGINNING, sock_left_ms(until), why);
-	if (err == KP_OK)
-		err = ask_edge(a, topic, v, n, RD_KAFKA_OFFSET_END, sock_left_ms(until), why);
-	return err;
+	return err ? err : kafka_admin_edges(a, topic, v, n, sock_left_ms(until), why);
 }
 
 /* Leaders and coordinators move: what fails now may work in a moment. */

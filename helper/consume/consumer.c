@@ -109,7 +109,6 @@ make_handle(struct kafka *k, const char *group, bool member, const struct sizes 
 		/* We know the nearest valid offset better: see group.c. */
 		{ "auto.offset.reset", "error" },
 		{ "enable.partition.eof", "true" },
-		{ "isolation.level", "read_uncommitted" },
 		/* Of all partitions together, as they have one queue. */
 		{ "queued.min.messages", s->queue_messages },
 		{ "queued.max.messages.kbytes", s->queue_kbytes },

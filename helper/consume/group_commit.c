@@ -107,6 +107,10 @@ topic_commit(struct gtopic *t, struct consumer_commit **x)
 	bool any = false;
 
 	for (struct part *p = t->parts; p; p = p->next) {
+		/* Behind the last message there may be marks of transactions, and what was
+		 * aborted: nobody is given that, and it is no lag. */
+		if (p->reader)
+			offers_pass(&p->offers, consumer_position(p->reader));
 		if (!part_wants_commit(p))
 			continue;
 		any = true;

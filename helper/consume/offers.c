@@ -149,6 +149,15 @@ offers_skip(struct offers *o, int64_t offset)
 	return true;
 }
 
+void
+offers_pass(struct offers *o, int64_t offset)
+{
+	if (offset <= o->read)
+		return;
+	passed(o, offset - 1);
+	move_commit(o);
+}
+
 struct offer *
 offers_add(struct offers *o, int64_t offset, void *message, size_t bytes)
 {

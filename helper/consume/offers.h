@@ -64,6 +64,8 @@ bool offers_full(const struct offers *o);
 
 /* The reader is at `offset`. True: it is done already, pass over it. */
 bool offers_skip(struct offers *o, int64_t offset);
+/* The reader is at `offset`: what it has passed over has no messages. */
+void offers_pass(struct offers *o, int64_t offset);
 /* Hands out a message read from the partition. NULL without memory. */
 struct offer *offers_add(struct offers *o, int64_t offset, void *message, size_t bytes);
 /* The returned one with the lowest offset, now OUT again; NULL: there is none. */

@@ -100,6 +100,43 @@ test_returned_come_back_lowest_first(void **state)
 	assert_int_equal(offers_commit(&o), 10);
 }
 
+/* Marks of transactions, and what was aborted. */
+static void
+test_passes_over_what_has_no_messages(void **state)
+{
+	struct offers o;
+	struct offer *a, *b;
+	uint64_t changes;
+
+	(void)state;
+	offers_init(&o, 7, 20);
+	offers_pass(&o, 9);
+	assert_int_equal(offers_commit(&o), 9);
+	a = add(&o, 9);
+	b = add(&o, 11);
+	offers_pend(&o, b, 1);
+	offers_pass(&o, 15);
+	assert_int_equal(offers_commit(&o), 9);
+	assert_ranges(&o, "BBBD");
+	offers_confirm(&o, a);
+	assert_int_equal(offers_commit(&o), 11);
+	assert_int_equal(ack(&o, 17), OFFERS_DONE);
+	assert_int_equal(ack(&o, 11), OFFERS_DONE);
+	assert_int_equal(offers_commit(&o), 15);
+	assert_int_equal(ack(&o, 14), OFFERS_AGAIN);
+	changes = o.changes;
+	offers_pass(&o, 15);
+	offers_pass(&o, 9);
+	assert_int_equal(o.changes, changes);
+	/* Up to what was acknowledged before it was read, and into it. */
+	offers_pass(&o, 17);
+	assert_int_equal(offers_commit(&o), 18);
+	offers_pass(&o, 19);
+	assert_int_equal(offers_commit(&o), 19);
+	assert_ranges(&o, "");
+	offers_clear(&o, drop);
+}
+
 static void
 test_bounds(void **state)
 {
@@ -510,6 +547,7 @@ main(void)
 		cmocka_unit_test(test_in_order),
 		cmocka_unit_test(test_lowest_unconfirmed_holds),
 		cmocka_unit_test(test_returned_come_back_lowest_first),
+		cmocka_unit_test(test_passes_over_what_has_no_messages),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_acknowledged_before_it_is_read),
