@@ -12,9 +12,13 @@
 #include "helper/admin/kafka_admin_private.h"
 
 #define ALL "(all groups)"		/* no group can have this name: see msg_group_ok() */
+/* For the list that tells unknown groups from those that librdkafka cannot see into. */
+#define LIST_MS 1000
 /* librdkafka asks about each of them in a request of its own, all at once. */
 #define DESCRIBE_MAX 64
 #define NOT_KNOWN "either group or topic is incorrect"
+#define NOT_SEEN "the group uses Kafka's new consumer protocol (group.protocol=consumer), of " \
+	"which librdkafka sees the members from 2.10 on; this is "
 
 struct members {
 	const char *topic;
@@ -27,6 +31,8 @@ struct members {
 struct names {
 	char **v;
 	size_t n;
+	const char *wanted;		/* only this one is looked for; NULL: all are taken */
+	bool listed, used;		/* it is there; it has members */
 };
 
 void
@@ -220,6 +226,19 @@ names_free(struct names *s)
 	free(s->v);
 }
 
+static void
+take_name(struct names *out, const char *name, bool used)
+{
+	if (out->wanted && strcmp(name, out->wanted) == 0) {
+		out->listed = true;
+		out->used |= used;
+	} else if (out->wanted == NULL && used) {
+		out->v[out->n] = strdup(name);
+		if (out->v[out->n])
+			out->n++;
+	}
+}
+
 /* Those that have members, as far as the brokers say. */
 static void
 take_names(rd_kafka_event_t *ev, struct names *out, rd_kafka_resp_err_t *err)
@@ -238,14 +257,10 @@ take_names(rd_kafka_event_t *ev, struct names *out, rd_kafka_resp_err_t *err)
 		rd_kafka_consumer_group_state_t state = rd_kafka_ConsumerGroupListing_state(v[i]);
 		const char *name = rd_kafka_ConsumerGroupListing_group_id(v[i]);
 
-		if (rd_kafka_ConsumerGroupListing_is_simple_consumer_group(v[i]) ||
-		    !msg_group_ok(kp_slice_str(name)) ||
-		    state == RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY ||
-		    state == RD_KAFKA_CONSUMER_GROUP_STATE_DEAD)
-			continue;
-		out->v[out->n] = strdup(name);
-		if (out->v[out->n])
-			out->n++;
+		if (!rd_kafka_ConsumerGroupListing_is_simple_consumer_group(v[i]) &&
+		    msg_group_ok(kp_slice_str(name)))
+			take_name(out, name, state != RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY &&
+			    state != RD_KAFKA_CONSUMER_GROUP_STATE_DEAD);
 	}
 }
 
@@ -276,6 +291,23 @@ list_groups(struct kafka_admin *a, struct names *out, int timeout_ms, char *why)
 	rd_kafka_AdminOptions_destroy(o);
 	admin_give(a, h, NULL, err);
 	return err ? admin_fail(a, why, err) : KP_OK;
+}
+
+/*
+ * A group with members of Kafka's new protocol (KIP-848) is for librdkafka before 2.10 one
+ * that its coordinator does not know; but it is listed. A broker that does not tell in time
+ * is left out: the coordinator, whose group it would be, has just answered.
+ */
+static enum kp_err
+look_in_list(struct kafka_admin *a, const char *group, int timeout_ms, char *why)
+{
+	struct names all = { .wanted = group };
+
+	list_groups(a, &all, timeout_ms < LIST_MS ? timeout_ms : LIST_MS, why);
+	names_free(&all);
+	if (all.used)
+		return admin_say(why, KP_ENOTSUP, NOT_SEEN "%s", rd_kafka_version_str());
+	return all.listed ? KP_OK : admin_say(why, KP_ENOTFOUND, NOT_KNOWN);
 }
 
 /* ---- */
@@ -309,10 +341,8 @@ members_once(struct kafka_admin *a, struct members *m, const char *group, int64_
 		err = describe(a, m, group ? group : ALL, names.v + at,
 		    names.n - at < DESCRIBE_MAX ? names.n - at : DESCRIBE_MAX, names.n == 1,
 		    sock_left_ms(until), &known, why);
-	if (err == KP_OK && !known) {
-		snprintf(why, WHY_MAX, NOT_KNOWN);
-		err = KP_ENOTFOUND;
-	}
+	if (err == KP_OK && !known)
+		err = look_in_list(a, group, sock_left_ms(until), why);
 	names_free(&names);
 	return err;
 }

@@ -19,7 +19,9 @@ struct group_member {
 void group_members_free(struct group_member *v, size_t n);
 
 /* Of one group, or (group NULL) of all; by group and member. On error *v is NULL.
- * KP_ENOTFOUND: no broker knows such a group, or such a topic. */
+ * KP_ENOTFOUND: no broker knows such a group, or such a topic. KP_ENOTSUP: the group has
+ * members of Kafka's new protocol, which this librdkafka cannot see; of all groups these are
+ * left out. */
 enum kp_err kafka_admin_members(struct kafka_admin *a, const char *topic, const char *group,
     int timeout_ms, struct group_member **v, size_t *n, char *why);
 

@@ -16,7 +16,7 @@ answer(void *arg, enum kp_err err, const char *text, const struct msg_consumers 
 	if (err == KP_ENOTFOUND) {
 		op_fail(op, KP_EBADREQ, 0, "%s", text);
 	} else if (err) {
-		op_fail(op, err, 1, "%s", text);
+		op_fail(op, err, err == KP_ENOTSUP ? 0 : 1, "%s", text);
 	} else {
 		msg_consumers_encode(op_reply_begin(op, MSG_CONSUMERS), found);
 		op_reply_send(op);

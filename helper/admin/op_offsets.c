@@ -346,6 +346,11 @@ set_if_ours(void *arg, enum kp_err err, const char *text, const struct msg_consu
 	struct offsets_job *j = arg;
 	char others[WHY_MAX] = "";
 
+	if (err == KP_ENOTSUP) {
+		set_answer(j, KP_ECONFLICT, "the group is being consumed by members of Kafka's new "
+		    "consumer protocol; stop them first");
+		return;
+	}
 	if (err && err != KP_ENOTFOUND) {
 		set_answer(j, err, text);
 		return;

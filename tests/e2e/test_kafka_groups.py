@@ -12,6 +12,7 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import NewPartitions
 
 from gateway import stopwatch
+from kafka import cache
 from procs import rounds, wait_for
 from test_contract import MEMBER, from_start
 from web import Workers, messages, offsets
@@ -101,6 +102,61 @@ def test_members_with_the_same_name_are_told_apart(host, broker, name):
         for c in others:
             c.close()
     assert wait_for(lambda: set_offset(a, topic, name, 0, 0).status == 200, 10, "nobody is left in the group")
+
+
+@pytest.mark.parametrize("version, librdkafka", [("4.1.0", None), ("4.1.0", "2.16.0"), pytest.param(
+    "4.4.0", None, marks=pytest.mark.long), pytest.param("4.4.0", "2.16.0", marks=pytest.mark.long)])
+def test_members_of_the_new_protocol(request, gateway, name, version, librdkafka):
+    """Members of group.protocol=consumer, which librdkafka sees from 2.10 on: before, that is said, and nobody is overwritten."""
+    broker = request.getfixturevalue({"4.1.0": "kafka_kraft", "4.4.0": "kafka_44"}[version])
+    topic, alone = broker.create_topic(name, 4), f"{name}-alone"
+    a = gateway(broker, coordination="kafka", X=FAST, start=False)
+    if librdkafka:
+        if not (cache() / f"librdkafka-{librdkafka}").is_dir():
+            pytest.skip(f"librdkafka {librdkafka} is not here: tests/setup.sh could not fetch it from PyPI")
+        a.env["LD_LIBRARY_PATH"] = str(cache() / f"librdkafka-{librdkafka}")
+    a.start()
+    found = a.tcp.get("/_status", rules=False).json["librdkafka"]
+    assert librdkafka in (None, found)
+    sees = tuple(map(int, found.split("."))) >= (2, 10)
+    a.tcp.join(topic, name)
+    others = {group: Consumer({"bootstrap.servers": broker.peers, "group.id": group, "client.id": "new",
+                               "group.protocol": "consumer", "log_level": 0}) for group in (name, alone)}
+    shares = {name: 2, alone: 4}
+    for c in others.values():
+        c.subscribe([topic])
+
+    def settled():
+        a.tcp.consume(topic, name)
+        for c in others.values():
+            c.poll(0.1)
+        return all(len(c.assignment()) == shares[group] for group, c in others.items())
+    wait_for(settled, 30, "both have their share")
+    try:
+        for group, c in others.items():
+            theirs = sorted(p.partition for p in c.assignment())
+            ours = sorted({0, 1, 2, 3} - set(theirs))
+            reply = a.tcp.consumers(topic, group)
+            if sees:
+                assert sorted(reply.json[group].values()) == sorted(filter(None, [ours, theirs])), reply
+                assert reply.json[group]["new"] == theirs
+            else:
+                assert (reply.status, reply.error) == (501, "the group uses Kafka's new consumer protocol "
+                                                       "(group.protocol=consumer), of which librdkafka sees the members "
+                                                       f"from 2.10 on; this is {found}")
+                assert a.tcp.consumers(topic).json == {}
+            reply = set_offset(a, topic, group, 0, 0)
+            assert reply.status == 409, reply
+            assert reply.error == ("the group is being consumed by new; stop it first" if sees else
+                                   "the group is being consumed by members of Kafka's new consumer protocol; stop them first")
+    finally:
+        for c in others.values():
+            c.close()
+    assert wait_for(lambda: (r := a.tcp.consumers(topic, alone)).status == 200 and r.json == {}, 10, "nobody is left in it")
+    assert set_offset(a, topic, alone, 0, 0).status == 200
+    a.tcp.consume(topic, name)
+    await_shares(a, topic, name, [[0, 1, 2, 3]], 20)
+    assert set_offset(a, topic, name, 0, 0).status == 200
 
 
 def test_offsets_set_here_and_elsewhere(host, client, broker, topic, name):

@@ -130,11 +130,12 @@ def test_an_end_that_is_no_message_is_no_trouble(gateway, kafka_kraft, name, coo
 
 
 class Managed:
-    """A member of the group that brokers manage."""
+    """A member of the group that brokers manage, by the old protocol or by that of Kafka 4."""
 
-    def __init__(self, broker, topic, group):
-        self.reader = Consumer({"bootstrap.servers": broker.peers, "group.id": group, "log_level": 0,
-                                "auto.offset.reset": "earliest", "enable.auto.commit": False, "session.timeout.ms": 6000})
+    def __init__(self, broker, topic, group, protocol):
+        own = {"session.timeout.ms": 6000} if protocol == "classic" else {}
+        self.reader = Consumer({"bootstrap.servers": broker.peers, "group.id": group, "group.protocol": protocol,
+                                "log_level": 0, "auto.offset.reset": "earliest", "enable.auto.commit": False, **own})
         self.reader.subscribe([topic])
         self.seen = []
         wait_for(self.poll, 20, "it has joined")
@@ -149,8 +150,10 @@ class Managed:
 MANAGED = "the group is managed by the broker protocol and has members"
 
 
-@pytest.mark.parametrize("coordination", ["zookeeper", pytest.param("local", marks=pytest.mark.long)])
-def test_member_that_brokers_manage(request, gateway, name, coordination):
+@pytest.mark.parametrize("coordination, protocol", [
+    ("zookeeper", "classic"), pytest.param("local", "classic", marks=pytest.mark.long),
+    pytest.param("local", "consumer", marks=pytest.mark.long)])
+def test_member_that_brokers_manage(request, gateway, name, coordination, protocol):
     broker = request.getfixturevalue({"zookeeper": "kafka_zk", "local": "kafka_kraft"}[coordination])
     topic = broker.create_topic(name, 1)
     site = gateway(broker).tcp
@@ -160,7 +163,7 @@ def test_member_that_brokers_manage(request, gateway, name, coordination):
     wait_for(lambda: site.offsets(topic, name)[0]["offset"] == 1, 5, "committed")
     row = json.dumps([{"partition": 0, "offset": 0}]).encode()
 
-    member = Managed(broker, topic, name)
+    member = Managed(broker, topic, name, protocol)
     reply = wait_for(lambda: r if (r := site.consume(topic, name)).status == 503 else None, 20, "503")
     assert re.fullmatch(rf"{MANAGED} since {DATE}", reply.error) and reply.headers["retry-after"] == "10", reply
     wait_for(lambda: (trouble_of(site, name) or {}).get("error", "").startswith(MANAGED), 10, "/_status says so")
@@ -170,7 +173,7 @@ def test_member_that_brokers_manage(request, gateway, name, coordination):
         reply = site.post(offsets(topic), row, {"group": name})
         assert (reply.status, reply.error) == (409, f"{MANAGED}; stop them first")
     fresh = f"{name}-fresh"
-    other = Managed(broker, topic, fresh)
+    other = Managed(broker, topic, fresh, protocol)
     assert re.fullmatch(rf"{MANAGED} since {DATE}", site.consume(topic, fresh).error), "a group that starts now"
     other.reader.close()
     wait_for(lambda: member.poll() and (0, 3) in member.seen, 20, "it has read all")
