@@ -69,6 +69,9 @@ void consumer_rewind(struct consumer_part *p);
 /* The next offset to be read: behind the last message, or behind all that Kafka had when
  * the end was reached, as not every offset has a message. */
 int64_t consumer_position(const struct consumer_part *p);
+/* Changes as long as Kafka gives anything: also at the end of each transaction that was
+ * aborted, of which nothing comes here. */
+int64_t consumer_progress(const struct consumer_part *p);
 
 /*
  * One commit of many partitions: begin, add (offset = next to read), send.

@@ -312,3 +312,16 @@ consumer_position(const struct consumer_part *p)
 {
 	return p->first ? p->next_offset : p->read_offset;
 }
+
+int64_t
+consumer_progress(const struct consumer_part *p)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	int64_t at = consumer_position(p), mark = -1;
+
+	rd_kafka_topic_partition_list_add(list, p->topic, p->partition);
+	if (rd_kafka_position(p->c->rk, list) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		mark = list->elems[0].offset;
+	rd_kafka_topic_partition_list_destroy(list);
+	return mark > at ? mark : at;
+}

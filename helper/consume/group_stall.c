@@ -6,7 +6,7 @@
  * partition, it goes to the other one, and counts as read from a follower by choice.
  *
  * Such a one was short of the end twice, at the same position, while somebody waited, who
- * takes what there is at once.
+ * takes what there is at once. The end is where an open transaction begins.
  */
 #include <stdlib.h>
 
@@ -53,9 +53,10 @@ static bool
 see_end(struct part *p, int64_t end)
 {
 	int64_t at = consumer_position(p->reader);
+	int64_t behind = at < end ? consumer_progress(p->reader) : -1;
 
-	if (at >= end || at != p->behind_at) {
-		p->behind_at = at < end ? at : -1;
+	if (behind < 0 || behind != p->behind_at) {
+		p->behind_at = behind;
 		p->stalled = false;
 		return false;
 	}

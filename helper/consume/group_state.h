@@ -64,7 +64,7 @@ struct part {
 					 * to be read next */
 	int64_t doubt_ms;		/* since when it is said to end before that, by
 					 * sock_now_ms(); 0: it is not */
-	int64_t behind_at;		/* the position at which it was short of the end */
+	int64_t behind_at;		/* how far it was when it was short of the end */
 	bool stalled;			/* it was so for too long */
 };
 

@@ -6,8 +6,10 @@ import json
 import pytest
 from confluent_kafka import Producer
 
+from gateway import stopwatch
 from procs import wait_for
-from test_consumer_faults import faulty  # noqa: F401  a fixture
+from test_consumer_faults import faulty  # noqa: F401  fixtures
+from test_network import proxy  # noqa: F401
 from web import offsets
 from webservers import Nginx
 
@@ -120,6 +122,21 @@ def test_a_transaction_that_stays_open(host, kafka_kraft, transactions, name, co
     for g in (name, fresh, beyond):
         await_no_lag(kafka_kraft, site, topic, g, 13)
     assert not any(text in h.proc.output() for text in ("partition stalls", "ends before its offset", "out of range"))
+
+
+@pytest.mark.long
+def test_much_that_was_aborted_on_a_slow_line(host, kafka_kraft, proxy, transactions, name):  # noqa: F811
+    """While it is passed over nothing comes, for longer than a partition may have messages and give none."""
+    for _ in range(30):
+        transactions.abort(*[b"x" * 1000] * 200)
+    transactions.commit(b"c")
+    h, site = host("local", kafkaPeers=f"127.0.0.1:{kafka_kraft.proxied}", initialOffset="oldest", consumeMaxBytes=4 << 20)
+    proxy.set("latency 100")  # of each 64 KiB
+    took = stopwatch()
+    assert values(site, transactions.topic, name, 1) == [b"c"]
+    assert took() > 7
+    proxy.set("pass")
+    assert "partition stalls" not in h.proc.output()
 
 
 def test_what_is_not_committed_on_demand(host, kafka_kraft, transactions, name):
