@@ -85,6 +85,16 @@ enum kp_err kafka_admin_offsets_once(struct kafka_admin *a, const char *group, c
 enum kp_err kafka_admin_committed(struct kafka_admin *a, const char *group, const char *topic,
     struct partition_offsets *v, size_t n, int timeout_ms, char *why);
 
+/* An offset that the group had committed. */
+struct offset_look {
+	char topic[TOPIC_MAX + 1];
+	int32_t partition;
+	bool gone;		/* out */
+};
+/* Which of them it has no more. What cannot be told of one is not gone. */
+enum kp_err kafka_admin_gone(struct kafka_admin *a, const char *group, struct offset_look *v,
+    size_t n, int timeout_ms, char *why);
+
 /* .committed is a Unix time in ms, and becomes the offset of the first message at or after
  * it, -1 where there is none. KP_ENOTSUP: brokers before 0.10.1, which cannot tell. */
 enum kp_err kafka_admin_times(struct kafka_admin *a, const char *topic,

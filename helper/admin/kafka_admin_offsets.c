@@ -145,28 +145,66 @@ request_committed(struct kafka_admin *a, struct handle *h, const char *group,
 	return admin_await(a, h, group, q, timeout_ms, err);
 }
 
+/* What became of the one group that was asked about; *list is the event's. */
+static rd_kafka_resp_err_t
+open_committed(rd_kafka_event_t *ev, const rd_kafka_topic_partition_list_t **list)
+{
+	size_t groups;
+	const rd_kafka_group_result_t **r = rd_kafka_ListConsumerGroupOffsets_result_groups(
+	    rd_kafka_event_ListConsumerGroupOffsets_result(ev), &groups);
+	const rd_kafka_error_t *e = rd_kafka_group_result_error(r[0]);
+
+	*list = rd_kafka_group_result_partitions(r[0]);
+	return e ? rd_kafka_error_code(e) : RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 static enum kp_err
 ask_committed(struct kafka_admin *a, const char *group, const char *topic,
     struct partition_offsets *v, size_t n, int timeout_ms, char *why)
 {
 	struct handle *h = admin_take(a, HANDLE_ASKS, topic);
 	rd_kafka_topic_partition_list_t *list = make_list(topic, v, n, RD_KAFKA_OFFSET_INVALID);
+	const rd_kafka_topic_partition_list_t *found;
 	rd_kafka_resp_err_t err = NO_HANDLE;
 	rd_kafka_event_t *ev = h ? request_committed(a, h, group, list, timeout_ms, &err) : NULL;
 
 	if (ev) {
-		size_t groups;
-		const rd_kafka_group_result_t **r = rd_kafka_ListConsumerGroupOffsets_result_groups(
-		    rd_kafka_event_ListConsumerGroupOffsets_result(ev), &groups);
-		const rd_kafka_error_t *e = rd_kafka_group_result_error(r[0]);
-
-		err = e ? rd_kafka_error_code(e) : RD_KAFKA_RESP_ERR_NO_ERROR;
+		err = open_committed(ev, &found);
 		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-			take_committed(rd_kafka_group_result_partitions(r[0]), topic, v, n, &err);
+			take_committed(found, topic, v, n, &err);
 		rd_kafka_event_destroy(ev);
 	}
 	rd_kafka_topic_partition_list_destroy(list);
 	admin_give(a, h, topic, err);
+	return err ? admin_fail(a, why, err) : KP_OK;
+}
+
+enum kp_err
+kafka_admin_gone(struct kafka_admin *a, const char *group, struct offset_look *v, size_t n,
+    int timeout_ms, char *why)
+{
+	struct handle *h = late_room(a->late, group) ? admin_take(a, HANDLE_ASKS, NULL) : NULL;
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
+	const rd_kafka_topic_partition_list_t *found;
+	rd_kafka_resp_err_t err = NO_HANDLE;
+	rd_kafka_event_t *ev;
+
+	for (size_t i = 0; i < n; i++)
+		rd_kafka_topic_partition_list_add(list, v[i].topic, v[i].partition);
+	ev = h ? request_committed(a, h, group, list, timeout_ms, &err) : NULL;
+	if (ev)
+		err = open_committed(ev, &found);
+	for (size_t i = 0; ev && err == RD_KAFKA_RESP_ERR_NO_ERROR && i < n; i++) {
+		const rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_find(
+		    (rd_kafka_topic_partition_list_t *)(uintptr_t)found, v[i].topic,
+		    v[i].partition);
+
+		v[i].gone = p && p->err == RD_KAFKA_RESP_ERR_NO_ERROR && p->offset < 0;
+	}
+	if (ev)
+		rd_kafka_event_destroy(ev);
+	rd_kafka_topic_partition_list_destroy(list);
+	admin_give(a, h, NULL, err);
 	return err ? admin_fail(a, why, err) : KP_OK;
 }
 

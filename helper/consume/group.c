@@ -131,6 +131,7 @@ group_free(struct group *g)
 	*at = g->next;
 	gs->n--;
 	group_forget_look(g);
+	group_forget_check(g);
 	if (g->consumer) {
 		consumer_free(g->consumer);
 		log_info("group closed group=%s", g->name);
@@ -171,6 +172,7 @@ group_left(void *arg)
 	if (group_is_member(g) || g->renewing) {
 		consumer_free(g->consumer);
 		g->consumer = NULL;
+		group_forget_check(g);
 		g->committing = false;
 	}
 	g->renewing = false;

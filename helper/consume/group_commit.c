@@ -127,18 +127,73 @@ topic_commit(struct gtopic *t, struct consumer_commit **x)
 		t->commit_why = NULL;	/* what could not be committed is no longer ours */
 }
 
+/* One of each topic that has something to commit; NULL: none has, or no memory. */
+static struct group_check *
+what_to_check(struct group *g)
+{
+	struct group_check *k = NULL;
+
+	for (struct gtopic *t = g->topics; t; t = t->next) {
+		const struct part *p = t->parts;
+
+		while (p && !part_wants_commit(p))
+			p = p->next;
+		if (p == NULL) {
+			t->commit_why = NULL;	/* what could not be committed is not ours */
+			continue;
+		}
+		if (k == NULL && (k = group_check_new(g)) == NULL)
+			break;
+		group_check_add(k, p);
+	}
+	return k;
+}
+
 void
 group_commit(struct group *g)
 {
-	struct consumer_commit *x = NULL;
+	struct group_check *k;
 
 	if (g->committing || !group_usable(g))
+		return;
+	g->commit_ms = loop_now_ms(g->gs->env.loop);
+	k = what_to_check(g);
+	if (k)
+		group_check_begin(k);	/* else the tick tries again */
+}
+
+/* The coordinator did not say what it has: it would not take a commit either. */
+static void
+check_failed(struct group *g, enum kp_err err)
+{
+	log_warn("commit failed group=%s err=%s", g->name, kp_err_name(err));
+	for (struct gtopic *t = g->topics; t; t = t->next)
+		for (const struct part *p = t->parts; p; p = p->next)
+			if (part_wants_commit(p))
+				t->commit_why = commit_trouble(g, err);
+	group_run_sets(g);
+	groups_tick_soon(g->gs);
+}
+
+void
+group_commit_checked(struct group *g, enum kp_err err)
+{
+	struct consumer_commit *x = NULL;
+
+	if (err) {
+		check_failed(g, err);
+		return;
+	}
+	if (!group_usable(g))
 		return;
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		topic_commit(t, &x);
 	g->commit_ms = loop_now_ms(g->gs->env.loop);
-	if (x == NULL)
+	if (x == NULL) {
+		group_run_sets(g);
+		groups_tick_soon(g->gs);
 		return;
+	}
 	g->committing = true;
 	consumer_commit_send(x);
 	fault_point("C4");

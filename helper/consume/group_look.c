@@ -32,6 +32,8 @@ struct group_look {
 	int32_t n;
 	int32_t there;			/* partitions that the topic has by now */
 	int32_t probe;			/* a partition of ours, -1: none */
+	bool member;			/* it is not to be committed */
+	bool gone;			/* it has no offset any more */
 	bool refused;			/* its commit was */
 	struct partition_offsets *ends;	/* to be asked for; NULL: not this time */
 	size_t n_ends;
@@ -58,12 +60,14 @@ look_free(struct group_look *k)
 static void
 probe(struct group_look *k)
 {
-	struct partition_offsets v = { .partition = k->probe };
+	struct partition_offsets v = { .partition = k->probe, .committed = -1 };
 	int64_t begin = sock_now_ms();
 	char why[WHY_MAX];
 
-	if (kafka_admin_offsets(k->gs->env.admin, k->group, k->topic, &v, 1, LOOK_TIMEOUT_MS,
-	    why) == KP_OK && v.committed >= 0 && sock_now_ms() - begin < PROBE_QUICK_MS)
+	if (kafka_admin_committed(k->gs->env.admin, k->group, k->topic, &v, 1, LOOK_TIMEOUT_MS,
+	    why) == KP_OK)
+		k->gone = v.committed < 0;
+	if (!k->member && v.committed >= 0 && sock_now_ms() - begin < PROBE_QUICK_MS)
 		k->refused = kafka_admin_commit(k->gs->env.admin, k->group, k->topic, &v, 1,
 		    LOOK_TIMEOUT_MS, why) == KP_ECONFLICT;
 	free(v.metadata);
@@ -131,6 +135,8 @@ look_done(struct loop_job *job)
 		t->look = NULL;
 		if (k->err == KP_OK) {
 			see_leaders(t, k);
+			if (k->gone)
+				topic_made_again(t);
 			if (k->ended)
 				stall_end(t, k->ends, k->n_ends);
 			topic_start_parts(t);
@@ -152,7 +158,7 @@ to_probe(struct gtopic *t, int64_t now)
 	struct group *g = t->g;
 	uint32_t retry_s;
 
-	if (group_is_member(g) || now - g->probe_ms < PROBE_MS || t->first == NULL ||
+	if (now - g->probe_ms < PROBE_MS || t->first == NULL ||
 	    g->committing || g->sets || t->holds || topic_trouble(t, &retry_s))
 		return -1;
 	for (const struct part *p = t->parts; p; p = p->next)
@@ -182,6 +188,7 @@ look(struct gtopic *t, int64_t now)
 	memcpy(k->topic, t->name, sizeof(k->topic));
 	k->n = t->n_partitions;
 	k->probe = to_probe(t, now);
+	k->member = group_is_member(g);
 	k->ends = stall_begin(t, now, &k->n_ends);
 	if (!loop_work(gs->env.loop, &k->job)) {
 		look_free(k);

@@ -51,7 +51,11 @@ see_range(struct part *p, const struct partition_offsets *o)
 {
 	int64_t at = consumer_position(p->reader);
 
-	if (at < o->begin) {
+	if (o->committed < 0) {
+		/* A commit that is on its way would have the last word. */
+		if (!p->t->g->committing)
+			topic_made_again(p->t);
+	} else if (at < o->begin) {
 		start_at_the_nearest(p);
 	} else if (at <= o->end) {
 		p->doubt_ms = 0;

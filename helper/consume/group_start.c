@@ -77,11 +77,11 @@ is_doubtful(struct group_job *j, const struct partition_offsets *o)
 }
 
 /* The committed offset, or the nearest one that exists; for a new group the end or the
- * beginning. */
+ * beginning. One that has lost its offsets is none: see group_check.c. */
 static void
 settle_start(const struct group_job *j, struct partition_offsets *o)
 {
-	bool from_begin = j->oldest || o->partition >= j->first_new;
+	bool from_begin = j->oldest || j->known || o->partition >= j->first_new;
 	int64_t start = o->committed >= 0 ? o->committed : from_begin ? o->begin : o->end;
 
 	if (start < o->begin)
@@ -336,6 +336,7 @@ topic_start_parts(struct gtopic *t)
 	j->timeout_ms = START_TIMEOUT_MS + (int)j->n;
 	j->oldest = gs->env.conf->initial_offset == INITIAL_OLDEST;
 	j->member = group_is_member(t->g);
+	j->known = t->known;
 	j->first_new = t->first_new;
 	if (loop_work(gs->env.loop, &j->job))
 		t->start = j;

@@ -2,9 +2,9 @@
  * The state of groups, shared by group.c (life of groups), group_topic.c (their
  * topics and who waits), group_ack.c (acknowledgements), group_part.c (life of a
  * partition: start, offer, stop), group_commit.c, group_start.c and group_set.c (what has
- * to be asked of Kafka), group_range.c (what Kafka does not have), group_look.c and
- * group_stall.c (what is looked at now and then) and group_trouble.c (why a topic gives
- * nothing). Nobody else includes it.
+ * to be asked of Kafka), group_range.c (what Kafka does not have), group_check.c (topics that
+ * were made again), group_look.c and group_stall.c (what is looked at now and then) and
+ * group_trouble.c (why a topic gives nothing). Nobody else includes it.
  *
  *	groups -> group -> gtopic -> part -> offering
  */
@@ -13,6 +13,7 @@
 
 #include "helper/consume/consumer.h"
 #include "helper/consume/group.h"
+#include "helper/consume/known.h"
 #include "helper/consume/offers.h"
 #include "helper/ipc.h"
 
@@ -36,6 +37,7 @@ struct group;
 struct gtopic;
 struct group_job;
 struct group_look;
+struct group_check;
 
 enum part_state {
 	PART_STARTING,			/* claimed; where to start is being asked */
@@ -88,6 +90,7 @@ struct gtopic {
 	int32_t n_partitions;
 	int32_t first_new;		/* from here on they came while we consumed: their
 					 * first message is as new as their last */
+	bool known;			/* the group has, or had, offsets here */
 	struct part *parts;		/* by partition */
 	struct part **index;		/* the same, n_index of them, NULL: not ours */
 	int32_t n_index;
@@ -138,6 +141,7 @@ struct group {
 	unsigned left_names;		/* topics that went, which its consumer still knows */
 	struct group_look *look;	/* that probes whether commits are taken, or NULL */
 	int64_t probe_ms;		/* when the last one began */
+	struct group_check *check;	/* before a commit, or NULL */
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
 	unsigned own_sets;		/* being committed by our consumer, which must stay */
 };
@@ -145,6 +149,7 @@ struct group {
 struct groups {
 	struct groups_env env;
 	struct budget budget;
+	struct known known;
 	struct group *list;
 	size_t n;
 	uint64_t last_offer;
@@ -224,6 +229,17 @@ void stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n);
 /* group_range.c: asks about the parts that are astray, unless that is being done. */
 void topic_ask_range(struct gtopic *t);
 
+/* group_check.c */
+/* Room for a partition of each topic of the group. NULL without memory. */
+struct group_check *group_check_new(struct group *g);
+void group_check_add(struct group_check *k, const struct part *p);
+/* The group commits nothing until group_commit_checked() is called. Takes k; false: not now. */
+bool group_check_begin(struct group_check *k);
+void group_forget_check(struct group *g);
+/* What was committed for it is gone: nothing that is held of it counts any more, and all
+ * parts start again. */
+void topic_made_again(struct gtopic *t);
+
 /* group_part.c */
 void part_claimed(void *arg, const char *topic, int32_t partition);
 void part_revoke(void *arg, const char *topic, int32_t partition);
@@ -250,6 +266,8 @@ void part_forget_metadata(struct part *p);
 
 /* group_commit.c: commits what has changed, of the whole group; one commit at a time. */
 void group_commit(struct group *g);
+/* Once it is known what is still there. */
+void group_commit_checked(struct group *g, enum kp_err err);
 
 /* group_start.c */
 /* Asks where the STARTING parts start, unless that is being done. */
