@@ -107,8 +107,8 @@ topic_made_again(struct gtopic *t)
 {
 	struct groups *gs = t->g->gs;
 
-	log_warn("offsets are gone group=%s topic=%s: it was made again, and is read from its "
-	    "beginning", t->g->name, t->name);
+	log_warn("topic made again group=%s topic=%s: the offsets of the group are gone, and it "
+	    "is read from its beginning", t->g->name, t->name);
 	topics_forget(gs->env.topics, kp_slice_str(t->name));
 	t->holds++;			/* all of them are asked for together */
 	for (struct part *p = t->parts; p; p = p->next)

@@ -166,11 +166,16 @@ group_commit(struct group *g)
 static void
 check_failed(struct group *g, enum kp_err err)
 {
-	log_warn("commit failed group=%s err=%s", g->name, kp_err_name(err));
+	bool said = false;
+
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		for (const struct part *p = t->parts; p; p = p->next)
-			if (part_wants_commit(p))
+			if (part_wants_commit(p)) {
+				said |= t->commit_why != NULL;
 				t->commit_why = commit_trouble(g, err);
+			}
+	if (!said)
+		log_warn("commit failed group=%s err=%s", g->name, kp_err_name(err));
 	group_run_sets(g);
 	groups_tick_soon(g->gs);
 }

@@ -20,6 +20,7 @@
 #define PROBE_MS 4000
 #define PROBE_QUICK_MS 500
 #define LOOKS_MAX 2
+#define FEWER_TIMES 2
 
 struct group_look {
 	struct loop_job job;		/* first */
@@ -100,6 +101,25 @@ see_leaders(struct gtopic *t, const struct group_look *k)
 	}
 }
 
+/* Topics only grow: one that has fewer partitions than before, and not just for a broker that
+ * is behind, is another one, to be joined anew. It may be freed. */
+static void
+see_size(struct gtopic *t, int32_t there)
+{
+	if (t->state != TOPIC_ACTIVE || there == 0)
+		return;
+	if (there > t->n_partitions)
+		topic_join(t, there);
+	t->fewer = there < t->n_partitions ? t->fewer + 1 : 0;
+	if (t->fewer < FEWER_TIMES)
+		return;
+	log_warn("topic has fewer partitions group=%s topic=%s partitions=%d before=%d: it is "
+	    "joined anew", t->g->name, t->name, there, t->n_partitions);
+	t->fewer = 0;
+	topics_forget(t->g->gs->env.topics, kp_slice_str(t->name));
+	topic_leave(t);
+}
+
 void
 group_start_again(struct group *g)
 {
@@ -131,23 +151,23 @@ look_done(struct loop_job *job)
 	}
 	if (k->err == KP_OK || k->err == KP_EUNAVAIL)
 		k->gs->away = k->err == KP_EUNAVAIL;
-	if (t) {
-		t->look = NULL;
-		if (k->err == KP_OK) {
-			see_leaders(t, k);
-			if (k->gone)
-				topic_made_again(t);
-			if (k->ended)
-				stall_end(t, k->ends, k->n_ends);
-			topic_start_parts(t);
-			if (t->state == TOPIC_ACTIVE && k->there > t->n_partitions)
-				topic_join(t, k->there);
-		}
+	if (t && k->err == KP_OK) {
+		see_leaders(t, k);
+		if (k->gone)
+			topic_made_again(t);
+		if (k->ended)
+			stall_end(t, k->ends, k->n_ends);
+		topic_start_parts(t);
 	}
 	if (g) {
 		group_run_sets(g);
 		groups_tick_soon(g->gs);
 	}
+	t = k->t;			/* unless it has gone in between */
+	if (t)
+		t->look = NULL;
+	if (t && k->err == KP_OK)
+		see_size(t, k->there);
 	look_free(k);
 }
 

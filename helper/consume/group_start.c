@@ -86,8 +86,9 @@ settle_start(const struct group_job *j, struct partition_offsets *o)
 
 	if (start < o->begin)
 		start = o->begin;
+	/* Before 0.10 brokers keep the offsets of a topic that they delete. */
 	if (start > o->end)
-		start = o->end;
+		start = j->known && kafka_is_old(j->gs->env.kafka) ? o->begin : o->end;
 	if (start == o->committed)
 		return;
 	o->committed = start;

@@ -111,6 +111,7 @@ struct gtopic {
 	struct group_job *range;	/* on its way, or NULL */
 	int64_t range_ms;		/* when the last one was answered */
 	struct group_look *look;	/* on its way, or NULL */
+	unsigned fewer;			/* looks that found fewer partitions */
 	int64_t looked_ms;		/* when the last one began */
 	int64_t ends_ms;		/* likewise, the last one that asked for ends */
 	int64_t wall_trouble_ms;	/* since when it gives nothing, to be shown; 0: it works */

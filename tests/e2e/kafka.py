@@ -418,10 +418,14 @@ class KafkaKraft(Broker):
 
     def start(self):
         if self.proc is None:
-            cluster = uuid.uuid4().hex[:22]
-            subprocess.run([*JAVA, "-cp", self.jars, "kafka.tools.StorageTool", "format", "-t", cluster,
-                            "-c", self.config], check=True, capture_output=True, timeout=60)
+            self.format()
         super().start()
+
+    def format(self):
+        """As a new cluster."""
+        cluster = uuid.uuid4().hex[:22]
+        subprocess.run([*JAVA, "-cp", self.jars, "kafka.tools.StorageTool", "format", "-t", cluster,
+                        "-c", self.config], check=True, capture_output=True, timeout=60)
 
     def end(self):
         self.stop()
