@@ -103,13 +103,18 @@ group_forget_check(struct group *g)
 }
 
 void
-topic_made_again(struct gtopic *t)
+topic_begins_again(struct gtopic *t)
 {
-	struct groups *gs = t->g->gs;
-
 	log_warn("topic made again group=%s topic=%s: the offsets of the group are gone, and it "
 	    "is read from its beginning", t->g->name, t->name);
-	topics_forget(gs->env.topics, kp_slice_str(t->name));
+	topics_forget(t->g->gs->env.topics, kp_slice_str(t->name));
+	t->first_new = 0;
+}
+
+void
+topic_made_again(struct gtopic *t)
+{
+	topic_begins_again(t);
 	t->holds++;			/* all of them are asked for together */
 	for (struct part *p = t->parts; p; p = p->next)
 		if (p->state == PART_ACTIVE)

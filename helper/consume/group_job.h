@@ -26,7 +26,8 @@ struct group_job {
 	int32_t n_led;
 	bool oldest;
 	bool member;			/* the group's own consumer commits */
-	bool known;			/* the group had offsets here: it begins at the beginning */
+	int32_t known;			/* see gtopic.known */
+	bool again;			/* the topic was made again */
 	bool stale;			/* others may have had the partitions meanwhile */
 	int32_t first_new;
 	enum kp_err err;

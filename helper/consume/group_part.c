@@ -263,7 +263,7 @@ part_start_at(struct part *p, const struct partition_offsets *from)
 	p->changes = p->offers.changes;
 	p->committed_ms = part_now_ms(p);
 	p->state = PART_ACTIVE;
-	t->known = true;
+	t->known = p->partition;
 	p->doubt_ms = 0;
 	part_ready(p);
 	log_info("partition started group=%s topic=%s partition=%d offset=%lld", t->g->name,

@@ -76,19 +76,41 @@ is_doubtful(struct group_job *j, const struct partition_offsets *o)
 	return sock_now_ms() - *since < DOUBT_MS;
 }
 
+/* A group that had offsets here and has none is not a new one; one that has not started them
+ * all still has the others. */
+static enum kp_err
+see_known(struct group_job *j)
+{
+	struct offset_look known = { .partition = j->known };
+	bool any = false;
+	enum kp_err err;
+
+	for (size_t i = 0; i < j->n_start; i++)
+		any |= j->v[i].committed < 0;
+	if (!any || j->known < 0 || j->first_new == 0)
+		return KP_OK;
+	snprintf(known.topic, sizeof(known.topic), "%s", j->topic);
+	err = kafka_admin_gone(j->gs->env.admin, j->group, &known, 1, j->timeout_ms, j->why);
+	if (err == KP_OK && known.gone) {
+		j->again = true;
+		j->first_new = 0;
+	}
+	return err;
+}
+
 /* The committed offset, or the nearest one that exists; for a new group the end or the
  * beginning. One that has lost its offsets is none: see group_check.c. */
 static void
 settle_start(const struct group_job *j, struct partition_offsets *o)
 {
-	bool from_begin = j->oldest || j->known || o->partition >= j->first_new;
+	bool from_begin = j->oldest || o->partition >= j->first_new;
 	int64_t start = o->committed >= 0 ? o->committed : from_begin ? o->begin : o->end;
 
 	if (start < o->begin)
 		start = o->begin;
 	/* Before 0.10 brokers keep the offsets of a topic that they delete. */
 	if (start > o->end)
-		start = j->known && kafka_is_old(j->gs->env.kafka) ? o->begin : o->end;
+		start = j->known >= 0 && kafka_is_old(j->gs->env.kafka) ? o->begin : o->end;
 	if (start == o->committed)
 		return;
 	o->committed = start;
@@ -166,6 +188,8 @@ start_work(struct loop_job *job)
 	if (j->n_start)
 		j->err = kafka_admin_offsets(admin, j->group, j->topic, j->v, j->n_start,
 		    j->timeout_ms, j->why);
+	if (j->err == KP_OK)
+		j->err = see_known(j);
 	if (j->err)
 		return;
 	settle_led(j);
@@ -193,6 +217,8 @@ start_failed(struct gtopic *t, enum kp_err err, const char *why)
 static void
 started(struct gtopic *t, const struct group_job *j)
 {
+	if (j->again)
+		topic_begins_again(t);
 	t->why[0] = '\0';
 	t->commit_why = NULL;
 	for (struct part *p = t->parts; p; p = p->next) {

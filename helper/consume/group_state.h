@@ -90,7 +90,8 @@ struct gtopic {
 	int32_t n_partitions;
 	int32_t first_new;		/* from here on they came while we consumed: their
 					 * first message is as new as their last */
-	bool known;			/* the group has, or had, offsets here */
+	int32_t known;			/* one of which the group has, or had, an offset;
+					 * -1: we know of none */
 	struct part *parts;		/* by partition */
 	struct part **index;		/* the same, n_index of them, NULL: not ours */
 	int32_t n_index;
@@ -237,7 +238,9 @@ void group_check_add(struct group_check *k, const struct part *p);
 /* The group commits nothing until group_commit_checked() is called. Takes k; false: not now. */
 bool group_check_begin(struct group_check *k);
 void group_forget_check(struct group *g);
-/* What was committed for it is gone: nothing that is held of it counts any more, and all
+/* What was committed for it is gone: all partitions begin with their first message. */
+void topic_begins_again(struct gtopic *t);
+/* Likewise, while it is being read: nothing that is held of it counts any more, and all
  * parts start again. */
 void topic_made_again(struct gtopic *t);
 

@@ -251,7 +251,7 @@ topic_new(struct group *g, struct kp_slice name)
 	t->first_new = INT32_MAX;
 	budget_link_init(&t->ready);
 	memcpy(t->name, name.p, name.n);
-	t->known = known_has(&g->gs->known, g->name, t->name, now_ms(g->gs));
+	t->known = known_find(&g->gs->known, g->name, t->name, now_ms(g->gs));
 	t->next = g->topics;
 	g->topics = t;
 	g->n_topics++;
@@ -270,8 +270,8 @@ topic_free(struct gtopic *t)
 		at = &(*at)->next;
 	*at = t->next;
 	g->n_topics--;
-	if (t->known)
-		known_note(&g->gs->known, g->name, t->name, now_ms(g->gs));
+	if (t->known >= 0)
+		known_note(&g->gs->known, g->name, t->name, t->known, now_ms(g->gs));
 	topic_forget_jobs(t);
 	topic_forget_look(t);
 	if (t->n_index)

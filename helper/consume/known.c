@@ -21,7 +21,8 @@ place(uint64_t key, unsigned i)
 }
 
 void
-known_note(struct known *k, const char *group, const char *topic, int64_t now_ms)
+known_note(struct known *k, const char *group, const char *topic, int32_t partition,
+    int64_t now_ms)
 {
 	uint64_t key = make_key(group, topic);
 	struct known_slot *slot = &k->slots[place(key, 0)];
@@ -36,11 +37,11 @@ known_note(struct known *k, const char *group, const char *topic, int64_t now_ms
 		if (s->until_ms < slot->until_ms)
 			slot = s;
 	}
-	*slot = (struct known_slot){ key, now_ms + KEEP_MS };
+	*slot = (struct known_slot){ key, now_ms + KEEP_MS, partition };
 }
 
-bool
-known_has(const struct known *k, const char *group, const char *topic, int64_t now_ms)
+int32_t
+known_find(const struct known *k, const char *group, const char *topic, int64_t now_ms)
 {
 	uint64_t key = make_key(group, topic);
 
@@ -48,7 +49,7 @@ known_has(const struct known *k, const char *group, const char *topic, int64_t n
 		const struct known_slot *s = &k->slots[place(key, i)];
 
 		if (s->key == key && now_ms < s->until_ms)
-			return true;
+			return s->partition;
 	}
-	return false;
+	return -1;
 }

@@ -1,7 +1,8 @@
 /*
- * Which topics groups have read here of late. Kafka deletes the offsets of a topic together
- * with it: a group that has none, and had some, is not a new one, and begins with the first
- * message of the topic that was made since.
+ * Which topics groups have read here of late, each by one partition of which they have, or
+ * had, an offset. Kafka deletes the offsets of a topic together with it: a group that has that
+ * one no more is not a new one, and begins with the first message of the topic that was made
+ * since.
  *
  * It outlives the group and its topics, and not the process. Bounded: what was not used for
  * longest is forgotten, and all after a day, the shortest time that brokers keep offsets by
@@ -10,7 +11,6 @@
 #ifndef KP_KNOWN_H
 #define KP_KNOWN_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #define KNOWN_SLOTS 4096
@@ -18,11 +18,14 @@ struct known {
 	struct known_slot {
 		uint64_t key;
 		int64_t until_ms;	/* 0: free */
+		int32_t partition;
 	} slots[KNOWN_SLOTS];
 };
 
-/* It has offsets there. Times are the loop's. */
-void known_note(struct known *k, const char *group, const char *topic, int64_t now_ms);
-bool known_has(const struct known *k, const char *group, const char *topic, int64_t now_ms);
+/* Times are the loop's. */
+void known_note(struct known *k, const char *group, const char *topic, int32_t partition,
+    int64_t now_ms);
+/* The partition, -1: it is not known. */
+int32_t known_find(const struct known *k, const char *group, const char *topic, int64_t now_ms);
 
 #endif

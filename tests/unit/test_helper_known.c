@@ -22,23 +22,23 @@ static void
 test_both_names_count(void **state)
 {
 	(void)state;
-	assert_false(known_has(&known, "g", "t", 1));
-	known_note(&known, "g", "t", 1);
-	assert_true(known_has(&known, "g", "t", 1));
-	assert_false(known_has(&known, "t", "g", 1));
-	assert_false(known_has(&known, "g", "t2", 1));
-	assert_false(known_has(&known, "g2", "t", 1));
+	assert_int_equal(known_find(&known, "g", "t", 1), -1);
+	known_note(&known, "g", "t", 7, 1);
+	assert_int_equal(known_find(&known, "g", "t", 1), 7);
+	assert_int_equal(known_find(&known, "t", "g", 1), -1);
+	assert_int_equal(known_find(&known, "g", "t2", 1), -1);
+	assert_int_equal(known_find(&known, "g2", "t", 1), -1);
 }
 
 static void
 test_it_is_forgotten_after_a_day(void **state)
 {
 	(void)state;
-	known_note(&known, "g", "t", 5);
-	assert_true(known_has(&known, "g", "t", 5 + DAY_MS - 1));
-	assert_false(known_has(&known, "g", "t", 5 + DAY_MS));
-	known_note(&known, "g", "t", 100);
-	assert_true(known_has(&known, "g", "t", 5 + DAY_MS));
+	known_note(&known, "g", "t", 7, 5);
+	assert_int_equal(known_find(&known, "g", "t", 5 + DAY_MS - 1), 7);
+	assert_int_equal(known_find(&known, "g", "t", 5 + DAY_MS), -1);
+	known_note(&known, "g", "t", 8, 100);
+	assert_int_equal(known_find(&known, "g", "t", 5 + DAY_MS), 8);
 }
 
 /* Ten times as many as there is room for. */
@@ -51,14 +51,14 @@ test_the_oldest_make_room(void **state)
 	(void)state;
 	for (int i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "t%d", i);
-		known_note(&known, "g", name, i);
-		assert_true(known_has(&known, "g", name, i));
+		known_note(&known, "g", name, i, i);
+		assert_int_equal(known_find(&known, "g", name, i), i);
 	}
 	for (int i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "t%d", i);
-		left += known_has(&known, "g", name, n);
+		left += known_find(&known, "g", name, n) >= 0;
 		if (i >= n - 100)
-			assert_true(known_has(&known, "g", name, n));
+			assert_int_equal(known_find(&known, "g", name, n), i);
 	}
 	assert_in_range(left, KNOWN_SLOTS / 2, KNOWN_SLOTS);
 }
