@@ -19,8 +19,8 @@ enum local_state {
 struct local_topic {
 	struct local_topic *next;
 	char name[TOPIC_MAX + 1];
-	bool subscribed;
-	int32_t n;
+	int32_t wanted;			/* partitions, while it is subscribed; else 0 */
+	int32_t n;			/* it has, or had */
 	unsigned char *states;		/* enum local_state, a partition each */
 };
 
@@ -150,8 +150,8 @@ local_subscribe(struct coordination *c, const char *topic, int32_t n)
 	}
 	if (topic_grow(t, n) != KP_OK)
 		return KP_ENOMEM;
-	t->subscribed = true;
-	for (int32_t i = 0; i < t->n; i++)
+	t->wanted = n;
+	for (int32_t i = 0; i < n; i++)
 		if (t->states[i] == LOCAL_FREE)
 			t->states[i] = LOCAL_CLAIM;
 		else if (t->states[i] == LOCAL_REVOKE)
@@ -167,7 +167,7 @@ local_unsubscribe(struct coordination *c, const char *topic)
 
 	if (t == NULL)
 		return;
-	t->subscribed = false;
+	t->wanted = 0;
 	for (int32_t i = 0; i < t->n; i++)
 		if (t->states[i] == LOCAL_CLAIM)
 			t->states[i] = LOCAL_FREE;
@@ -184,7 +184,7 @@ local_released(struct coordination *c, const char *topic, int32_t partition)
 	if (t == NULL || partition < 0 || partition >= t->n ||
 	    t->states[partition] != LOCAL_REVOKED)
 		return;
-	t->states[partition] = t->subscribed ? LOCAL_CLAIM : LOCAL_FREE;
+	t->states[partition] = partition < t->wanted ? LOCAL_CLAIM : LOCAL_FREE;
 	post(c);
 }
 
@@ -193,9 +193,9 @@ local_trouble(struct coordination *c, const char *topic)
 {
 	const struct local_topic *t = topic_find(c, topic);
 
-	if (t == NULL || !t->subscribed)
+	if (t == NULL)
 		return NULL;
-	for (int32_t i = 0; i < t->n; i++)
+	for (int32_t i = 0; i < t->wanted; i++)
 		if (t->states[i] != LOCAL_HELD)
 			return "partitions are being taken";
 	return NULL;

@@ -179,6 +179,25 @@ test_changed_its_mind(void **state)
 	expect("");
 }
 
+/* A topic that was made again may have fewer partitions. */
+static void
+test_takes_no_more_than_there_are(void **state)
+{
+	(void)state;
+	subscribe("t", 3);
+	expect("+t0 +t1 +t2 ");
+	unsubscribe("t");
+	expect("-t0 -t1 -t2 ");
+	released("t", 2);
+	subscribe("t", 1);
+	released("t", 1);
+	released("t", 0);
+	expect("+t0 ");
+	assert_null(ops->trouble(w.c, "t"));
+	subscribe("t", 2);
+	expect("+t1 ");
+}
+
 static void
 test_ignores_what_it_never_asked_for(void **state)
 {
@@ -203,6 +222,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_wanted_again_before_it_is_released, setup,
 		    teardown),
 		cmocka_unit_test_setup_teardown(test_changed_its_mind, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_takes_no_more_than_there_are, setup,
+		    teardown),
 		cmocka_unit_test_setup_teardown(test_ignores_what_it_never_asked_for, setup,
 		    teardown),
 	};
