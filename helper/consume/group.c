@@ -173,6 +173,7 @@ group_left(void *arg)
 		consumer_free(g->consumer);
 		g->consumer = NULL;
 		group_forget_check(g);
+		group_forget_look(g);
 		g->committing = false;
 	}
 	g->renewing = false;

@@ -267,6 +267,7 @@ group_forget_look(struct group *g)
 {
 	if (g->look)
 		g->look->g = NULL;
+	g->look = NULL;
 }
 
 void
