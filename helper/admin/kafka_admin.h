@@ -69,11 +69,6 @@ void partition_offsets_free(struct partition_offsets *v, size_t n);
 enum kp_err kafka_admin_ends(struct kafka_admin *a, const char *topic, struct partition_offsets *v,
     size_t n, int timeout_ms, char *why);
 
-/* Begin and end of n partitions, for who is at .committed: the end is not below it when
- * Kafka has what is there. All or nothing. */
-enum kp_err kafka_admin_edges(struct kafka_admin *a, const char *topic,
-    struct partition_offsets *v, size_t n, int timeout_ms, char *why);
-
 /* Begin, end and the group's committed offset of n partitions: all or nothing. Again and
  * again for as long as the time allows; or once. */
 enum kp_err kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,

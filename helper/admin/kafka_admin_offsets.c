@@ -93,8 +93,10 @@ stretch_ends(struct kafka_admin *a, const char *topic, struct partition_offsets 
 	return err;
 }
 
-enum kp_err
-kafka_admin_edges(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
+/* Begin and end, for a group that is at .committed: the end is not below it when Kafka has
+ * what is there. */
+static enum kp_err
+ask_edges(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
     int timeout_ms, char *why)
 {
 	int64_t until = sock_now_ms() + timeout_ms;
@@ -218,7 +220,7 @@ kafka_admin_offsets_once(struct kafka_admin *a, const char *group, const char *t
 	if (!late_room(a->late, group))
 		return admin_say(why, KP_EUNAVAIL, NO_COORDINATOR);
 	err = ask_committed(a, group, topic, v, n, sock_left_ms(until), why);
-	return err ? err : kafka_admin_edges(a, topic, v, n, sock_left_ms(until), why);
+	return err ? err : ask_edges(a, topic, v, n, sock_left_ms(until), why);
 }
 
 /* Leaders and coordinators move: what fails now may work in a moment. */

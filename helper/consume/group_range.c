@@ -22,7 +22,8 @@ range_work(struct loop_job *job)
 {
 	struct group_job *j = (struct group_job *)job;
 
-	j->err = kafka_admin_edges(j->gs->env.admin, j->topic, j->v, j->n, j->timeout_ms, j->why);
+	j->err = kafka_admin_offsets(j->gs->env.admin, j->group, j->topic, j->v, j->n,
+	    j->timeout_ms, j->why);
 }
 
 static void
@@ -103,8 +104,7 @@ topic_ask_range(struct gtopic *t)
 	}
 	for (const struct part *p = t->parts; p; p = p->next)
 		if (p->astray)
-			j->v[j->n++] = (struct partition_offsets){ .partition = p->partition,
-			    .committed = consumer_position(p->reader) };
+			j->v[j->n++].partition = p->partition;
 	j->t = t;
 	j->timeout_ms = RANGE_TIMEOUT_MS;
 	if (loop_work(gs->env.loop, &j->job))
