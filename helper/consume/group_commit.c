@@ -107,10 +107,6 @@ topic_commit(struct gtopic *t, struct consumer_commit **x)
 	bool any = false;
 
 	for (struct part *p = t->parts; p; p = p->next) {
-		/* Behind the last message there may be marks of transactions, and what was
-		 * aborted: nobody is given that, and it is no lag. */
-		if (p->reader)
-			offers_pass(&p->offers, consumer_position(p->reader));
 		if (!part_wants_commit(p))
 			continue;
 		any = true;
@@ -127,6 +123,16 @@ topic_commit(struct gtopic *t, struct consumer_commit **x)
 		t->commit_why = NULL;	/* what could not be committed is no longer ours */
 }
 
+/* Behind the last message there may be marks of transactions, and what was aborted: nobody is
+ * given that, and it is no lag. */
+static void
+topic_pass(struct gtopic *t)
+{
+	for (struct part *p = t->parts; p; p = p->next)
+		if (p->reader)
+			offers_pass(&p->offers, consumer_position(p->reader));
+}
+
 /* One of each topic that has something to commit; NULL: none has, or no memory. */
 static struct group_check *
 what_to_check(struct group *g)
@@ -136,6 +142,7 @@ what_to_check(struct group *g)
 	for (struct gtopic *t = g->topics; t; t = t->next) {
 		const struct part *p = t->parts;
 
+		topic_pass(t);
 		while (p && !part_wants_commit(p))
 			p = p->next;
 		if (p == NULL) {
