@@ -100,6 +100,9 @@ struct msg_consume {
 enum kp_err msg_consume_encode(struct kp_buf *out, const struct msg_consume *m);
 enum kp_err msg_consume_decode(struct kp_slice in, struct msg_consume *m);
 
+/* What key and value of a message may have together, to fit into a frame. */
+#define MESSAGE_BYTES_MAX (WIRE_BODY_MAX - 29)
+
 /* The offer of one message: it counts as consumed after CONFIRM of its id, or after that
  * waits to be acknowledged. */
 struct msg_message {

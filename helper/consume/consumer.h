@@ -57,6 +57,11 @@ bool consumer_has(const struct consumer_part *p);
 void consumer_want(struct consumer_part *p);
 /* It has nothing, as memory is short: others have all of it. */
 bool consumer_waits_for_room(const struct consumer_part *p);
+/* Why the message at consumer_position() cannot be handed out, static; NULL: it can, so far.
+ * Nothing behind it comes, until the part is removed and added behind it. */
+const char *consumer_unfit(const struct consumer_part *p);
+/* Now and then: looks once more at what could not be handed out. */
+void consumer_look_again(struct consumer_part *p, int64_t now_ms);
 /* Borrowed from the message; .offer is left 0. */
 struct msg_message consumer_message_view(const struct consumer_message *message);
 /* Whether it counts as one that waits to be acknowledged. */

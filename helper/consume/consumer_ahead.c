@@ -80,8 +80,8 @@ list_of(const struct consumer_part *p)
 	return list;
 }
 
-static void
-rest(struct consumer_part *p)
+void
+ahead_rest(struct consumer_part *p)
 {
 	rd_kafka_topic_partition_list_t *list;
 
@@ -119,6 +119,12 @@ void
 ahead_resume(struct consumer_part *p)
 {
 	read_on(p, false);
+}
+
+void
+ahead_read_on(struct consumer_part *p)
+{
+	read_on(p, true);
 }
 
 /* Those that have something, or wait for it, share the budget. */
@@ -186,12 +192,12 @@ ahead_keep(struct consumer_part *p, const rd_kafka_message_t *rm)
 	struct consumer_message *m;
 
 	if (p->first && !budget_may_keep_more(b)) {
-		rest(p);
+		ahead_rest(p);
 		return;
 	}
 	m = budget_is_full(b) ? NULL : message_new(b, rm);
 	if (m == NULL) {
-		rest(p);
+		ahead_rest(p);
 		become_hungry(p);
 		return;
 	}
@@ -208,7 +214,7 @@ ahead_keep(struct consumer_part *p, const rd_kafka_message_t *rm)
 	}
 	count(p, had);
 	if (p->bytes >= budget_share(b))
-		rest(p);
+		ahead_rest(p);
 }
 
 static struct consumer_message *
@@ -240,7 +246,8 @@ ahead_next(struct consumer_part *p)
 	if (p->first)
 		budget_link_last(&b->held, &p->held);
 	count(p, had);
-	if (p->resting && budget_link_alone(&p->hungry) && p->bytes <= budget_share(b) / 4)
+	if (p->resting && p->unfit == NULL && budget_link_alone(&p->hungry) &&
+	    p->bytes <= budget_share(b) / 4)
 		become_hungry(p);
 	return m;
 }
@@ -274,7 +281,8 @@ give_back(struct consumer_part *p, size_t keep)
 	}
 	if (m == NULL)
 		return;
-	rest(p);
+	ahead_rest(p);
+	unfit_forget(p);
 	p->read_offset = m->offset;
 	if (last == NULL) {
 		ahead_clear(p);

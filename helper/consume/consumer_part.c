@@ -94,6 +94,9 @@ part_receive(struct consumer *c, const rd_kafka_message_t *rm)
 
 	if (p == NULL || p->resting || rm->offset < p->read_offset)
 		return;
+	if (unfit_by_size(p, rm))
+		return;
+	unfit_forget(p);
 	ahead_keep(p, rm);
 	c->events->arrived(p->owner);
 }
@@ -107,16 +110,21 @@ part_error(struct consumer *c, const rd_kafka_topic_partition_t *at, const char 
 		return;
 	switch (at->err) {
 	case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-		if (!p->resting && at->offset > p->read_offset)
+		if (!p->resting && at->offset >= p->read_offset) {
+			unfit_forget(p);
 			p->read_offset = at->offset;
+		}
 		break;
 	case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
 	case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+		unfit_forget(p);
 		p->out_of_range = true;
 		c->events->arrived(p->owner);
 		break;
 	default:
-		log_warn("consumer topic=%s partition=%d: %s", p->topic, p->partition, text);
+		if (!unfit_by_error(p, at, text))
+			log_warn("consumer topic=%s partition=%d: %s", p->topic, p->partition,
+			    text);
 		break;
 	}
 }
@@ -231,6 +239,7 @@ consumer_remove(struct consumer_part *p)
 	if (p == NULL)
 		return;
 	ahead_clear(p);
+	unfit_forget(p);
 	ahead_resume(p);
 	p->asleep = p->out_of_range = p->there = false;
 	if (p->c->member)
@@ -277,6 +286,7 @@ void
 consumer_rewind(struct consumer_part *p)
 {
 	p->out_of_range = false;
+	unfit_forget(p);
 	ahead_resume(p);
 	if (p->c->member)
 		member_rewind(p);

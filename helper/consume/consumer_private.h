@@ -1,7 +1,7 @@
 /*
  * The state of a consumer, shared by consumer.c (the handle), consumer_commit.c,
- * consumer_part.c (its partitions), consumer_ahead.c (what is read ahead of them) and
- * consumer_member.c. Nobody else includes it.
+ * consumer_part.c (its partitions), consumer_ahead.c (what is read ahead of them),
+ * consumer_unfit.c (what cannot be handed out) and consumer_member.c. Nobody else includes it.
  */
 #ifndef KP_CONSUMER_PRIVATE_H
 #define KP_CONSUMER_PRIVATE_H
@@ -53,6 +53,8 @@ struct consumer_part {
 	bool out_of_range;		/* behind them */
 	bool resting;			/* Kafka is not to be read */
 	bool asleep;			/* neither until somebody wants it */
+	const char *unfit;		/* why that cannot be handed out; NULL: it can, so far */
+	int64_t unfit_until_ms;		/* when it is looked at once more */
 	struct budget_link held, hungry;
 	/* Of a member: */
 	struct consumer_part *prev, *next;
@@ -95,6 +97,17 @@ struct consumer_message *ahead_next(struct consumer_part *p);
 void ahead_clear(struct consumer_part *p);
 /* The part is read at .read_offset again, for it was assigned anew. */
 void ahead_resume(struct consumer_part *p);
+/* Kafka is not read, until it is read on. */
+void ahead_rest(struct consumer_part *p);
+void ahead_read_on(struct consumer_part *p);
+
+/* consumer_unfit.c. True: it cannot be handed out, and the part rests before it. */
+bool unfit_by_size(struct consumer_part *p, const rd_kafka_message_t *rm);
+/* True: the error is about one message, likewise. */
+bool unfit_by_error(struct consumer_part *p, const rd_kafka_topic_partition_t *at,
+    const char *text);
+/* It can: it has come, or is gone. */
+void unfit_forget(struct consumer_part *p);
 
 /* consumer_member.c. Takes NULL for a member that is none. */
 void member_free(struct consumer *c);

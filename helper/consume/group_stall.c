@@ -23,7 +23,7 @@ static bool
 wants_messages(const struct part *p)
 {
 	return p->state == PART_ACTIVE && !p->astray && !offers_full(&p->offers) &&
-	    !consumer_waits_for_room(p->reader);
+	    !consumer_waits_for_room(p->reader) && consumer_unfit(p->reader) == NULL;
 }
 
 struct partition_offsets *

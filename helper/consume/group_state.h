@@ -30,7 +30,7 @@
 #define GROUPS_MAX 256
 #define GROUP_TOPICS_MAX 256
 #define WAITERS_MAX 1024
-#define TROUBLE_MAX 700
+#define TROUBLE_MAX 1000
 #define GROUPS_CLOSING "the helper is shutting down"
 
 struct group;

@@ -406,6 +406,8 @@ tick_parts(struct gtopic *t, int64_t now)
 			offering_end(p->first, false);
 		}
 		expire(p, now);
+		if (p->reader)
+			consumer_look_again(p->reader, now);
 		/* Whatever kept it from giving what it has may have gone. */
 		if (p->reader && (p->offers.returned || consumer_has(p->reader)))
 			part_ready(p);

@@ -2,6 +2,7 @@
  * Empty or broken: why a topic gives nothing, in words for the user, since when, and
  * after how many seconds another try is worth it.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +17,8 @@ struct cause {
 	const char *text;
 	uint32_t retry_s;
 	bool dated;			/* the text says since when */
-	char room[64];
+	char room[96];
+	char more[TROUBLE_MAX - 160];	/* behind since when */
 };
 
 #define RETRY_SOON_S 1			/* this host is at it */
@@ -41,11 +43,53 @@ find_in_coordination(struct gtopic *t, struct cause *c)
 	return c->text != NULL;
 }
 
+/* As a value of a query. */
+static void
+put_query(struct kp_buf *b, const char *s)
+{
+	for (; *s; s++)
+		if (isalnum((unsigned char)*s) || strchr("-._~", *s))
+			kp_buf_put(b, s, 1);
+		else
+			kp_buf_printf(b, "%%%02X", (unsigned char)*s);
+}
+
+/* What is next cannot be handed out: it is for the operator to go on behind it. */
+static bool
+find_unfit(const struct part *p, struct cause *c)
+{
+	const char *why = p->state == PART_ACTIVE ? consumer_unfit(p->reader) : NULL;
+	long long at;
+	struct kp_buf b;
+
+	if (why == NULL)
+		return false;
+	at = consumer_position(p->reader);
+	c->retry_s = RETRY_PEOPLE_S;
+	snprintf(c->room, sizeof(c->room), "partition %d stands still at offset %lld",
+	    p->partition, at);
+	c->text = c->room;
+	kp_buf_init(&b, sizeof(c->more) - 1);
+	kp_buf_printf(&b, ": %s; to go on behind it, POST [{\"partition\": %d, \"offset\": %lld}] "
+	    "to /topics/%s/offsets?group=", why, p->partition, at + 1, p->t->name);
+	put_query(&b, p->t->g->name);
+	/* Names may be too long for all of it. */
+	if (b.failed)
+		snprintf(c->more, sizeof(c->more), ": %s; to go on behind it, set the offset to "
+		    "%lld", why, at + 1);
+	else
+		snprintf(c->more, sizeof(c->more), "%.*s", (int)b.len, (const char *)b.p);
+	kp_buf_free(&b);
+	return true;
+}
+
 static bool
 find_in_parts(struct gtopic *t, struct cause *c)
 {
 	c->dated = false;
 	for (const struct part *p = t->parts; p; p = p->next) {
+		if (find_unfit(p, c))
+			break;
 		if (p->no_leader || p->stalled || p->doubt_ms) {
 			snprintf(c->room, sizeof(c->room), "partition %d %s", p->partition,
 			    p->no_leader ? "has no leader" : p->stalled ?
@@ -109,8 +153,8 @@ topic_trouble(struct gtopic *t, uint32_t *retry_s)
 		t->trouble_ms = loop_now_ms(t->g->gs->env.loop);
 	}
 	json_time_text(t->wall_trouble_ms, since);
-	snprintf(t->trouble, sizeof(t->trouble), "%s%s%s", c.text, c.dated ? "" : " since ",
-	    c.dated ? "" : since);
+	snprintf(t->trouble, sizeof(t->trouble), "%s%s%s%s", c.text, c.dated ? "" : " since ",
+	    c.dated ? "" : since, c.more);
 	*retry_s = c.retry_s;
 	return t->trouble;
 }
