@@ -37,7 +37,11 @@ failed(struct consumer *c, rd_kafka_event_t *ev)
 		rd_kafka_topic_partition_destroy(at);
 		return;
 	}
-	log_debug("consumer kafka: %s", text);
+	/* Such as an answer that is larger than receive.message.max.bytes. */
+	if (rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__BAD_MSG)
+		log_warn("consumer kafka: %s", text);
+	else
+		log_debug("consumer kafka: %s", text);
 	if (rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
 		c->events->down(c->arg);
 	else if (c->member)
@@ -117,6 +121,9 @@ make_handle(struct kafka *k, const char *group, bool member, const struct sizes 
 		{ "!message.max.bytes", s->fetch },
 		{ "fetch.max.bytes", s->fetch },
 		{ "fetch.message.max.bytes", s->part },
+		/* More than a message has where requests are at most 100 MiB, as is usual: so it
+		 * comes, and can be named. */
+		{ "receive.message.max.bytes", "268435456" },
 		{ "fetch.error.backoff.ms", "50" },
 		/* Before 2.2 it looks again when something happens. */
 		{ "?fetch.queue.backoff.ms", "20" },

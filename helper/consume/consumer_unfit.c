@@ -5,6 +5,7 @@
  *
  * After a while it is looked at once more: a disk was mended, or Kafka has deleted it.
  */
+#include "common/fault.h"
 #include "common/log.h"
 #include "helper/consume/consumer_private.h"
 
@@ -72,7 +73,7 @@ unfit_by_error(struct consumer_part *p, const rd_kafka_topic_partition_t *at, co
 	if (is_news(p, offset))
 		log_error("message cannot be read topic=%s partition=%d offset=%lld: %s", p->topic,
 		    p->partition, (long long)offset, text);
-	be_unfit(p, offset, of_a_batch[i].why, AGAIN_MS);
+	be_unfit(p, offset, of_a_batch[i].why, fault_number("KP_UNFIT_MS", AGAIN_MS));
 	return true;
 }
 

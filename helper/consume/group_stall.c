@@ -6,7 +6,9 @@
  * partition, it goes to the other one, and counts as read from a follower by choice.
  *
  * Such a one was short of the end twice, at the same position, while somebody waited, who
- * takes what there is at once. The end is where an open transaction begins.
+ * takes what there is at once. The end is where an open transaction begins. Where it is so
+ * again after the group has started anew, that is not done once more: then what is there
+ * cannot be read, and nobody says so.
  */
 #include <stdlib.h>
 
@@ -68,19 +70,29 @@ see_end(struct part *p, int64_t end)
 	return true;
 }
 
+static uint64_t
+mix(uint64_t h, const struct part *p)
+{
+	h = (h ^ (uint64_t)p->partition) * UINT64_C(1099511628211);
+	return (h ^ (uint64_t)p->behind_at) * UINT64_C(1099511628211);
+}
+
 void
 stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n)
 {
 	struct group *g = t->g;
 	int64_t now = loop_now_ms(g->gs->env.loop);
-	bool any = false;
+	uint64_t where = 0;
 
 	for (size_t i = 0; i < n && t->first; i++) {
 		struct part *p = part_find(t, v[i].partition);
 
-		if (p && wants_messages(p))
-			any |= see_end(p, v[i].end);
+		if (p && wants_messages(p) && see_end(p, v[i].end))
+			where = mix(where + 1, p);
 	}
-	if (any && (g->renewed_ms == 0 || now - g->renewed_ms >= RENEW_MS))
+	t->stuck = where && where == t->stalled_at;
+	if (where && !t->stuck && (g->renewed_ms == 0 || now - g->renewed_ms >= RENEW_MS)) {
+		t->stalled_at = where;
 		group_renew(g);
+	}
 }

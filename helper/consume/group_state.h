@@ -115,6 +115,8 @@ struct gtopic {
 	unsigned fewer;			/* looks that found fewer partitions */
 	int64_t looked_ms;		/* when the last one began */
 	int64_t ends_ms;		/* likewise, the last one that asked for ends */
+	uint64_t stalled_at;		/* says where, when the group last started anew for it */
+	bool stuck;			/* which has not helped */
 	int64_t wall_trouble_ms;	/* since when it gives nothing, to be shown; 0: it works */
 	int64_t trouble_ms;		/* the same by the loop's clock */
 	char trouble[TROUBLE_MAX];

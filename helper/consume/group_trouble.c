@@ -62,6 +62,8 @@ find_unfit(const struct part *p, struct cause *c)
 	long long at;
 	struct kp_buf b;
 
+	if (p->stalled && p->t->stuck)
+		why = "Kafka does not give what is there";
 	if (why == NULL)
 		return false;
 	at = consumer_position(p->reader);

@@ -9,13 +9,17 @@
 
 #define STALL_MS "500"
 #define ERRORS 10000
-#define TOLD "partition 0 has messages and gives none since 20"
+#define TOLD "partition 0 stands still at offset 0 since 20"
+#define ADVICE ": Kafka does not give what is there; to go on behind it, POST " \
+    "[{\"partition\": 0, \"offset\": 1}] to /topics/told/offsets?group=told"
+#define UNFIT_MS "1000"
 
 static const char *const member[] = { "--coordination", "kafka", NULL };
 
 static int
 setup(void **state)
 {
+	setenv("KP_UNFIT_MS", UNFIT_MS, 1);
 	helper_init(&helper);
 	helper_start_faulty(&helper, mock.brokers, *state, "KP_STALL_MS", STALL_MS);
 	peer_open(&peer, &helper);
@@ -42,13 +46,19 @@ join(const char *topic)
 }
 
 static void
-fail_fetches(void)
+fail_fetches_by(rd_kafka_resp_err_t err)
 {
 	static rd_kafka_resp_err_t errors[ERRORS];
 
 	for (size_t i = 0; i < ERRORS; i++)
-		errors[i] = RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR;
+		errors[i] = err;
 	rd_kafka_mock_push_request_errors_array(mock.cluster, MOCK_FETCH, ERRORS, errors);
+}
+
+static void
+fail_fetches(void)
+{
+	fail_fetches_by(RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR);
 }
 
 /* Long polls, which give nothing, until the helper's log has it. */
@@ -62,6 +72,19 @@ poll_until_logged(const char *topic, const char *text)
 		assert_true(sock_now_ms() < until);
 		assert_true(peer_consume(&peer, topic, topic, 1000, &m) != KP_OK);
 	}
+}
+
+/* Long polls, which give nothing, until one is told so. */
+static void
+poll_until_told(const char *topic, const char *text)
+{
+	int64_t until = sock_now_ms() + 3 * PEER_WAIT_MS;
+	struct msg_message m;
+
+	do {
+		assert_true(sock_now_ms() < until);
+		assert_true(peer_consume(&peer, topic, topic, 1000, &m) != KP_OK);
+	} while (strstr(peer.text, text) == NULL);
 }
 
 /* It must be the next one. The mock cluster waits for a member that has left. */
@@ -99,24 +122,42 @@ test_starts_anew(void **state)
 	peer_wait_committed(&peer, topic, topic, 0, 4);
 }
 
+/* The group starts anew once; where that does not help it is for the operator to go on. */
 static void
 test_who_waits_is_told(void **state)
 {
-	int64_t until = sock_now_ms() + 3 * PEER_WAIT_MS;
 	struct msg_message m;
 
 	(void)state;
 	join("told");
 	fail_fetches();
 	mock_put(&mock, "told", 0, NULL, "m0");
-	do {
-		assert_true(sock_now_ms() < until);
-		assert_true(peer_consume(&peer, "told", "told", 1000, &m) != KP_OK);
-	} while (strstr(peer.text, TOLD) == NULL);
+	poll_until_told("told", TOLD);
+	assert_non_null(strstr(peer.text, ADVICE));
 	rd_kafka_mock_clear_request_errors(mock.cluster, MOCK_FETCH);
 	take("told", 0);
 	assert_err(peer_consume(&peer, "told", "told", 1000, &m), KP_ENOMSG);
 	assert_int_equal(helper_logged(&helper, "group starts anew"), 1);
+}
+
+/* One that a broker finds damaged is named at once, the group stays as it is, and once the
+ * broker finds it sound it comes. */
+static void
+test_damaged_and_mended(void **state)
+{
+	(void)state;
+	join("mended");
+	mock_put_many(&mock, "mended", 0, "m", 2);
+	take("mended", 0);
+	fail_fetches_by(RD_KAFKA_RESP_ERR_INVALID_MSG);
+	take("mended", 1);
+	mock_put_many(&mock, "mended", 0, "m", 2);
+	poll_until_told("mended", ": the broker says that it is damaged; to go on behind it, POST "
+	    "[{\"partition\": 0, \"offset\": 3}]");
+	rd_kafka_mock_clear_request_errors(mock.cluster, MOCK_FETCH);
+	take("mended", 2);
+	take("mended", 3);
+	assert_int_equal(helper_logged(&helper, "group starts anew"), 0);
 }
 
 /* What is out is waited for, and does not come again. */
@@ -150,6 +191,7 @@ main(void)
 		TEST(test_starts_anew, NULL),
 		TEST(test_starts_anew, member),
 		TEST(test_who_waits_is_told, NULL),
+		TEST(test_damaged_and_mended, NULL),
 		TEST(test_what_is_out_stays_out, NULL),
 	};
 

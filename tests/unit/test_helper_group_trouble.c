@@ -9,6 +9,8 @@
 
 #define loop_now_ms(l) ((void)(l), now_ms)
 #define wall_time_ms() wall_ms
+#define consumer_unfit(p) ((void)(p), "it is too large")
+#define consumer_position(p) ((void)(p), INT64_C(41))
 static int64_t now_ms = 1000000, wall_ms = INT64_C(1700000000000);
 #include "helper/consume/group_trouble.c"
 
@@ -33,10 +35,44 @@ test_a_clock_that_is_set_back_hides_nothing(void **state)
 	assert_int_equal(groups_troubles(&gs, v, 1), 0);
 }
 
+static const char *
+no_trouble(struct coordination *c, const char *topic)
+{
+	(void)c;
+	(void)topic;
+	return NULL;
+}
+
+/* The operator can do what the text says, whatever the names are; when it has no room for
+ * them it still says the offset. */
+static void
+test_what_to_post(void **state)
+{
+	struct groups gs = { .env.ops = &(const struct coordination_ops){
+	    .trouble = no_trouble } };
+	struct group g = { .gs = &gs, .name = "a b&c%\"" };
+	struct gtopic t = { .g = &g, .name = "t", .state = TOPIC_ACTIVE };
+	struct part p = { .t = &t, .partition = 3, .state = PART_ACTIVE };
+	uint32_t retry_s;
+	const char *text;
+
+	(void)state;
+	t.parts = &p;
+	text = topic_trouble(&t, &retry_s);
+	assert_string_equal(text, "partition 3 stands still at offset 41 since "
+	    "2023-11-14T22:13:20Z: it is too large; to go on behind it, POST "
+	    "[{\"partition\": 3, \"offset\": 42}] to /topics/t/offsets?group=a%20b%26c%25%22");
+	memset(g.name, '%', GROUP_MAX);
+	memset(t.name, 't', TOPIC_MAX);
+	text = topic_trouble(&t, &retry_s);
+	assert_non_null(strstr(text, "; to go on behind it, set the offset to 42"));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_to_post),
 		cmocka_unit_test(test_a_clock_that_is_set_back_hides_nothing),
 	};
 
