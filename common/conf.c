@@ -25,6 +25,7 @@ static const char *const coordinations[] = { "zookeeper", "local", "kafka", NULL
 static const char *const durabilities[] = { "fsync", "os", "memory", NULL };
 static const char *const initials[] = { "newest", "oldest", NULL };
 static const char *const isolations[] = { "read_committed", "read_uncommitted", NULL };
+static const char *const olds[] = { "now", "dead", NULL };
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 
 static const struct option {
@@ -69,6 +70,8 @@ static const struct option {
 	    "room that the store leaves on its disk; async produce gets 503 below it" },
 	{ "maxMessageBytes", L | H | R, NUM, FIELD(max_message_bytes), "1000000", NULL,
 	    1, 64 << 20, "largest message accepted; 413 past it" },
+	{ "onOldTimestamp", L | H, ENUM, FIELD(on_old_timestamp), "now", olds, 0, 0,
+	    "a message whose time brokers refuse is sent with the present one, or refused" },
 	{ "syncTimeoutMs", L | H | R, NUM, FIELD(sync_timeout_ms), "10000", NULL,
 	    100, 300000, "longest wait of a sync produce" },
 	{ "ackTimeout", L | H, NUM, FIELD(ack_timeout_s), "300", NULL, 1, 86400,

@@ -26,6 +26,7 @@ enum conf_coordination { COORD_ZOOKEEPER, COORD_LOCAL, COORD_KAFKA };
 enum conf_durability { DURABLE_FSYNC, DURABLE_OS, DURABLE_MEMORY };
 enum conf_initial { INITIAL_NEWEST, INITIAL_OLDEST };
 enum conf_isolation { READ_COMMITTED, READ_UNCOMMITTED };
+enum conf_old { OLD_NOW, OLD_DEAD };
 
 #define CONF_X_MAX 64
 #define CONF_EMBEDDED "embedded"
@@ -47,6 +48,7 @@ struct conf {
 	int durability;			/* enum conf_durability */
 	int initial_offset;		/* enum conf_initial */
 	int isolation_level;		/* enum conf_isolation */
+	int on_old_timestamp;		/* enum conf_old */
 	int log_level;			/* enum log_level */
 	uint64_t max_message_bytes;
 	uint64_t store_max_bytes;

@@ -165,8 +165,9 @@ entry_send(struct entry *e, struct delivery *failed)
 	enum kp_err err;
 
 	fault_point("P6");
-	err = producer_send(e->sender->producer, e->lane->name, e->row.key, e->row.value, false, e,
-	    failed);
+	e->stamp_ms = stamp_of(e);
+	err = producer_send(e->sender->producer, e->lane->name, e->row.key, e->row.value,
+	    e->stamp_ms, false, e, failed);
 	if (err)
 		return err;
 	fault_point("P7");

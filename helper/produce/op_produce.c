@@ -12,6 +12,7 @@
 
 #include "common/fault.h"
 #include "common/msg.h"
+#include "common/wall.h"
 #include "helper/ops.h"
 #include "helper/produce/sender.h"
 #include "helper/topics.h"
@@ -41,6 +42,7 @@ struct sync_send {
 	struct kp_slice key, value;	/* in the body */
 	bool late;
 	bool maybe_kept;		/* when no report says more */
+	int64_t accepted_ms, stamp_ms;	/* wall clock; the time that it is sent with */
 	char topic[TOPIC_MAX + 1];
 };
 
@@ -91,7 +93,8 @@ sync_put(struct sync_send *s, bool alone)
 	struct delivery failed;
 
 	s->maybe_kept = true;
-	if (producer_send(s->h->sync, s->topic, s->key, s->value, alone, s, &failed) == KP_OK)
+	if (producer_send(s->h->sync, s->topic, s->key, s->value, s->stamp_ms, alone, s,
+	    &failed) == KP_OK)
 		return;
 	if (failed.err == KP_ENOTFOUND) {
 		sync_unknown(s, &failed);
@@ -138,6 +141,16 @@ sync_unknown(struct sync_send *s, const struct delivery *d)
 	topics_ask(s->h->topics, kp_slice_str(s->topic), &s->ask);
 }
 
+/* Its time was refused. False: that of now was, too. */
+static bool
+stamp_anew(struct sync_send *s)
+{
+	if (s->h->conf.on_old_timestamp == OLD_DEAD || s->stamp_ms != s->accepted_ms)
+		return false;
+	s->stamp_ms = wall_time_ms();
+	return s->stamp_ms != s->accepted_ms;
+}
+
 void
 op_produce_delivered(void *arg, void *opaque, const struct delivery *d)
 {
@@ -145,6 +158,10 @@ op_produce_delivered(void *arg, void *opaque, const struct delivery *d)
 	struct msg_produced r = { .partition = d->partition, .offset = d->offset };
 
 	(void)arg;
+	if (d->of_time && s->op && stamp_anew(s)) {
+		sync_put(s, false);
+		return;
+	}
 	if (d->shared && s->op) {
 		/* Its batch was refused, maybe for another message in it. */
 		sync_put(s, true);
@@ -191,6 +208,7 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 	}
 	s->op = op;
 	s->h = h;
+	s->accepted_ms = s->stamp_ms = wall_time_ms();
 	memcpy(s->topic, m->topic.p, m->topic.n);
 	op_keep_body(op, &s->body);
 	op->state = s;

@@ -10,7 +10,8 @@
  *
  * A broker refuses a request as a whole for one message in it, and does not say which.
  * The wave after it is half as long, down to a single message, which it is then about;
- * waves double again while they are taken.
+ * waves double again while they are taken. One that is refused for its time goes as it is,
+ * but with another time: see stamp.c.
  */
 #include <stdlib.h>
 
@@ -404,6 +405,9 @@ settle(struct entry *e, const struct delivery *d)
 		doubt_end(e->lane);
 		parts_leave(e, &part->wave);
 		entry_done(e, d);
+	} else if (d->of_time && stamp_refused(e)) {
+		e->sent = SEND_WAITING;
+		return false;
 	} else if (one_of_many) {
 		refused(e, d);
 		return false;

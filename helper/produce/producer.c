@@ -81,6 +81,7 @@ delivery_of(const struct side *side, rd_kafka_resp_err_t err)
 		.permanent = kafka_err_permanent(err),
 		.of_topic = kafka_err_of_topic(err),
 		.shared = !side->alone && kafka_err_of_batch(err),
+		.of_time = err == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP,
 		.text = rd_kafka_err2str(err),
 	};
 }
@@ -283,9 +284,10 @@ producer_new(struct loop *l, struct kafka *k, const struct producer_conf *conf)
 
 enum kp_err
 producer_send(struct producer *p, const char *topic, struct kp_slice key, struct kp_slice value,
-    bool alone, void *opaque, struct delivery *failed)
+    int64_t wall_ms, bool alone, void *opaque, struct delivery *failed)
 {
 	struct side *side = &p->sides[alone ? ALONE : BATCHES];
+	rd_kafka_resp_err_t err;
 	rd_kafka_topic_t *rkt;
 
 	if (side->handle == NULL)
@@ -295,10 +297,12 @@ producer_send(struct producer *p, const char *topic, struct kp_slice key, struct
 		*failed = (struct delivery){ .err = KP_EBUSY, .text = kp_err_text(KP_ENOMEM) };
 		return failed->err;
 	}
-	if (rd_kafka_produce(rkt, RD_KAFKA_PARTITION_UA, 0, (void *)(uintptr_t)value.p, value.n,
-	    key.p, key.n, opaque) == 0)
+	err = rd_kafka_producev(producer_handle_rk(side->handle), RD_KAFKA_V_RKT(rkt),
+	    RD_KAFKA_V_VALUE((void *)(uintptr_t)value.p, value.n), RD_KAFKA_V_KEY(key.p, key.n),
+	    RD_KAFKA_V_TIMESTAMP(wall_ms), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return KP_OK;
-	*failed = delivery_of(side, rd_kafka_last_error());
+	*failed = delivery_of(side, err);
 	return failed->err;
 }
 

@@ -28,6 +28,7 @@ struct delivery {
 	bool of_topic;		/* a broker says that its topic is not there, or not for us; which
 				 * a broker that has just started may say of any */
 	bool shared;		/* permanent, but maybe for another message of its batch */
+	bool of_time;		/* permanent, for its time, or that of another one of its batch */
 	bool maybe_kept;	/* failed, but a copy was on the wire: Kafka may have it */
 	int32_t partition;
 	int64_t offset;
@@ -51,10 +52,10 @@ struct producer *producer_new(struct loop *l, struct kafka *k, const struct prod
 
 /* The value is borrowed until its delivery report; topic and key are copied.
  * An absent key (p == NULL) goes to a random partition, an empty one is a key.
- * `alone`: in a batch of its own. On error *failed says what a report would, and there
+ * `wall_ms` is the message's time. `alone`: in a batch of its own. On error *failed says what a report would, and there
  * will be none. KP_EBUSY: the queue is full. */
 enum kp_err producer_send(struct producer *p, const char *topic, struct kp_slice key,
-    struct kp_slice value, bool alone, void *opaque, struct delivery *failed);
+    struct kp_slice value, int64_t wall_ms, bool alone, void *opaque, struct delivery *failed);
 
 /*
  * Another handle takes what is sent from now on. The one before ends once all that it has

@@ -291,6 +291,7 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 	TAILQ_INIT(&s->again);
 	STAILQ_INIT(&s->ready);
 	s->max_bytes = conf->store_max_bytes;
+	s->old_times_die = conf->on_old_timestamp == OLD_DEAD;
 	if (conf->durability != DURABLE_MEMORY)
 		err = store_open(l, conf->store, (enum conf_durability)conf->durability, &s->store);
 	if (s->store) {

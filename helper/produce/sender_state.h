@@ -2,7 +2,7 @@
  * The state of the sender, shared by sender.c (accepting, life), sender_retry.c, entry.c (one
  * message on its way), lane.c (one topic: window and backlog), part.c (one partition: what
  * waits and what librdkafka has), part_back.c (back to the disk with it), part_stuck.c (what
- * is not reported) and doubt.c (a topic that Kafka says is not there). Nobody else includes it.
+ * is not reported), stamp.c (its time) and doubt.c (a topic that Kafka says is not there). Nobody else includes it.
  *
  * Every async message that is in memory is an entry. It may be in the store's
  * hands, in a partition's, or both, and is freed when it is in neither:
@@ -85,6 +85,9 @@ struct lane {				/* one topic */
 	unsigned taken_generation;	/* of the producer then */
 	int64_t moved_ms;		/* when Kafka last took one, or the window had none */
 	struct doubt doubt;
+	int64_t old_ms;			/* brokers refuse messages that are so old; 0: or of now */
+	int64_t old_seen_ms;		/* when they last did; 0: never */
+	int64_t old_told_ms;		/* when the log was last told */
 	size_t in_window;		/* in the parts' hands */
 	size_t in_window_bytes;
 	size_t appending;		/* not sent, and not on disk yet */
@@ -114,6 +117,7 @@ struct entry {
 	int32_t partition, partitions;
 	enum kp_err failed;		/* permanently, by Kafka */
 	const char *reason;
+	int64_t stamp_ms;		/* the time that it was last sent with, wall clock */
 };
 
 struct sender {
@@ -126,6 +130,7 @@ struct sender {
 	struct lane *lanes[LANE_BUCKETS];
 	size_t n_lanes;
 	struct receipts *receipts;
+	bool old_times_die;
 	struct rate rate;		/* of deliveries */
 	struct store_counts counts;	/* without a store */
 	struct log_rate stays, again_rate, refused_rate;
@@ -203,6 +208,13 @@ int64_t parts_put_back(struct lane *lane, size_t keep);
 bool parts_late(const struct lane *lane);
 /* True when one is that had a leader all the time: librdkafka will not send it. */
 bool parts_stuck(struct lane *lane, const struct kafka_list *list);
+
+/* stamp.c */
+/* The time to send it with. */
+int64_t stamp_of(const struct entry *e);
+/* A broker refuses it for its time, or that of another one of its wave. True: its time will
+ * be another one when it is sent again. */
+bool stamp_refused(struct entry *e);
 
 /* doubt.c */
 /* What librdkafka, or a report, said of one of its messages. True: it is so for good. */
