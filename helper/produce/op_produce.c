@@ -42,7 +42,8 @@ struct sync_send {
 	struct kp_slice key, value;	/* in the body */
 	bool late;
 	bool maybe_kept;		/* when no report says more */
-	int64_t accepted_ms, stamp_ms;	/* wall clock; the time that it is sent with */
+	int64_t stamp_ms;		/* the time that it is sent with, wall clock */
+	bool stamped_anew;		/* that of its acceptance was refused */
 	char topic[TOPIC_MAX + 1];
 };
 
@@ -145,10 +146,11 @@ sync_unknown(struct sync_send *s, const struct delivery *d)
 static bool
 stamp_anew(struct sync_send *s)
 {
-	if (s->h->conf.on_old_timestamp == OLD_DEAD || s->stamp_ms != s->accepted_ms)
+	if (s->h->conf.on_old_timestamp == OLD_DEAD || s->stamped_anew)
 		return false;
 	s->stamp_ms = wall_time_ms();
-	return s->stamp_ms != s->accepted_ms;
+	s->stamped_anew = true;
+	return true;
 }
 
 void
@@ -208,7 +210,7 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 	}
 	s->op = op;
 	s->h = h;
-	s->accepted_ms = s->stamp_ms = wall_time_ms();
+	s->stamp_ms = wall_time_ms();
 	memcpy(s->topic, m->topic.p, m->topic.n);
 	op_keep_body(op, &s->body);
 	op->state = s;

@@ -52,8 +52,8 @@ struct producer *producer_new(struct loop *l, struct kafka *k, const struct prod
 
 /* The value is borrowed until its delivery report; topic and key are copied.
  * An absent key (p == NULL) goes to a random partition, an empty one is a key.
- * `wall_ms` is the message's time. `alone`: in a batch of its own. On error *failed says what a report would, and there
- * will be none. KP_EBUSY: the queue is full. */
+ * `wall_ms` is the message's time. `alone`: in a batch of its own. On error *failed says
+ * what a report would, and there will be none. KP_EBUSY: the queue is full. */
 enum kp_err producer_send(struct producer *p, const char *topic, struct kp_slice key,
     struct kp_slice value, int64_t wall_ms, bool alone, void *opaque, struct delivery *failed);
 

@@ -2,7 +2,8 @@
  * The state of the sender, shared by sender.c (accepting, life), sender_retry.c, entry.c (one
  * message on its way), lane.c (one topic: window and backlog), part.c (one partition: what
  * waits and what librdkafka has), part_back.c (back to the disk with it), part_stuck.c (what
- * is not reported), stamp.c (its time) and doubt.c (a topic that Kafka says is not there). Nobody else includes it.
+ * is not reported), stamp.c (its time) and doubt.c (a topic that Kafka says is not there).
+ * Nobody else includes it.
  *
  * Every async message that is in memory is an entry. It may be in the store's
  * hands, in a partition's, or both, and is freed when it is in neither:

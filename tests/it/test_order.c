@@ -107,6 +107,13 @@ not_valid(struct order *o, unsigned turn)
 	refuse(o, turn, RD_KAFKA_RESP_ERR_INVALID_RECORD, 1);
 }
 
+/* It stays in its place, and its time is another one the next time. */
+static void
+too_old(struct order *o, unsigned turn)
+{
+	refuse(o, turn, RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, 1);
+}
+
 /* ---- leaders and connections ---- */
 
 static void
@@ -164,6 +171,8 @@ static const struct order_plan plans[] = {
 	PLAN("too large again", 1, 900, 150, too_large_again, ONCE),
 	PLAN("too large again", 4, 900, 150, too_large_again, ONCE),
 	PLAN("not valid", 1, 900, 150, not_valid, ONCE),
+	PLAN("too old", 1, 900, 150, too_old, ONCE),
+	PLAN("too old", 4, 900, 150, too_old, ONCE),
 	PLAN("leaders moved", 1, 1200, 100, move_leader, ONCE),
 	PLAN("leaders moved", 4, 1200, 100, move_leader, ONCE),
 	PLAN("connections lost", 1, 1350, 150, cut, 0),

@@ -337,6 +337,8 @@ test_sync_gets_a_permanent_error(void **state)
 		{ RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, KP_EDENIED, 1 },
 		{ RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, KP_ETOOBIG, 2 },
 		{ RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS, KP_EKAFKA, 1 },
+		/* and with its own time before */
+		{ RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, KP_EKAFKA, 3 },
 	};
 	struct msg_produced got;
 	struct mock_records r;

@@ -90,6 +90,7 @@ test_defaults(void **state)
 	assert_int_equal(c.durability, DURABLE_FSYNC);
 	assert_int_equal(c.initial_offset, INITIAL_NEWEST);
 	assert_int_equal(c.isolation_level, READ_COMMITTED);
+	assert_int_equal(c.on_old_timestamp, OLD_NOW);
 	assert_int_equal(c.log_level, LOG_INFO);
 	assert_int_equal(c.max_message_bytes, 1000000);
 	assert_int_equal(c.sync_timeout_ms, 10000);
@@ -152,12 +153,13 @@ test_enumerations(void **state)
 
 	(void)state;
 	assert_err(HELPER(&c, "--coordination=local", "--durability=memory",
-	    "--initialOffset=oldest", "--isolationLevel=read_uncommitted", "--logLevel=error"),
-	    KP_OK);
+	    "--initialOffset=oldest", "--isolationLevel=read_uncommitted", "--logLevel=error",
+	    "--onOldTimestamp=dead"), KP_OK);
 	assert_int_equal(c.coordination, COORD_LOCAL);
 	assert_int_equal(c.durability, DURABLE_MEMORY);
 	assert_int_equal(c.initial_offset, INITIAL_OLDEST);
 	assert_int_equal(c.isolation_level, READ_UNCOMMITTED);
+	assert_int_equal(c.on_old_timestamp, OLD_DEAD);
 	assert_int_equal(c.log_level, LOG_ERROR);
 	conf_free(&c);
 	assert_err(HELPER(&c, "--kafkaPeers", "embedded"), KP_OK);
