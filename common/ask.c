@@ -78,7 +78,8 @@ ask_read(int fd, struct kp_buf *in, int64_t until_ms, int other, struct wire_fra
 		if (used)	/* one reply to one request, and not a byte more */
 			return used == in->len ? KP_OK : KP_EBADMSG;
 		want -= in->len;
-		if (!kp_buf_reserve(in, want > READ_BYTES ? want : READ_BYTES))
+		/* The largest reply has no room for more behind it. */
+		if (!kp_buf_reserve(in, in->len < WIRE_HEADER ? READ_BYTES : want))
 			return in->no_room ? KP_EBUSY : KP_ENOMEM;
 		err = sock_read(fd, in->p + in->len, in->cap - in->len, until_ms, other, &n,
 		    hungup);

@@ -265,6 +265,8 @@ part_start_at(struct part *p, const struct partition_offsets *from)
 	p->state = PART_ACTIVE;
 	t->known = p->partition;
 	p->doubt_ms = 0;
+	p->stalled = false;
+	p->behind_at = -1;
 	part_ready(p);
 	log_info("partition started group=%s topic=%s partition=%d offset=%lld", t->g->name,
 	    t->name, p->partition, (long long)offset);

@@ -1,6 +1,9 @@
 /* One question on a connection of one's own, to a helper that answers, lies, hangs or dies. */
 #include "common/ask.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "tests/unit/fake_helper.h"
 #include "tests/unit/unit.h"
 
@@ -89,6 +92,35 @@ test_all_else_is_none(void **state)
 	}
 }
 
+/* It comes as it likes, its last bytes alone. */
+static void
+test_the_largest_reply(void **state)
+{
+	static const uint8_t body[10000];
+	static const size_t parts[] = { 4096, sizeof(body) + WIRE_HEADER - 4096 - 100, 100 };
+	struct kp_buf out, in;
+	struct wire_frame f;
+	bool hungup;
+	size_t at;
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fd), 0);
+	kp_buf_init(&out, WIRE_HEADER + sizeof(body));
+	kp_buf_init(&in, WIRE_HEADER + sizeof(body));
+	at = wire_begin(&out, MSG_MESSAGE, 1, 0);
+	kp_buf_put(&out, body, sizeof(body));
+	assert_err(wire_end(&out, at), KP_OK);
+	for (size_t i = 0; i < COUNT(parts); at += parts[i++])
+		assert_int_equal(write(fd[0], out.p + at, parts[i]), parts[i]);
+	assert_err(ask_read(fd[1], &in, sock_now_ms() + 5000, -1, &f, &hungup), KP_OK);
+	assert_int_equal(f.body.n, sizeof(body));
+	kp_buf_free(&out);
+	kp_buf_free(&in);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 /* The helper refuses deadlines of nothing and of more than there may be. */
 static void
 test_a_deadline_is_one_that_the_helper_takes(void **state)
@@ -137,6 +169,7 @@ main(void)
 		cmocka_unit_test(test_a_reply_is_taken),
 		cmocka_unit_test(test_an_error_is_an_answer),
 		cmocka_unit_test(test_all_else_is_none),
+		cmocka_unit_test(test_the_largest_reply),
 		cmocka_unit_test(test_a_deadline_is_one_that_the_helper_takes),
 		cmocka_unit_test(test_nobody_listens),
 	};
