@@ -13,6 +13,7 @@
  *	KP_IDLE_MS=1000		likewise
  *	KP_GROUP_IDLE_MS=1000	likewise
  *	KP_STUCK_MS=3000	likewise
+ *	KP_LOST_MS=3000		likewise
  *	KP_WAVE_PAUSE_US=80000	stands still within every wave
  *
  * Any thread.

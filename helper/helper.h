@@ -14,6 +14,7 @@ struct helper {
 	struct loop *loop;
 	struct ipc *ipc;
 	struct kafka *kafka;		/* settings for every librdkafka handle */
+	struct kafka_reach *reach;
 	struct kafka_admin *admin;
 	struct topics *topics;
 	struct producer *sync;

@@ -160,6 +160,8 @@ make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 		 * Who leads is asked of the one that was asked last, so again and again of that
 		 * one, as long as it counts as connected. */
 		{ "socket.timeout.ms", "10000" },
+		/* A name may stand for several addresses, one after another of which is tried. */
+		{ "socket.connection.setup.timeout.ms", "10000" },
 		/* From 2.10 on a handle that finds all its brokers away forgets them and begins
 		 * anew; one that is only asked now and then, as for offsets, then connects to
 		 * nobody any more. */

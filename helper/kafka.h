@@ -12,6 +12,9 @@
 
 struct kafka;
 
+/* What finds no broker for so long, while others do, is tried through a new handle. */
+#define KAFKA_LOST_MS fault_number("KP_LOST_MS", 20 * 1000)
+
 /* With --kafkaPeers embedded it starts the broker. `conf` must outlive it. On
  * error a line has been logged. */
 enum kp_err kafka_open(const struct conf *conf, const char *client_id, struct kafka **out);
@@ -67,6 +70,8 @@ void kafka_unreachable(struct kafka *k, char *out, size_t cap);
 
 /* What an error of librdkafka or of a broker means to us. */
 enum kp_err kafka_err(rd_kafka_resp_err_t err);
+/* No broker was there to say anything. */
+bool kafka_err_unreachable(rd_kafka_resp_err_t err);
 /* True when trying again with the same message can never help. */
 bool kafka_err_permanent(rd_kafka_resp_err_t err);
 /* A permanent one that a broker says to all messages of a batch because of one. */

@@ -1,13 +1,14 @@
 /* What the errors of librdkafka and of brokers mean to us: one table. */
 #include "helper/kafka.h"
 
-/* PASSING: the same message may be taken later. PERMANENT: never. BATCH: a broker says
+/* PASSING: the same message may be taken later. NOBODY: likewise, and no broker was there to
+ * say anything. PERMANENT: never. BATCH: a broker says
  * so to a whole batch because of one message in it. TOPIC: of a topic, which may be so for
  * good, or until the broker that says so has learnt what it should know. */
 static const struct {
 	rd_kafka_resp_err_t kafka;
 	enum kp_err err;
-	enum { PASSING, PERMANENT, BATCH, TOPIC } kind;
+	enum { PASSING, NOBODY, PERMANENT, BATCH, TOPIC } kind;
 } errors[] = {
 	{ RD_KAFKA_RESP_ERR_NO_ERROR, KP_OK, PASSING },
 	{ RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, KP_ETOOBIG, BATCH },
@@ -30,14 +31,14 @@ static const struct {
 	{ RD_KAFKA_RESP_ERR_POLICY_VIOLATION, KP_EKAFKA, PERMANENT },
 	{ RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT, KP_EKAFKA, BATCH },
 	{ RD_KAFKA_RESP_ERR__MSG_TIMED_OUT, KP_ETIMEDOUT, PASSING },
-	{ RD_KAFKA_RESP_ERR__TIMED_OUT, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR__TIMED_OUT, KP_EUNAVAIL, NOBODY },
 	{ RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE, KP_EUNAVAIL, PASSING },
-	{ RD_KAFKA_RESP_ERR__TRANSPORT, KP_EUNAVAIL, PASSING },
-	{ RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, KP_EUNAVAIL, PASSING },
-	{ RD_KAFKA_RESP_ERR__RESOLVE, KP_EUNAVAIL, PASSING },
-	{ RD_KAFKA_RESP_ERR__SSL, KP_EUNAVAIL, PASSING },
-	{ RD_KAFKA_RESP_ERR__AUTHENTICATION, KP_EUNAVAIL, PASSING },
-	{ RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED, KP_EUNAVAIL, PASSING },
+	{ RD_KAFKA_RESP_ERR__TRANSPORT, KP_EUNAVAIL, NOBODY },
+	{ RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, KP_EUNAVAIL, NOBODY },
+	{ RD_KAFKA_RESP_ERR__RESOLVE, KP_EUNAVAIL, NOBODY },
+	{ RD_KAFKA_RESP_ERR__SSL, KP_EUNAVAIL, NOBODY },
+	{ RD_KAFKA_RESP_ERR__AUTHENTICATION, KP_EUNAVAIL, NOBODY },
+	{ RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED, KP_EUNAVAIL, NOBODY },
 	{ RD_KAFKA_RESP_ERR__DESTROY, KP_EUNAVAIL, PASSING },
 	{ RD_KAFKA_RESP_ERR__WAIT_COORD, KP_EUNAVAIL, PASSING },
 	{ RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, KP_EUNAVAIL, PASSING },
@@ -64,6 +65,12 @@ is_kind(rd_kafka_resp_err_t err, int kind)
 		if (errors[i].kafka == err)
 			return (int)errors[i].kind == kind;
 	return false;
+}
+
+bool
+kafka_err_unreachable(rd_kafka_resp_err_t err)
+{
+	return is_kind(err, NOBODY);
 }
 
 bool

@@ -136,6 +136,8 @@ open_kafka(struct boot *b)
 	h->sync = producer_new(h->loop, h->kafka, &(struct producer_conf){
 	    .timeout_ms = sync_timeout_ms(&h->conf), .delivered = op_produce_delivered });
 	if (h->sync)
+		h->reach = kafka_reach_new(h->loop, h->kafka);
+	if (h->reach)
 		h->admin = kafka_admin_new(h->kafka);
 	if (h->admin)
 		h->topics = topics_new(h->loop, h->admin);
@@ -143,7 +145,7 @@ open_kafka(struct boot *b)
 		return KP_EIO;
 	err = sender_open(h->loop, h->kafka, &h->conf, &h->sender);
 	if (err == KP_OK)
-		h->lookout = lookout_new(h->loop, h->kafka, h->sender, h->sync);
+		h->lookout = lookout_new(h->loop, h->kafka, h->reach, h->sender, h->sync);
 	return err == KP_OK && h->lookout == NULL ? KP_ENOMEM : err;
 }
 
@@ -158,8 +160,8 @@ open_groups(struct boot *b)
 	};
 	bool zookeeper = h->conf.coordination == COORD_ZOOKEEPER;
 	struct groups_env env = {
-		.loop = h->loop, .kafka = h->kafka, .admin = h->admin, .topics = h->topics,
-		.conf = &h->conf,
+		.loop = h->loop, .kafka = h->kafka, .reach = h->reach, .admin = h->admin,
+		.topics = h->topics, .conf = &h->conf,
 		.ops = ops[h->conf.coordination],
 		.coordination = { .loop = h->loop, .admin = h->admin, .member = b->member },
 	};
@@ -247,6 +249,7 @@ on_signal(uv_signal_t *s, int sig)
 	tidy_stop(b->h.tidy);
 	health_stop(b->h.health);
 	lookout_stop(b->h.lookout);
+	kafka_reach_stop(b->h.reach);
 	signal(SIGALRM, on_alarm);
 	alarm(STOP_LIMIT_S);
 	ipc_stop_accepting(b->h.ipc);
@@ -281,6 +284,7 @@ close_all(struct boot *b)
 	tidy_stop(h->tidy);
 	health_stop(h->health);
 	lookout_stop(h->lookout);
+	kafka_reach_stop(h->reach);
 	groups_free(h->groups);
 	if (h->sender)
 		sender_close(h->sender);
@@ -295,6 +299,7 @@ close_all(struct boot *b)
 	health_free(h->health);
 	topics_free(h->topics);
 	lookout_free(h->lookout);
+	kafka_reach_free(h->reach);
 	kafka_close(h->kafka);
 	conf_free(&h->conf);
 }

@@ -32,6 +32,10 @@ admin_say(char *why, enum kp_err err, const char *fmt, ...)
 enum kp_err
 admin_fail(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err)
 {
+	if (kafka_err_unreachable(err)) {
+		kafka_unreachable(a->kafka, why, WHY_MAX);
+		return KP_EUNAVAIL;
+	}
 	switch (err) {
 	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
 	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -42,15 +46,6 @@ admin_fail(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err)
 	case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
 	case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
 		return admin_say(why, KP_ECONFLICT, KAFKA_ADMIN_MANAGED "; stop them first");
-	case RD_KAFKA_RESP_ERR__TRANSPORT:
-	case RD_KAFKA_RESP_ERR__TIMED_OUT:
-	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-	case RD_KAFKA_RESP_ERR__RESOLVE:
-	case RD_KAFKA_RESP_ERR__SSL:
-	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
-		kafka_unreachable(a->kafka, why, WHY_MAX);
-		return KP_EUNAVAIL;
 	case NO_HANDLE:
 		return admin_say(why, KP_EUNAVAIL, "too many requests wait for Kafka");
 	default:
@@ -111,7 +106,7 @@ admin_give(struct kafka_admin *a, struct handle *h, const char *topic, rd_kafka_
 		return;
 	if (topic && err && kafka_err(err) == KP_ENOTFOUND)
 		handle_unknown(a->handles, h, topic);
-	handle_give(a->handles, h);
+	handle_give(a->handles, h, err);
 }
 
 /* ---- topics ---- */
@@ -228,7 +223,7 @@ kafka_admin_look(struct kafka_admin *a, struct topic_look **v, size_t n, bool cr
 		v[i]->code = NO_HANDLE;
 	if (h)
 		look(a, h, v, n, timeout_ms);
-	admin_give(a, h, NULL, RD_KAFKA_RESP_ERR_NO_ERROR);
+	admin_give(a, h, NULL, n ? (rd_kafka_resp_err_t)v[0]->code : RD_KAFKA_RESP_ERR_NO_ERROR);
 	for (size_t i = 0; i < n; i++) {
 		v[i]->err = h ? kafka_admin_why(a, v[i]->code, why) : KP_EBUSY;
 		v[i]->coming = v[i]->code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;

@@ -208,7 +208,7 @@ describe(struct kafka_admin *a, struct members *m, const char *group, char **v, 
 		rd_kafka_event_destroy(ev);
 	}
 	rd_kafka_AdminOptions_destroy(o);
-	admin_give(a, h, NULL, RD_KAFKA_RESP_ERR_NO_ERROR);
+	admin_give(a, h, NULL, m->err);
 	if (m->failed) {
 		snprintf(why, WHY_MAX, "%s", kp_err_text(m->failed));
 		return m->failed;

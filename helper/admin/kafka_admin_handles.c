@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/sock.h"
 
@@ -188,6 +189,12 @@ is_full(const struct handle *h)
 }
 
 static bool
+is_lost(const struct handle *h)
+{
+	return h->lost_ms && sock_now_ms() - h->lost_ms >= KAFKA_LOST_MS / 2;
+}
+
+static bool
 is_stale(const struct handle *h, int64_t now)
 {
 	if (now - h->born_ms < kinds[h->kind].forget_unknown_ms)
@@ -338,7 +345,7 @@ handle_take(struct handles *s, enum handle_kind kind)
 	struct handle *h;
 
 	pthread_mutex_lock(&s->lock);
-	if (p->current && is_full(p->current))
+	if (p->current && (is_full(p->current) || is_lost(p->current)))
 		replace(s, p);
 	if (p->current == NULL)
 		p->current = handle_new(s->kafka, kind);
@@ -350,9 +357,13 @@ handle_take(struct handles *s, enum handle_kind kind)
 }
 
 void
-handle_give(struct handles *s, struct handle *h)
+handle_give(struct handles *s, struct handle *h, rd_kafka_resp_err_t err)
 {
 	pthread_mutex_lock(&s->lock);
+	if (!kafka_err_unreachable(err))
+		h->lost_ms = 0;
+	else if (h->lost_ms == 0)
+		h->lost_ms = sock_now_ms();
 	if (--h->users == 0 && h != s->pools[h->kind].current)
 		pthread_cond_signal(&s->wake);
 	pthread_mutex_unlock(&s->lock);

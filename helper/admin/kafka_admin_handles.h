@@ -6,6 +6,7 @@
  * they do not know; a producer's so that they make it. So a handle in which names have
  * collected that nobody asks for any more is replaced, and destroyed once its last question
  * has ended, also one that nobody waits for any more (see kafka_admin_late.h).
+ * So is one that gets no answers: it may be that only who comes anew is led to the brokers.
  *
  * Any thread but the loop's: a new handle takes some ms. Destroying has a thread of its own.
  */
@@ -33,6 +34,7 @@ struct handle {
 	int64_t born_ms;
 	struct handle_name **names;	/* by hash */
 	size_t n_names, n_unknown;
+	int64_t lost_ms;		/* since when it was not answered; 0: it was, the last time */
 	struct handle *next;		/* of those that were replaced */
 };
 
@@ -47,7 +49,7 @@ void handles_free(struct handles *s);
 /* To be given back. NULL: there is none, because librdkafka makes none (a line was logged),
  * or does not end those before it. */
 struct handle *handle_take(struct handles *s, enum handle_kind kind);
-void handle_give(struct handles *s, struct handle *h);
+void handle_give(struct handles *s, struct handle *h, rd_kafka_resp_err_t err);
 
 /* Before each name is asked for. */
 void handle_use(struct handles *s, struct handle *h, const char *name);

@@ -25,6 +25,22 @@ received(struct consumer *c, rd_kafka_event_t *ev)
 		part_receive(c, rm);
 }
 
+/* librdkafka says the same of a broker again after half a minute. */
+#define REFUSED_MS 35000
+
+static void
+see_refusal(struct consumer *c, rd_kafka_resp_err_t err)
+{
+	if (kafka_err_unreachable(err))
+		c->refused_ms = loop_now_ms(c->loop);
+}
+
+bool
+consumer_is_refused(const struct consumer *c)
+{
+	return c->refused_ms && loop_now_ms(c->loop) - c->refused_ms < REFUSED_MS;
+}
+
 /* With a partition, or with all. */
 static void
 failed(struct consumer *c, rd_kafka_event_t *ev)
@@ -42,6 +58,7 @@ failed(struct consumer *c, rd_kafka_event_t *ev)
 		log_warn("consumer kafka: %s", text);
 	else
 		log_debug("consumer kafka: %s", text);
+	see_refusal(c, rd_kafka_event_error(ev));
 	if (rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
 		c->events->down(c->arg);
 	else if (c->member)

@@ -42,6 +42,9 @@ void consumer_free(struct consumer *c);
  * consumer_free(). While one is on its way, or without a free worker, it does nothing. */
 void consumer_probe(struct consumer *c, void (*probed)(void *arg, enum kp_err err));
 
+/* For some time now brokers that it needs could not be reached, or some other one since. */
+bool consumer_is_refused(const struct consumer *c);
+
 /* Starts to read at `offset`. `owner` is for the events. NULL on error. */
 struct consumer_part *consumer_add(struct consumer *c, const char *topic, int32_t partition,
     int64_t offset, void *owner);
@@ -90,6 +93,8 @@ struct consumer_commit *consumer_commit_begin(struct consumer *c, consumer_commi
 void consumer_commit_add(struct consumer_commit *x, const char *topic, int32_t partition,
     int64_t offset, struct kp_slice metadata);
 void consumer_commit_send(struct consumer_commit *x);
+/* Those that are under way fail now, with KP_EUNAVAIL; what becomes of them nobody is told. */
+void consumer_give_up_commits(struct consumer *c);
 /* Inside done(): what became of one of its partitions, when not all went well. */
 enum kp_err consumer_commit_err(const struct consumer_commit *x, enum kp_err err,
     const char *topic, int32_t partition);

@@ -13,7 +13,7 @@ struct consumer_commit {
 	rd_kafka_topic_partition_list_t *list;	/* all, sorted; each gets its error */
 	int at, n;			/* those that are under way: list[at .. at + n) */
 	enum kp_err err;		/* the first one */
-	consumer_committed_fn *done;
+	consumer_committed_fn *done;	/* NULL: it was given up */
 	void *arg;
 };
 
@@ -131,6 +131,10 @@ void
 commit_returned(struct consumer_commit *x, rd_kafka_resp_err_t err,
     const rd_kafka_topic_partition_list_t *list)
 {
+	if (x->done == NULL) {
+		commit_free(x);
+		return;
+	}
 	do {
 		int taken = take_errors(x, err, list);
 		rd_kafka_resp_err_t last;
@@ -148,6 +152,22 @@ commit_returned(struct consumer_commit *x, rd_kafka_resp_err_t err,
 		return;
 	x->done(x->arg, x->err, x);
 	commit_free(x);
+}
+
+void
+consumer_give_up_commits(struct consumer *c)
+{
+	/* New ones come in front of it. */
+	for (struct consumer_commit *x = c->commits; x; x = x->next) {
+		consumer_committed_fn *done = x->done;
+
+		if (done == NULL)
+			continue;
+		x->done = NULL;
+		x->at = 0;
+		give_up(x, RD_KAFKA_RESP_ERR__TIMED_OUT);
+		done(x->arg, KP_EUNAVAIL, x);
+	}
 }
 
 static int

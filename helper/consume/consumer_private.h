@@ -25,6 +25,7 @@ struct consumer {
 	void *arg;
 	struct membership *member;	/* NULL unless it has joined */
 	struct consumer_commit *commits;	/* on their way */
+	int64_t refused_ms;		/* when it was last told that one cannot be reached; 0 */
 	struct loop_job end;
 	bool ending;			/* consumer_free() was called */
 	bool probing;

@@ -55,9 +55,11 @@ down(void *arg)
 {
 	struct group *g = arg;
 
-	if (!g->down)
-		log_warn("group cannot reach kafka group=%s", g->name);
+	if (g->down)
+		return;
+	log_warn("group cannot reach kafka group=%s", g->name);
 	g->down = true;
+	g->down_ms = now_ms(g->gs);
 }
 
 static void
@@ -65,8 +67,10 @@ probed(void *arg, enum kp_err err)
 {
 	struct group *g = arg;
 
-	if (err != KP_EUNAVAIL)
-		g->down = false;
+	if (err == KP_EUNAVAIL)
+		return;
+	g->down = false;
+	g->down_ms = 0;
 }
 
 /* Asks Kafka for a sign of life, until one comes: by the group's own connections, because
@@ -92,10 +96,20 @@ group_usable(const struct group *g)
 	return g->coord && (ops->usable == NULL || ops->usable(g->coord));
 }
 
+struct consumer *
+group_consumer(struct group *g)
+{
+	static const struct consumer_events events = { arrived, slept, ready, down };
+	struct groups *gs = g->gs;
+
+	g->left_names = 0;
+	return consumer_new(gs->env.loop, gs->env.kafka, g->name, group_is_member(g),
+	    &gs->budget, &events, g);
+}
+
 static enum kp_err
 group_open(struct group *g)
 {
-	static const struct consumer_events consumer_events = { arrived, slept, ready, down };
 	static const struct coordination_events coordination_events = {
 		part_claimed, part_revoke, part_lost
 	};
@@ -103,10 +117,7 @@ group_open(struct group *g)
 	enum kp_err err;
 
 	if (g->consumer == NULL)
-		g->left_names = 0;
-	if (g->consumer == NULL)
-		g->consumer = consumer_new(gs->env.loop, gs->env.kafka, g->name,
-		    group_is_member(g), &gs->budget, &consumer_events, g);
+		g->consumer = group_consumer(g);
 	if (g->consumer == NULL)
 		return KP_ENOMEM;
 	err = gs->env.ops->open(&gs->env.coordination, g->name, &coordination_events, g,
@@ -176,7 +187,7 @@ group_left(void *arg)
 		group_forget_look(g);
 		g->committing = false;
 	}
-	g->renewing = false;
+	g->renewing = g->lost = false;
 	reopen(g);
 }
 
@@ -417,6 +428,7 @@ tick(void *arg)
 		}
 		if (g->coord == NULL && now >= g->reopen_ms)
 			reopen(g);
+		group_find_kafka(g, now);
 		renew_grown(g);
 		renew_step(g);
 		if (now - g->commit_ms >= COMMIT_MS)

@@ -17,7 +17,7 @@
 
 #include "common/conf.h"
 #include "helper/coordination/coordination.h"
-#include "helper/kafka.h"
+#include "helper/kafka_reach.h"
 #include "helper/op.h"
 #include "helper/topics.h"
 
@@ -27,6 +27,7 @@ struct groups;
 struct groups_env {
 	struct loop *loop;
 	struct kafka *kafka;
+	struct kafka_reach *reach;
 	struct kafka_admin *admin;
 	struct topics *topics;
 	const struct conf *conf;

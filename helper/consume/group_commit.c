@@ -3,6 +3,16 @@
 #include "common/log.h"
 #include "helper/consume/group_state.h"
 
+/* What is answered and cannot be committed comes twice. */
+#define HOLD_MS (KAFKA_LOST_MS * 3 / 2)
+
+bool
+topic_is_uncommitted(const struct gtopic *t)
+{
+	return t->uncommitted_ms &&
+	    loop_now_ms(t->g->gs->env.loop) - t->uncommitted_ms >= HOLD_MS;
+}
+
 static bool
 part_wants_commit(const struct part *p)
 {
@@ -34,7 +44,7 @@ commit_trouble(struct group *g, enum kp_err err)
 	if (err == KP_OK || (err == KP_ETOOBIG && g->plain))
 		return NULL;
 	if (err != KP_ECONFLICT)
-		return "offsets cannot be committed";
+		return COMMIT_FAILS;
 	if (group_is_member(g))
 		return "the group has gone on without this host";
 	g->fenced = true;
@@ -62,6 +72,8 @@ topic_committed(struct gtopic *t, enum kp_err err, const struct consumer_commit 
 	}
 	if (any)
 		t->commit_why = why;
+	if (any && why == NULL)
+		t->uncommitted_ms = 0;
 }
 
 static void
@@ -70,6 +82,8 @@ commit_done(void *arg, enum kp_err err, const struct consumer_commit *x)
 	struct group *g = arg;
 
 	g->committing = false;
+	if (err != KP_EUNAVAIL)
+		g->uncommitted_ms = 0;
 	if (err == KP_ETOOBIG && !g->plain) {
 		log_warn("commit group=%s: the brokers' offset.metadata.max.bytes is below %d; "
 		    "what is acknowledged out of order may come twice after a restart",
@@ -98,6 +112,14 @@ part_metadata(const struct part *p, struct sparse_text *ranges)
 	return (struct kp_slice){ (const uint8_t *)ranges->p, ranges->n };
 }
 
+/* What could not be committed is no longer ours. */
+static void
+has_nothing(struct gtopic *t)
+{
+	t->commit_why = NULL;
+	t->uncommitted_ms = 0;
+}
+
 /* Adds what there is of the topic to the commit, which is begun when there is any. */
 static void
 topic_commit(struct gtopic *t, struct consumer_commit **x)
@@ -120,7 +142,7 @@ topic_commit(struct gtopic *t, struct consumer_commit **x)
 		    part_metadata(p, &ranges));
 	}
 	if (!any)
-		t->commit_why = NULL;	/* what could not be committed is no longer ours */
+		has_nothing(t);
 }
 
 /* Behind the last message there may be marks of transactions, and what was aborted: nobody is
@@ -146,9 +168,11 @@ what_to_check(struct group *g)
 		while (p && !part_wants_commit(p))
 			p = p->next;
 		if (p == NULL) {
-			t->commit_why = NULL;	/* what could not be committed is not ours */
+			has_nothing(t);
 			continue;
 		}
+		if (t->uncommitted_ms == 0)
+			t->uncommitted_ms = loop_now_ms(g->gs->env.loop);
 		if (k == NULL && (k = group_check_new(g)) == NULL)
 			break;
 		group_check_add(k, p);
@@ -165,6 +189,10 @@ group_commit(struct group *g)
 		return;
 	g->commit_ms = loop_now_ms(g->gs->env.loop);
 	k = what_to_check(g);
+	if (k == NULL)
+		g->uncommitted_ms = 0;
+	else if (g->uncommitted_ms == 0)
+		g->uncommitted_ms = g->commit_ms;
 	if (k)
 		group_check_begin(k);	/* else the tick tries again */
 }
@@ -175,6 +203,8 @@ check_failed(struct group *g, enum kp_err err)
 {
 	bool said = false;
 
+	if (err != KP_EUNAVAIL)
+		g->uncommitted_ms = 0;
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		for (const struct part *p = t->parts; p; p = p->next)
 			if (part_wants_commit(p)) {
@@ -202,11 +232,14 @@ group_commit_checked(struct group *g, enum kp_err err)
 		topic_commit(t, &x);
 	g->commit_ms = loop_now_ms(g->gs->env.loop);
 	if (x == NULL) {
+		g->uncommitted_ms = 0;
 		group_run_sets(g);
 		groups_tick_soon(g->gs);
 		return;
 	}
 	g->committing = true;
+	if (g->uncommitted_ms == 0)
+		g->uncommitted_ms = g->commit_ms;
 	consumer_commit_send(x);
 	fault_point("C4");
 }

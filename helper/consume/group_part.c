@@ -329,7 +329,7 @@ part_step(struct part *p)
 	/* Nor a commit that is on its way, of what is committed already. */
 	if ((p->committing >= 0 || g->look) && waited < STOP_CONFIRM_MS + STOP_COMMIT_MS)
 		return;
-	if (p->reader && part_changed(p) &&
+	if (p->reader && part_changed(p) && !g->lost &&
 	    waited < STOP_CONFIRM_MS + STOP_COMMIT_MS) {
 		if (!g->committing)
 			group_commit(g);

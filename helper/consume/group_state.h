@@ -3,7 +3,8 @@
  * topics and who waits), group_ack.c (acknowledgements), group_part.c (life of a
  * partition: start, offer, stop), group_commit.c, group_start.c and group_set.c (what has
  * to be asked of Kafka), group_range.c (what Kafka does not have), group_check.c (topics that
- * were made again), group_look.c and group_stall.c (what is looked at now and then) and
+ * were made again), group_look.c and group_stall.c (what is looked at now and then),
+ * group_lost.c (who does not find Kafka) and
  * group_trouble.c (why a topic gives nothing). Nobody else includes it.
  *
  *	groups -> group -> gtopic -> part -> offering
@@ -31,6 +32,7 @@
 #define GROUP_TOPICS_MAX 256
 #define WAITERS_MAX 1024
 #define TROUBLE_MAX 1000
+#define COMMIT_FAILS "offsets cannot be committed"
 #define GROUPS_CLOSING "the helper is shutting down"
 
 struct group;
@@ -109,6 +111,7 @@ struct gtopic {
 	enum kp_err err;		/* of the last failure */
 	char why[WHY_MAX];		/* likewise; empty: none */
 	const char *commit_why;		/* of the last commit that failed, static; NULL: none */
+	int64_t uncommitted_ms;		/* since when its commits failed, or came to nothing; 0 */
 	struct group_job *range;	/* on its way, or NULL */
 	int64_t range_ms;		/* when the last one was answered */
 	struct group_look *look;	/* on its way, or NULL */
@@ -137,6 +140,11 @@ struct group {
 	bool committing;
 	int64_t commit_ms;		/* the last commit */
 	bool down;			/* no broker answers */
+	/* Since when, or 0: that; it has been sent no answer to a commit; it is not joined. */
+	int64_t down_ms, uncommitted_ms, unjoined_ms;
+	bool lost;			/* it leaves because of that: nothing can be committed */
+	int64_t lost_ms;		/* when it last got a new consumer because of that */
+	int64_t lost_wait_ms;		/* until the next one */
 	bool plain;			/* the brokers do not take our metadata */
 	char unreachable[WHY_MAX];	/* what is said then */
 	bool fenced;			/* brokers refuse its commits: start again */
@@ -178,6 +186,8 @@ bool group_usable(const struct group *g);
 
 /* All of it leaves in order, and comes again with a new consumer. */
 void group_renew(struct group *g);
+/* A new one for the group, which it does not have yet; NULL: no memory. */
+struct consumer *group_consumer(struct group *g);
 
 /* group_topic.c */
 struct gtopic *topic_find(struct group *g, const char *name);
@@ -230,6 +240,13 @@ struct partition_offsets *stall_begin(struct gtopic *t, int64_t now_ms, size_t *
 /* Their ends are known. The topic may begin to leave; it is not freed. */
 void stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n);
 
+/* group_lost.c */
+/* Gives it a new consumer when its own does not find Kafka, and others do. */
+void group_find_kafka(struct group *g, int64_t now_ms);
+/* All parts are read on by a new one, from where they are; what is out stays out. Not of a
+ * member, whose consumer is what holds them. */
+void group_change_consumer(struct group *g);
+
 /* group_range.c: asks about the parts that are astray, unless that is being done. */
 void topic_ask_range(struct gtopic *t);
 
@@ -274,6 +291,8 @@ void part_forget_metadata(struct part *p);
 void group_commit(struct group *g);
 /* Once it is known what is still there. */
 void group_commit_checked(struct group *g, enum kp_err err);
+/* Nothing of it could be committed for so long that nothing more may be handed out. */
+bool topic_is_uncommitted(const struct gtopic *t);
 
 /* group_start.c */
 /* Asks where the STARTING parts start, unless that is being done. */

@@ -197,7 +197,7 @@ topic_serve(struct gtopic *t)
 	struct part *p;
 	struct op *op;
 
-	if (t->first == NULL || !group_usable(t->g))
+	if (t->first == NULL || !group_usable(t->g) || topic_is_uncommitted(t))
 		return;
 	while ((op = next_waiter(t)) != NULL && (p = next_in_turn(t, &f)) != NULL) {
 		waiter_remove(t, op);

@@ -133,8 +133,9 @@ find_cause(struct gtopic *t, struct cause *c)
 		    .retry_s = RETRY_SOON_S };
 	else if (g->down || g->gs->away)
 		*c = (struct cause){ .text = unreachable(g), .retry_s = RETRY_OTHERS_S };
-	else if (t->commit_why)
-		*c = (struct cause){ .text = t->commit_why, .retry_s = RETRY_OTHERS_S };
+	else if (t->commit_why || topic_is_uncommitted(t))
+		*c = (struct cause){ .text = t->commit_why ? t->commit_why : COMMIT_FAILS,
+		    .retry_s = RETRY_OTHERS_S };
 	else
 		return find_in_coordination(t, c) || find_in_parts(t, c);
 	return true;

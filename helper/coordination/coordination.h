@@ -72,6 +72,8 @@ struct coordination_ops {
 	/* False: it may be that others have what is held, and it is being found out; then
 	 * nothing of it may be offered or committed. NULL: that never happens. */
 	bool (*usable)(struct coordination *c);
+	/* False: this host is not in the group, although it wants to be. NULL: no such thing. */
+	bool (*joined)(struct coordination *c);
 	/* Those words say since when; else that is put behind them. */
 	bool dates_trouble;
 	/* After how many seconds of trouble another try is worth it; NULL: 1. */

@@ -233,6 +233,12 @@ kafka_usable(struct coordination *c)
 	return runs(c) && !consumer_lost(c->consumer);
 }
 
+static bool
+kafka_joined(struct coordination *c)
+{
+	return c->state != KAFKA_JOINING;
+}
+
 /* What was offered before does not count any more, and comes again. */
 static void
 prove(struct coordination *c)
@@ -404,6 +410,7 @@ const struct coordination_ops coordination_kafka = {
 	.released = kafka_released,
 	.trouble = kafka_trouble,
 	.usable = kafka_usable,
+	.joined = kafka_joined,
 	.close = kafka_close_group,
 	.consumers = kafka_consumers,
 };

@@ -9,13 +9,19 @@
 
 #define LOOK_MS (PRODUCER_STUCK_MS / 12)
 #define ASK_TIMEOUT_MS 4000
+#define LOST_LOOK_MS (KAFKA_LOST_MS / 10)
+/* When a new handle did not help either. */
+#define LOST_WAIT_MAX_MS (10 * 60 * 1000)
 
 struct lookout {
 	struct loop *loop;
 	struct kafka *kafka;
+	struct kafka_reach *reach;
 	struct sender *sender;
 	struct producer *sync;
-	struct loop_timer timer;
+	struct loop_timer timer, lost;
+	int64_t lost_ms;		/* when `sync` was last renewed because of that */
+	int64_t lost_wait_ms;		/* until the next time */
 	bool asking, stopped;
 	struct kafka_list *last;	/* NULL: no broker has answered yet */
 	unsigned turn;			/* among its brokers */
@@ -80,15 +86,51 @@ look(void *arg)
 	o->asking = loop_work(o->loop, &o->job);
 }
 
+/* A handle that has found no broker since, although others do. */
+static bool
+is_lost(struct lookout *o, int64_t since_ms)
+{
+	return since_ms && kafka_reach_is_there(o->reach) &&
+	    loop_now_ms(o->loop) - since_ms >= KAFKA_LOST_MS;
+}
+
+static void
+renew_sync(struct lookout *o)
+{
+	int64_t now = loop_now_ms(o->loop);
+
+	if (now - o->lost_ms < o->lost_wait_ms)
+		return;
+	o->lost_wait_ms = now - o->lost_ms > 4 * o->lost_wait_ms ? KAFKA_LOST_MS :
+	    o->lost_wait_ms < LOST_WAIT_MAX_MS ? 2 * o->lost_wait_ms : o->lost_wait_ms;
+	o->lost_ms = now;
+	log_warn("sync nothing reaches kafka, and others do: it is tried through a new handle");
+	producer_renew(o->sync, false);
+}
+
+static void
+look_for_lost(void *arg)
+{
+	struct lookout *o = arg;
+
+	if (is_lost(o, producer_mute_ms(o->sync)))
+		renew_sync(o);
+	if (is_lost(o, sender_mute_ms(o->sender)))
+		sender_renew(o->sender);
+}
+
 struct lookout *
-lookout_new(struct loop *l, struct kafka *k, struct sender *sender, struct producer *sync)
+lookout_new(struct loop *l, struct kafka *k, struct kafka_reach *reach, struct sender *sender,
+    struct producer *sync)
 {
 	struct lookout *o = calloc(1, sizeof(*o));
 
 	if (o == NULL)
 		return NULL;
-	*o = (struct lookout){ .loop = l, .kafka = k, .sender = sender, .sync = sync };
+	*o = (struct lookout){ .loop = l, .kafka = k, .reach = reach, .sender = sender,
+	    .sync = sync };
 	loop_timer_set(l, &o->timer, LOOK_MS, LOOK_MS, look, o);
+	loop_timer_set(l, &o->lost, LOST_LOOK_MS, LOST_LOOK_MS, look_for_lost, o);
 	return o;
 }
 
@@ -99,6 +141,7 @@ lookout_stop(struct lookout *o)
 		return;
 	o->stopped = true;
 	loop_timer_end(&o->timer);
+	loop_timer_end(&o->lost);
 }
 
 void

@@ -22,6 +22,22 @@ parts_late(const struct lane *lane)
 	return false;
 }
 
+int64_t
+parts_unreported_ms(const struct lane *lane)
+{
+	unsigned generation = producer_generation(lane->sender->producer);
+	int64_t since = 0;
+
+	for (int32_t i = 0; i < lane->n_parts; i++) {
+		const struct part *part = &lane->parts[i];
+
+		if (part->unreported && part->generation == generation &&
+		    (since == 0 || part->sent_ms < since))
+			since = part->sent_ms;
+	}
+	return since;
+}
+
 /* A broker that is slow with all partitions is no reason. */
 static bool
 is_passed_over(const struct sender *s, const struct part *part)

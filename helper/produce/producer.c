@@ -245,6 +245,15 @@ producer_stuck(const struct producer *p, int32_t *partition)
 	return topic;
 }
 
+int64_t
+producer_mute_ms(const struct producer *p)
+{
+	const struct producer_handle *h = p->sides[BATCHES].handle;
+	int64_t late_ms = h ? producer_handle_mute_ms(h) : 0;
+
+	return late_ms ? late_ms - p->conf.timeout_ms : 0;
+}
+
 static void
 flushed(void *arg)
 {

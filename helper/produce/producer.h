@@ -70,6 +70,9 @@ unsigned producer_generation(const struct producer *p);
  * topic, before it was divided. NULL: there is none. Valid until the next call. */
 const char *producer_stuck(const struct producer *p, int32_t *partition);
 
+/* Since when all that is sent ends by its time-out, of late, too; 0: it does not. */
+int64_t producer_mute_ms(const struct producer *p);
+
 /* The partition of the key among so many; -1 when it is nobody's in particular. */
 int32_t producer_partition(const struct producer *p, struct kp_slice key, int32_t partitions);
 

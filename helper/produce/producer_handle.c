@@ -29,6 +29,7 @@ struct producer_handle {
 	struct kafka_wake *wake;
 	struct known_topic *topics[BUCKETS];
 	size_t mute;			/* topics with a partition that is */
+	int64_t late_ms, first_late_ms;	/* the latest time-out, and the first since a success */
 	struct loop_timer retire;
 	int64_t give_up_ms;		/* from then on what it has is reported */
 	struct loop_job end;
@@ -118,6 +119,12 @@ producer_handle_stuck(const struct producer_handle *h, int32_t *partition)
 	return NULL;
 }
 
+int64_t
+producer_handle_mute_ms(const struct producer_handle *h)
+{
+	return now_ms(h) - h->late_ms < 2 * KAFKA_LOST_MS ? h->first_late_ms : 0;
+}
+
 static void
 forget_topics(struct producer_handle *h)
 {
@@ -139,6 +146,12 @@ listen_to(struct producer_handle *h, const rd_kafka_message_t *m)
 	bool late = m->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT;
 	struct known_topic *t;
 
+	if (late)
+		h->late_ms = now_ms(h);
+	if (late && h->first_late_ms == 0)
+		h->first_late_ms = h->late_ms;
+	else if (!late && m->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		h->first_late_ms = 0;
 	if (!late && (m->err || h->mute == 0))
 		return;
 	t = find(h, rd_kafka_topic_name(m->rkt));

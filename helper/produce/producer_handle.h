@@ -47,6 +47,9 @@ bool producer_handle_is_stale(const struct producer_handle *h);
  * was never divided. The name is valid until the next call of anything here; NULL: none. */
 const char *producer_handle_stuck(const struct producer_handle *h, int32_t *partition);
 
+/* When the first time-out since a success was reported, unless that is long over; or 0. */
+int64_t producer_handle_mute_ms(const struct producer_handle *h);
+
 /*
  * It gets no more messages, and ends by itself once all it has are reported. `give_up`: what
  * is not on its way to a broker is reported now, with RD_KAFKA_RESP_ERR__PURGE_QUEUE; else

@@ -1,6 +1,7 @@
 /* Accepting async messages; opening, draining and closing the way to Kafka. */
 #include "helper/produce/sender.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -202,7 +203,7 @@ sender_in_trouble(struct sender *s)
 
 /* A new handle is given time before the next, and more each time that it did not help. */
 static void
-renew(struct sender *s, const char *topic)
+renew(struct sender *s, const char *why)
 {
 	int64_t now = loop_now_ms(s->loop), since = now - s->renewed_ms;
 	bool again = since < 4 * s->renew_pause_ms;
@@ -212,19 +213,43 @@ renew(struct sender *s, const char *topic)
 	s->renew_pause_ms = !again ? PRODUCER_STUCK_MS :
 	    s->renew_pause_ms < RENEW_PAUSE_MAX_MS ? 2 * s->renew_pause_ms : s->renew_pause_ms;
 	s->renewed_ms = now;
-	log_warn("sender nothing is reported topic=%s: it is sent again through a new handle",
-	    topic);
+	log_warn("sender %s: it is sent again through a new handle", why);
 	producer_renew(s->producer, true);
+}
+
+int64_t
+sender_mute_ms(const struct sender *s)
+{
+	int64_t since = 0;
+
+	for (size_t i = 0; i < LANE_BUCKETS; i++)
+		for (const struct lane *lane = s->lanes[i]; lane; lane = lane->next) {
+			int64_t ms = parts_unreported_ms(lane);
+
+			since = since == 0 || (ms && ms < since) ? ms : since;
+		}
+	return since && since < s->delivered_ms ? s->delivered_ms : since;
+}
+
+void
+sender_renew(struct sender *s)
+{
+	if (!s->closing)
+		renew(s, "nothing reaches kafka, and others do");
 }
 
 void
 sender_judge(struct sender *s, const struct kafka_list *list)
 {
+	char why[TOPIC_MAX + 64];
+
 	for (size_t i = 0; i < LANE_BUCKETS && !s->closing; i++)
 		for (struct lane *lane = s->lanes[i]; lane; lane = lane->next) {
 			doubt_judge(lane, list);
-			if (parts_stuck(lane, list) || (lane->doubt.over && parts_late(lane)))
-				renew(s, lane->name);
+			if (!parts_stuck(lane, list) && !(lane->doubt.over && parts_late(lane)))
+				continue;
+			snprintf(why, sizeof(why), "nothing is reported topic=%s", lane->name);
+			renew(s, why);
 		}
 }
 

@@ -65,6 +65,11 @@ bool sender_receipt(struct sender *s, int64_t id, struct msg_receipt *out);
 bool sender_in_trouble(struct sender *s);
 void sender_judge(struct sender *s, const struct kafka_list *list);
 
+/* Since when it waits for the first report of all that it has sent by its handle, 0: it does
+ * not; and what waits goes again through a new one. */
+int64_t sender_mute_ms(const struct sender *s);
+void sender_renew(struct sender *s);
+
 /* The dead letter goes to Kafka once more, behind all that is pending. done() is
  * called once, maybe at once. KP_ENOTFOUND: there is none (any more). */
 void sender_retry(struct sender *s, const struct store_loaded *dead,

@@ -207,6 +207,8 @@ int64_t parts_put_back(struct lane *lane, size_t keep);
 /* part_stuck.c */
 /* A wave of the topic is on its way for so long that its leader is to be asked for. */
 bool parts_late(const struct lane *lane);
+/* When the first of those was sent that are on their way by the present handle; 0: none is. */
+int64_t parts_unreported_ms(const struct lane *lane);
 /* True when one is that had a leader all the time: librdkafka will not send it. */
 bool parts_stuck(struct lane *lane, const struct kafka_list *list);
 

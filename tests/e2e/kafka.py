@@ -406,15 +406,18 @@ class KafkaKraft(Broker):
 
     def __init__(self):
         super().__init__()
-        controller = f"127.0.0.1:{free_port()}"
+        self.controller = f"127.0.0.1:{free_port()}"
         self.proxied, self.behind = free_port(), free_port()
+        self.configure()
+
+    def configure(self):
         self.config.write_text(SETTINGS + (
             "broker.session.timeout.ms=2000\nbroker.heartbeat.interval.ms=500\n"
             "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n"
             "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT\n"
             f"advertised.listeners=PLAINTEXT://{self.peers},PROXIED://127.0.0.1:{self.proxied}\n"
-            f"controller.quorum.voters=1@{controller}\nlog.dirs={self.folder}/data\n"
-            f"listeners=PLAINTEXT://{self.peers},PROXIED://127.0.0.1:{self.behind},CONTROLLER://{controller}\n"))
+            f"controller.quorum.voters=1@{self.controller}\nlog.dirs={self.folder}/data\n"
+            f"listeners=PLAINTEXT://{self.peers},PROXIED://127.0.0.1:{self.behind},CONTROLLER://{self.controller}\n"))
 
     def start(self):
         if self.proc is None:
@@ -426,6 +429,14 @@ class KafkaKraft(Broker):
         cluster = uuid.uuid4().hex[:22]
         subprocess.run([*JAVA, "-cp", self.jars, "kafka.tools.StorageTool", "format", "-t", cluster,
                         "-c", self.config], check=True, capture_output=True, timeout=60)
+
+    def move(self):
+        """To another port, of which only who asks for it hears."""
+        self.stop()
+        self.port = free_port()
+        self.peers = f"127.0.0.1:{self.port}"
+        self.configure()
+        self.start()
 
     def end(self):
         self.stop()

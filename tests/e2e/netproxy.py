@@ -7,6 +7,7 @@
     blackhole           nothing is passed on; when it is over, what was held goes on
     halfopen            the target's side is closed and this side never told: those connections stay dead for good
     cut N               a connection is reset after N bytes of what the target answers from now on
+    target PORT         who comes from now on is led there, and those that are there are reset
 
 Each command is answered by a line: how many connections there are, and how many the commands have hit so far.
 """
@@ -115,12 +116,12 @@ class Link:
         Link.all.discard(self)
 
 
-async def main(listen, target):
-    mode = Mode()
+async def main(listen, port):
+    mode, target = Mode(), [port]
 
     async def accept(reader, writer):
         try:
-            there = await asyncio.open_connection("127.0.0.1", target)
+            there = await asyncio.open_connection("127.0.0.1", target[0])
         except OSError:
             writer.transport.abort()
             return
@@ -134,6 +135,10 @@ async def main(listen, target):
         name, *number = line.decode().split()
         for link in list(Link.all):
             link.hit, link.answered = False, 0
+        if name == "target":
+            target[0], name = int(number[0]), "pass"
+            for link in list(Link.all):
+                link.reset()
         mode.set(name, int(number[0]) if number else 0)
         for link in list(Link.all):
             if name == "reset":

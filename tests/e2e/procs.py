@@ -10,6 +10,7 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -147,6 +148,28 @@ class Proc:
         except AssertionError:
             self.signal(signal.SIGKILL)
             return self.wait(10)
+
+
+class Proxy:
+    """netproxy.py between a port that the broker names as its own and the broker."""
+
+    def __init__(self, listen, target):
+        script = Path(__file__).with_name("netproxy.py")
+        self.port = listen
+        self.popen = subprocess.Popen([sys.executable, script, str(listen), str(target)], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, text=True)
+        assert self.popen.stdout.readline() == "ready\n"
+
+    def set(self, command):
+        """(connections, hits so far)"""
+        self.popen.stdin.write(f"{command}\n")
+        self.popen.stdin.flush()
+        return tuple(map(int, self.popen.stdout.readline().split()))
+
+    def end(self):
+        self.popen.stdin.close()
+        self.popen.wait(10)
+        self.popen.stdout.close()
 
 
 def tail(path, lines=25):

@@ -2,15 +2,12 @@
 
 import random
 import re
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from consumer_oracle import ConsumerOracle
-from procs import rounds, seed, wait_for
+from procs import Proxy, rounds, seed, wait_for
 from produced import Produced
 from web import Workers
 from webservers import Nginx
@@ -18,27 +15,6 @@ from webservers import Nginx
 RSS = 64 << 20  # what a helper may grow by
 SOCKET_TIMEOUT = 3000  # ms; librdkafka's own 60 s is longer than a test
 KINDS = ["latency", "trickle", "reset", "blackhole", "halfopen", "cut"]
-
-
-class Proxy:
-    """netproxy.py between a port that the broker names as its own and the broker."""
-
-    def __init__(self, listen, target):
-        script = Path(__file__).with_name("netproxy.py")
-        self.popen = subprocess.Popen([sys.executable, script, str(listen), str(target)], stdin=subprocess.PIPE,
-                                      stdout=subprocess.PIPE, text=True)
-        assert self.popen.stdout.readline() == "ready\n"
-
-    def set(self, command):
-        """(connections, hits so far)"""
-        self.popen.stdin.write(f"{command}\n")
-        self.popen.stdin.flush()
-        return tuple(map(int, self.popen.stdout.readline().split()))
-
-    def end(self):
-        self.popen.stdin.close()
-        self.popen.wait(10)
-        self.popen.stdout.close()
 
 
 @pytest.fixture

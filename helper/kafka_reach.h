@@ -1,0 +1,27 @@
+/*
+ * Whether Kafka answers who comes anew, by the names of --kafkaPeers. A handle that does not
+ * find it meanwhile is of no use any more: librdkafka keeps addresses that it has learnt, and
+ * that of a group's coordinator for good, as long as it is the same broker.
+ *
+ * Loop thread only.
+ */
+#ifndef KP_KAFKA_REACH_H
+#define KP_KAFKA_REACH_H
+
+#include "helper/kafka.h"
+
+struct kafka_reach;
+
+/* NULL without memory. */
+struct kafka_reach *kafka_reach_new(struct loop *l, struct kafka *k);
+/* Somebody does not find Kafka. For how many ms all who came anew have found it; 0: they do
+ * not, or nobody knows yet. It is asked for as long as this is called again and again. */
+int64_t kafka_reach_ms(struct kafka_reach *r);
+/* True when they have found it for long enough. */
+bool kafka_reach_is_there(struct kafka_reach *r);
+/* Asks nothing any more; a question that is under way ends by itself. */
+void kafka_reach_stop(struct kafka_reach *r);
+/* After loop_free(), before kafka_close(). */
+void kafka_reach_free(struct kafka_reach *r);
+
+#endif

@@ -1,0 +1,94 @@
+"""A broker that comes back on another port: whoever was given a name that leads to it finds it again."""
+
+import pytest
+
+from gateway import stopwatch
+from kafka import KafkaKraft, Zookeeper
+from procs import Proxy, free_port, rounds, wait_for
+from web import Workers
+from webservers import Nginx
+
+FOUND = 30  # s after it serves again
+LOST_MS = rounds(5000, 20000)
+
+
+@pytest.fixture(scope="module")
+def moving():
+    broker = KafkaKraft()
+    broker.start()
+    broker.warm_up()
+    yield broker
+    broker.end()
+
+
+@pytest.fixture
+def door(moving):
+    """What --kafkaPeers names."""
+    proxy = Proxy(free_port(), moving.port)
+    yield proxy
+    proxy.end()
+
+
+@pytest.fixture
+def zookeeper():
+    server = Zookeeper()
+    server.start()
+    yield server
+    server.stop()
+
+
+def move(broker, door):
+    """Returns a stopwatch that began when it served."""
+    broker.move()
+    door.set(f"target {broker.port}")
+    return stopwatch()
+
+
+def start(helper, broker, door, **options):
+    h = helper(broker, start=False, kafkaPeers=f"127.0.0.1:{door.port}", initialOffset="oldest", **options)
+    h.start(KP_LOST_MS=str(LOST_MS))
+    nginx = Nginx(h)
+    nginx.start()
+    return h, nginx
+
+
+def check(helper, broker, door, name, note, coordination, **options):
+    broker.create_topic(name)
+    h, nginx = start(helper, broker, door, coordination=coordination, **options)
+    site, seen = nginx.site, []
+
+    def poll(session, n, stop):
+        while not stop.is_set():
+            seen.append(site.consume(name, name))
+
+    def committed():
+        return sum(o for o in broker.committed(name, name, 4).values() if o > 0)
+
+    for i in range(8):
+        assert site.produce(name, b"before %d" % i, sync=True).status == 200
+    site.consume_all(name, name, 8)
+    wait_for(lambda: committed() == 8, 10, "all commits")
+    with Workers([site], poll):
+        since = move(broker, door)
+        sent = wait_for(lambda: site.produce(name, b"after", sync=True).status == 200 and since(), FOUND, "sync produce")
+        got = wait_for(lambda: any(r.status == 200 for r in seen) and since(), FOUND, "a message")
+        kept = wait_for(lambda: committed() >= 9 and since(), FOUND, "a commit")
+        reply = site.produce(name, b"and more")
+        assert reply.status == 200
+        wait_for(lambda: committed() >= 10 and since(), 10, "async produce, and its commit")
+    assert {r.status for r in seen} <= {200, 408, 503}
+    h.stop()
+    nginx.end()
+    note(f"{coordination}: a broker on another port took a message after {sent:.1f} s, gave one after {got:.1f} s, "
+         f"and took a commit after {kept:.1f} s")
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("coordination", ["local", "kafka"])
+def test_broker_moves(helper, moving, door, name, note, coordination):
+    check(helper, moving, door, name, note, coordination)
+
+
+@pytest.mark.long
+def test_broker_moves_beside_zookeeper(helper, moving, zookeeper, door, name, note):
+    check(helper, moving, door, name, note, "zookeeper", zookeeperPeers=f"127.0.0.1:{zookeeper.port}/apart")
