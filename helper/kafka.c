@@ -22,6 +22,7 @@ struct kafka {
 	const char *old_version;		/* NULL: brokers can be asked */
 	struct kafka_trouble *trouble;
 	struct kafka_threads *threads;
+	struct kafka_peers *peers;
 	rd_kafka_t *mock_handle;		/* NULL unless embedded */
 	rd_kafka_mock_cluster_t *mock;
 };
@@ -150,9 +151,10 @@ set_all(rd_kafka_conf_t *rc, const struct kafka_property *p, bool only_fixed)
 static rd_kafka_conf_t *
 make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props)
 {
+	char *peers = kafka_peers_list(k->peers);
 	const struct kafka_property common[] = {
 		{ "bootstrap.servers", k->mock ? rd_kafka_mock_cluster_bootstraps(k->mock) :
-		    k->conf->kafka_peers },
+		    peers && *peers ? peers : k->conf->kafka_peers },
 		{ "client.id", k->client_id },
 		{ "socket.nagle.disable", "true" },
 		{ "reconnect.backoff.max.ms", "2000" },
@@ -175,6 +177,7 @@ make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 	rd_kafka_conf_t *rc = rd_kafka_conf_new();
 	bool ok = set_all(rc, common, false);
 
+	free(peers);
 	if (ok && k->old_version)
 		ok = set_all(rc, old_broker_properties(k->old_version), false);
 	ok = ok && set_all(rc, props, false);
@@ -188,6 +191,12 @@ make_conf(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 		return rc;
 	rd_kafka_conf_destroy(rc);
 	return NULL;
+}
+
+struct kafka_peers *
+kafka_peers(struct kafka *k)
+{
+	return k->peers;
 }
 
 bool
@@ -298,7 +307,8 @@ kafka_open(const struct conf *conf, const char *client_id, struct kafka **out)
 	snprintf(k->client_id, sizeof(k->client_id), "%s", client_id);
 	k->trouble = kafka_trouble_new();
 	k->threads = kafka_threads_new(conf->kafka_peers);
-	err = k->trouble == NULL || k->threads == NULL ? KP_ENOMEM :
+	k->peers = kafka_peers_new(conf->kafka_peers);
+	err = !k->trouble || !k->threads || !k->peers ? KP_ENOMEM :
 	    kafka_version(conf->kafka_version, &k->old_version);
 	if (err == KP_EBADREQ)
 		log_error("--kafkaVersion takes a version from 0.8.2 on, such as 0.9.0.1, not "
@@ -332,6 +342,7 @@ kafka_close(struct kafka *k)
 	}
 	kafka_trouble_free(k->trouble);
 	kafka_threads_free(k->threads);
+	kafka_peers_free(k->peers);
 	free(k);
 }
 
@@ -352,7 +363,8 @@ kafka_is_full(struct kafka *k, char *out, size_t cap)
 bool
 kafka_cause(struct kafka *k, char *out, size_t cap)
 {
-	return kafka_trouble_cause(k->trouble, out, cap);
+	return (kafka_peers_none(k->peers) && kafka_peers_trouble(k->peers, out, cap)) ||
+	    kafka_trouble_cause(k->trouble, out, cap);
 }
 
 void

@@ -8,6 +8,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "common/conf.h"
+#include "helper/kafka_peers.h"
 #include "helper/loop.h"
 
 struct kafka;
@@ -55,6 +56,9 @@ typedef int32_t kafka_partitioner(const rd_kafka_topic_t *rkt, const void *key, 
 rd_kafka_t *kafka_new_producer(struct kafka *k, const struct kafka_property *props, int events,
     kafka_partitioner *choose, void *opaque);
 
+/* Those that it asks first. Handles that were made before one was left out know it, and are to
+ * be replaced. */
+struct kafka_peers *kafka_peers(struct kafka *k);
 /* Brokers older than 0.10, as --kafkaVersion says. */
 bool kafka_is_old(const struct kafka *k);
 

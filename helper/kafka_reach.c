@@ -1,14 +1,23 @@
-/* A new handle, asked for what it must know first, again and again while somebody wants it. */
+/* New handles, asked for what each must know first: the brokers. */
 #include "helper/kafka_reach.h"
 
 #include <stdlib.h>
 
 #include "common/fault.h"
+#include "common/log.h"
 
 #define ASK_EACH_MS (KAFKA_LOST_MS / 5)
 #define ASK_TIMEOUT_MS 4000
 /* Nobody has wanted to know it for so long: what was known then says nothing any more. */
 #define FORGET_MS (KAFKA_LOST_MS / 2)
+/* A peer is asked again: one that answers for all we know, one that did not, one that is left
+ * out. */
+#define PEERS_MS 1000
+#define BROKER_AGAIN_MS (10 * 60 * 1000)
+#define SILENT_AGAIN_MS 15000
+#define OUT_AGAIN_MS 60000
+/* Of a name that no topic can have brokers do not make one, and tell of no other. */
+#define NO_TOPIC "?"
 
 struct kafka_reach {
 	struct loop *loop;
@@ -19,28 +28,51 @@ struct kafka_reach {
 	bool asking, stopped;
 	struct loop_job job;
 	bool answered;			/* the worker's until its job is done */
+	/* The peers, one of which is asked at a time. */
+	struct loop_timer timer;
+	int64_t *due_ms;		/* by their number */
+	size_t at;			/* whose turn it is, or is asked */
+	bool looking, news;
+	struct loop_job look;
+	rd_kafka_resp_err_t err;	/* the worker's until its job is done */
+	void (*changed)(void *arg);
+	void *arg;
 };
+
+/* Whom: NULL for all peers. */
+static rd_kafka_resp_err_t
+ask_anew(struct kafka *k, const char *whom)
+{
+	const struct kafka_property props[] = {
+		{ "allow.auto.create.topics", "false" },
+		{ whom ? "!bootstrap.servers" : NULL, whom },
+		{ NULL, NULL },
+	};
+	rd_kafka_t *rk = kafka_new(k, RD_KAFKA_CONSUMER, props, 0);
+	rd_kafka_topic_t *rkt = rk ? rd_kafka_topic_new(rk, NO_TOPIC, NULL) : NULL;
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
+	const struct rd_kafka_metadata *md;
+
+	if (rkt)
+		err = rd_kafka_metadata(rk, 0, rkt, &md, ASK_TIMEOUT_MS);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_metadata_destroy(md);
+	if (rkt)
+		rd_kafka_topic_destroy(rkt);
+	if (rk)
+		rd_kafka_destroy(rk);
+	return err;
+}
+
+/* ---- all of them ---- */
 
 static void
 ask_work(struct loop_job *job)
 {
-	static const struct kafka_property props[] = {
-		{ "allow.auto.create.topics", "false" },
-		{ NULL, NULL },
-	};
 	struct kafka_reach *r = (struct kafka_reach *)((char *)job -
 	    offsetof(struct kafka_reach, job));
-	rd_kafka_t *rk = kafka_new(r->kafka, RD_KAFKA_CONSUMER, props, 0);
-	const struct rd_kafka_metadata *md;
 
-	r->answered = false;
-	if (rk == NULL)
-		return;
-	if (rd_kafka_metadata(rk, 0, NULL, &md, ASK_TIMEOUT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-		r->answered = md->broker_cnt > 0;
-		rd_kafka_metadata_destroy(md);
-	}
-	rd_kafka_destroy(rk);
+	r->answered = ask_anew(r->kafka, NULL) == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 static void
@@ -67,16 +99,6 @@ ask(struct kafka_reach *r, int64_t now)
 	r->asked_ms = now;
 }
 
-struct kafka_reach *
-kafka_reach_new(struct loop *l, struct kafka *k)
-{
-	struct kafka_reach *r = calloc(1, sizeof(*r));
-
-	if (r)
-		*r = (struct kafka_reach){ .loop = l, .kafka = k, .asked_ms = -ASK_EACH_MS };
-	return r;
-}
-
 int64_t
 kafka_reach_ms(struct kafka_reach *r)
 {
@@ -95,15 +117,116 @@ kafka_reach_is_there(struct kafka_reach *r)
 	return kafka_reach_ms(r) >= KAFKA_LOST_MS / 2;
 }
 
+/* ---- each of them ---- */
+
+static void look(void *arg);
+
+static void
+look_work(struct loop_job *job)
+{
+	struct kafka_reach *r = (struct kafka_reach *)((char *)job -
+	    offsetof(struct kafka_reach, look));
+
+	r->err = ask_anew(r->kafka, kafka_peers_name(kafka_peers(r->kafka), r->at));
+}
+
+/* What a controller is asked librdkafka does not even send: it has said what it takes. */
+static void
+look_done(struct loop_job *job)
+{
+	struct kafka_reach *r = (struct kafka_reach *)((char *)job -
+	    offsetof(struct kafka_reach, look));
+	struct kafka_peers *peers = kafka_peers(r->kafka);
+	bool out = r->err == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
+	bool known = out || r->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+	const char *name = kafka_peers_name(peers, r->at);
+
+	r->looking = false;
+	r->due_ms[r->at] = loop_now_ms(r->loop) + (out ? OUT_AGAIN_MS :
+	    known ? BROKER_AGAIN_MS : SILENT_AGAIN_MS);
+	if (r->stopped)
+		return;
+	if (known && kafka_peers_leave_out(peers, r->at, out)) {
+		if (out)
+			log_warn("kafka peer=%s is no broker: it is left out; a controller does "
+			    "not belong into --kafkaPeers", name);
+		else
+			log_info("kafka peer=%s is a broker now", name);
+		r->news = true;
+	}
+	look(r);
+}
+
+/* All that were due have been asked. */
+static void
+tell(struct kafka_reach *r)
+{
+	if (r->news && r->changed)
+		r->changed(r->arg);
+	r->news = false;
+}
+
+static void
+look(void *arg)
+{
+	struct kafka_reach *r = arg;
+	size_t n = kafka_peers_count(kafka_peers(r->kafka)), i = 0;
+
+	while (i < n && r->due_ms[(r->at + i) % n] > loop_now_ms(r->loop))
+		i++;
+	if (r->looking)
+		return;
+	if (i == n) {
+		tell(r);
+		return;
+	}
+	r->at = (r->at + i) % n;
+	r->look.work = look_work;
+	r->look.done = look_done;
+	r->looking = loop_work(r->loop, &r->look);
+}
+
+/* ---- life ---- */
+
+struct kafka_reach *
+kafka_reach_new(struct loop *l, struct kafka *k, bool embedded)
+{
+	struct kafka_reach *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	*r = (struct kafka_reach){ .loop = l, .kafka = k, .asked_ms = -ASK_EACH_MS };
+	r->due_ms = calloc(kafka_peers_count(kafka_peers(k)) + 1, sizeof(*r->due_ms));
+	if (r->due_ms == NULL) {
+		free(r);
+		return NULL;
+	}
+	if (!embedded)
+		loop_timer_set(l, &r->timer, 0, PEERS_MS, look, r);
+	return r;
+}
+
+void
+kafka_reach_on_change(struct kafka_reach *r, void (*changed)(void *arg), void *arg)
+{
+	r->changed = changed;
+	r->arg = arg;
+}
+
 void
 kafka_reach_stop(struct kafka_reach *r)
 {
-	if (r)
-		r->stopped = true;
+	if (r == NULL)
+		return;
+	r->stopped = true;
+	loop_timer_end(&r->timer);
 }
 
 void
 kafka_reach_free(struct kafka_reach *r)
 {
+	if (r == NULL)
+		return;
+	free(r->due_ms);
 	free(r);
 }

@@ -1,7 +1,8 @@
 /*
  * Whether Kafka answers who comes anew, by the names of --kafkaPeers. A handle that does not
  * find it meanwhile is of no use any more: librdkafka keeps addresses that it has learnt, and
- * that of a group's coordinator for good, as long as it is the same broker.
+ * that of a group's coordinator for good, as long as it is the same broker. And whether each of
+ * those names is a broker: those that are none are left out, see kafka_peers.h.
  *
  * Loop thread only.
  */
@@ -12,8 +13,10 @@
 
 struct kafka_reach;
 
-/* NULL without memory. */
-struct kafka_reach *kafka_reach_new(struct loop *l, struct kafka *k);
+/* It asks the names one after another at once, and now and then. NULL without memory. */
+struct kafka_reach *kafka_reach_new(struct loop *l, struct kafka *k, bool embedded);
+/* Calls changed(arg) when one is left out, or is a broker again. */
+void kafka_reach_on_change(struct kafka_reach *r, void (*changed)(void *arg), void *arg);
 /* Somebody does not find Kafka. For how many ms all who came anew have found it; 0: they do
  * not, or nobody knows yet. It is asked for as long as this is called again and again. */
 int64_t kafka_reach_ms(struct kafka_reach *r);

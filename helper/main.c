@@ -136,7 +136,7 @@ open_kafka(struct boot *b)
 	h->sync = producer_new(h->loop, h->kafka, &(struct producer_conf){
 	    .timeout_ms = sync_timeout_ms(&h->conf), .delivered = op_produce_delivered });
 	if (h->sync)
-		h->reach = kafka_reach_new(h->loop, h->kafka);
+		h->reach = kafka_reach_new(h->loop, h->kafka, conf_embedded(&h->conf));
 	if (h->reach)
 		h->admin = kafka_admin_new(h->kafka);
 	if (h->admin)

@@ -68,7 +68,7 @@ order='
 7 op_* ops helper
 6 sender* lookout doubt stamp entry lane part* group* coordination offers sparse topics* assign health
 5 store* receipts rate producer* consumer* budget known kafka_admin* zk* registration
-4 kafka kafka_err kafka_file kafka_library kafka_list kafka_threads kafka_trouble kafka_version kafka_wake
+4 kafka kafka_err kafka_file kafka_library kafka_list kafka_peers kafka_reach kafka_threads kafka_trouble kafka_version kafka_wake
 2 ipc* conn op tidy
 1 loop* threads
 '

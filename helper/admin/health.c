@@ -85,6 +85,20 @@ part_enter(struct health *h, struct part *p, const char *trouble)
 
 /* ---- Kafka ---- */
 
+/* It serves, and yet is not as somebody wants it. */
+static void
+see_left_out(struct health *h)
+{
+	struct part *p = &h->kafka;
+	char text[TEXT_MAX];
+
+	if (!p->up || !kafka_admin_left_out(h->admin, text, sizeof(text)) ||
+	    strcmp(p->error, text) == 0)
+		return;
+	memcpy(p->error, text, sizeof(text));
+	p->wall_error_ms = wall_time_ms();
+}
+
 static void
 ask_work(struct loop_job *job)
 {
@@ -130,6 +144,7 @@ look(void *arg)
 	struct sender_stats s;
 
 	look_at_kafka(h);
+	see_left_out(h);
 	if (h->zk)
 		part_enter(h, &h->zookeeper, zk_trouble(h->zk));
 	sender_stats(h->sender, &s);

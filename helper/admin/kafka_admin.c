@@ -32,7 +32,7 @@ admin_say(char *why, enum kp_err err, const char *fmt, ...)
 enum kp_err
 admin_fail(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err)
 {
-	if (kafka_err_unreachable(err)) {
+	if (kafka_err_unreachable(err) || kafka_peers_none(kafka_peers(a->kafka))) {
 		kafka_unreachable(a->kafka, why, WHY_MAX);
 		return KP_EUNAVAIL;
 	}
@@ -228,6 +228,12 @@ kafka_admin_look(struct kafka_admin *a, struct topic_look **v, size_t n, bool cr
 		v[i]->err = h ? kafka_admin_why(a, v[i]->code, why) : KP_EBUSY;
 		v[i]->coming = v[i]->code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
 	}
+}
+
+bool
+kafka_admin_left_out(struct kafka_admin *a, char *out, size_t cap)
+{
+	return kafka_peers_trouble(kafka_peers(a->kafka), out, cap);
 }
 
 void

@@ -26,6 +26,8 @@ void kafka_admin_free(struct kafka_admin *a);
 
 /* KP_OK when a broker answers. */
 enum kp_err kafka_admin_reach(struct kafka_admin *a, int timeout_ms, char *why);
+/* As kafka_peers_trouble(). Any thread. */
+bool kafka_admin_left_out(struct kafka_admin *a, char *out, size_t cap);
 
 /* One topic that is looked for, in and out. */
 struct topic_look {

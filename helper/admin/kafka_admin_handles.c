@@ -110,6 +110,7 @@ handle_new(struct kafka *k, enum handle_kind kind)
 		return NULL;
 	h->kind = kind;
 	h->born_ms = sock_now_ms();
+	h->peers = kafka_peers_generation(kafka_peers(k));
 	h->names = calloc(BUCKETS, sizeof(*h->names));
 	if (h->names)
 		h->rk = kafka_new(k, kinds[kind].type, kinds[kind].props, 0);
@@ -189,9 +190,10 @@ is_full(const struct handle *h)
 }
 
 static bool
-is_lost(const struct handle *h)
+is_lost(const struct handles *s, const struct handle *h)
 {
-	return h->lost_ms && sock_now_ms() - h->lost_ms >= KAFKA_LOST_MS / 2;
+	return h->peers != kafka_peers_generation(kafka_peers(s->kafka)) ||
+	    (h->lost_ms && sock_now_ms() - h->lost_ms >= KAFKA_LOST_MS / 2);
 }
 
 static bool
@@ -345,7 +347,7 @@ handle_take(struct handles *s, enum handle_kind kind)
 	struct handle *h;
 
 	pthread_mutex_lock(&s->lock);
-	if (p->current && (is_full(p->current) || is_lost(p->current)))
+	if (p->current && (is_full(p->current) || is_lost(s, p->current)))
 		replace(s, p);
 	if (p->current == NULL)
 		p->current = handle_new(s->kafka, kind);

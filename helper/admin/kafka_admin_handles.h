@@ -32,9 +32,10 @@ struct handle {
 	enum handle_kind kind;
 	unsigned users;
 	int64_t born_ms;
+	unsigned peers;			/* their generation */
 	struct handle_name **names;	/* by hash */
 	size_t n_names, n_unknown;
-	int64_t lost_ms;		/* since when it was not answered; 0: it was, the last time */
+	int64_t lost_ms;		/* since when it is not answered; 0: it is */
 	struct handle *next;		/* of those that were replaced */
 };
 

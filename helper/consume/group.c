@@ -103,6 +103,7 @@ group_consumer(struct group *g)
 	struct groups *gs = g->gs;
 
 	g->left_names = 0;
+	g->peers = kafka_peers_generation(kafka_peers(gs->env.kafka));
 	return consumer_new(gs->env.loop, gs->env.kafka, g->name, group_is_member(g),
 	    &gs->budget, &events, g);
 }

@@ -185,7 +185,7 @@ group_commit(struct group *g)
 {
 	struct group_check *k;
 
-	if (g->committing || !group_usable(g))
+	if (g->committing || g->lost || !group_usable(g))
 		return;
 	g->commit_ms = loop_now_ms(g->gs->env.loop);
 	k = what_to_check(g);

@@ -64,12 +64,22 @@ group_change_consumer(struct group *g)
 
 	if (next == NULL)
 		return;
+	consumer_give_up_commits(before);
 	g->consumer = next;
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		for (struct part *p = t->parts; p; p = p->next)
 			if (p->reader)
 				hand_over(p, next);
 	consumer_free(before);
+}
+
+static void
+change(struct group *g)
+{
+	if (group_is_member(g))
+		group_renew(g);
+	else
+		group_change_consumer(g);
 }
 
 /* What was sent, and may still be on its way, counts as not committed. */
@@ -81,15 +91,12 @@ renew(struct group *g, int64_t now)
 	g->lost_wait_ms = g->lost_wait_ms == 0 ? KAFKA_LOST_MS :
 	    g->lost_wait_ms < WAIT_MAX_MS ? 2 * g->lost_wait_ms : WAIT_MAX_MS;
 	g->lost_ms = now;
-	consumer_give_up_commits(g->consumer);
+	if (group_is_member(g))
+		consumer_give_up_commits(g->consumer);
 	g->uncommitted_ms = g->down_ms = g->unjoined_ms = 0;
 	g->down = false;
-	if (group_is_member(g)) {
-		g->lost = true;
-		group_renew(g);
-	} else {
-		group_change_consumer(g);
-	}
+	g->lost = group_is_member(g);
+	change(g);
 }
 
 void
@@ -99,6 +106,12 @@ group_find_kafka(struct group *g, int64_t now)
 
 	if (g->coord == NULL || g->consumer == NULL || g->closing || g->renewing)
 		return;
+	if (g->peers != kafka_peers_generation(kafka_peers(g->gs->env.kafka))) {
+		log_info("group gets a new consumer group=%s: the brokers to be asked have "
+		    "changed", g->name);
+		change(g);
+		return;
+	}
 	see_membership(g, now);
 	since = lost_since(g);
 	if (since == 0) {

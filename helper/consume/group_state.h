@@ -142,6 +142,7 @@ struct group {
 	bool down;			/* no broker answers */
 	/* Since when, or 0: that; it has been sent no answer to a commit; it is not joined. */
 	int64_t down_ms, uncommitted_ms, unjoined_ms;
+	unsigned peers;			/* which generation of them its consumer knows */
 	bool lost;			/* it leaves because of that: nothing can be committed */
 	int64_t lost_ms;		/* when it last got a new consumer because of that */
 	int64_t lost_wait_ms;		/* until the next one */

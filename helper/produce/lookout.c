@@ -22,6 +22,7 @@ struct lookout {
 	struct loop_timer timer, lost;
 	int64_t lost_ms;		/* when `sync` was last renewed because of that */
 	int64_t lost_wait_ms;		/* until the next time */
+	unsigned peers;			/* which generation of them the producers know */
 	bool asking, stopped;
 	struct kafka_list *last;	/* NULL: no broker has answered yet */
 	unsigned turn;			/* among its brokers */
@@ -108,15 +109,30 @@ renew_sync(struct lookout *o)
 	producer_renew(o->sync, false);
 }
 
+/* Their handles know a peer that is no broker, and may ask it for good. */
+static void
+forget_peers(void *arg)
+{
+	struct lookout *o = arg;
+	unsigned peers = kafka_peers_generation(kafka_peers(o->kafka));
+
+	if (o->peers == peers || o->stopped)
+		return;
+	if (sender_renew(o->sender, "the brokers to be asked have changed") &&
+	    producer_renew(o->sync, false))
+		o->peers = peers;
+}
+
 static void
 look_for_lost(void *arg)
 {
 	struct lookout *o = arg;
 
+	forget_peers(o);
 	if (is_lost(o, producer_mute_ms(o->sync)))
 		renew_sync(o);
 	if (is_lost(o, sender_mute_ms(o->sender)))
-		sender_renew(o->sender);
+		sender_renew(o->sender, "nothing reaches kafka, and others do");
 }
 
 struct lookout *
@@ -131,6 +147,7 @@ lookout_new(struct loop *l, struct kafka *k, struct kafka_reach *reach, struct s
 	    .sync = sync };
 	loop_timer_set(l, &o->timer, LOOK_MS, LOOK_MS, look, o);
 	loop_timer_set(l, &o->lost, LOST_LOOK_MS, LOST_LOOK_MS, look_for_lost, o);
+	kafka_reach_on_change(reach, forget_peers, o);
 	return o;
 }
 

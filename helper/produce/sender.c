@@ -202,19 +202,19 @@ sender_in_trouble(struct sender *s)
 }
 
 /* A new handle is given time before the next, and more each time that it did not help. */
-static void
-renew(struct sender *s, const char *why)
+bool
+sender_renew(struct sender *s, const char *why)
 {
 	int64_t now = loop_now_ms(s->loop), since = now - s->renewed_ms;
 	bool again = since < 4 * s->renew_pause_ms;
 
-	if (since < s->renew_pause_ms)
-		return;
+	if (s->closing || since < s->renew_pause_ms)
+		return false;
 	s->renew_pause_ms = !again ? PRODUCER_STUCK_MS :
 	    s->renew_pause_ms < RENEW_PAUSE_MAX_MS ? 2 * s->renew_pause_ms : s->renew_pause_ms;
 	s->renewed_ms = now;
 	log_warn("sender %s: it is sent again through a new handle", why);
-	producer_renew(s->producer, true);
+	return producer_renew(s->producer, true);
 }
 
 int64_t
@@ -232,13 +232,6 @@ sender_mute_ms(const struct sender *s)
 }
 
 void
-sender_renew(struct sender *s)
-{
-	if (!s->closing)
-		renew(s, "nothing reaches kafka, and others do");
-}
-
-void
 sender_judge(struct sender *s, const struct kafka_list *list)
 {
 	char why[TOPIC_MAX + 64];
@@ -249,7 +242,7 @@ sender_judge(struct sender *s, const struct kafka_list *list)
 			if (!parts_stuck(lane, list) && !(lane->doubt.over && parts_late(lane)))
 				continue;
 			snprintf(why, sizeof(why), "nothing is reported topic=%s", lane->name);
-			renew(s, why);
+			sender_renew(s, why);
 		}
 }
 

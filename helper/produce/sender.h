@@ -66,9 +66,10 @@ bool sender_in_trouble(struct sender *s);
 void sender_judge(struct sender *s, const struct kafka_list *list);
 
 /* Since when it waits for the first report of all that it has sent by its handle, 0: it does
- * not; and what waits goes again through a new one. */
+ * not; and what waits goes again through a new one, and the log tells why. False: not so soon
+ * after the last one. */
 int64_t sender_mute_ms(const struct sender *s);
-void sender_renew(struct sender *s);
+bool sender_renew(struct sender *s, const char *why);
 
 /* The dead letter goes to Kafka once more, behind all that is pending. done() is
  * called once, maybe at once. KP_ENOTFOUND: there is none (any more). */

@@ -92,3 +92,37 @@ def test_broker_moves(helper, moving, door, name, note, coordination):
 @pytest.mark.long
 def test_broker_moves_beside_zookeeper(helper, moving, zookeeper, door, name, note):
     check(helper, moving, door, name, note, "zookeeper", zookeeperPeers=f"127.0.0.1:{zookeeper.port}/apart")
+
+
+def kafka_of(site):
+    return site.get("/_status", rules=False).json["kafka"]
+
+
+def test_controller_among_the_peers(helper, moving, name):
+    """It is named and left out, and the brokers are asked."""
+    moving.create_topic(name)
+    h = helper(moving, kafkaPeers=f"{moving.controller},{moving.peers}", initialOffset="oldest")
+    nginx = Nginx(h)
+    nginx.start()
+    site = nginx.site
+    told = f"{moving.controller} in --kafkaPeers is no broker: left out"
+    wait_for(lambda: kafka_of(site)["lastError"] == told, 10, "/_status says so")
+    assert kafka_of(site)["state"] == "up"
+    assert h.proc.output().count(f"kafka peer={moving.controller} is no broker") == 1
+    for i in range(5):
+        assert site.produce(name, b"sync %d" % i, sync=True).status == 200
+        assert site.produce(name, b"async %d" % i).status == 200
+    site.consume_all(name, name, 10)
+    nginx.end()
+
+
+def test_nothing_but_a_controller(helper, moving, name):
+    h = helper(moving, kafkaPeers=moving.controller)
+    nginx = Nginx(h)
+    nginx.start()
+    told = f"{moving.controller} in --kafkaPeers is no broker: name brokers there, not controllers"
+    wait_for(lambda: kafka_of(nginx.site)["lastError"] == f"Kafka cannot be reached: {told}", 10, "/_status says so")
+    assert kafka_of(nginx.site)["state"] == "down"
+    reply = nginx.site.produce(name, b"sync", sync=True)
+    assert reply.status in (503, 504) and told in reply.error, reply
+    nginx.end()

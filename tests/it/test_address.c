@@ -1,12 +1,13 @@
 /*
  * A broker comes back on another port, to which only the name in --kafkaPeers leads. The mock
  * cannot move: another one, with the same topics, takes its place. The helper's waits are
- * short.
+ * short. And a name there that is no broker's.
  */
 #include "tests/it/door.h"
 #include "tests/it/stand.h"
 
 #include <poll.h>
+#include <stdio.h>
 
 #include "common/sock.h"
 #include "tests/unit/unit.h"
@@ -16,6 +17,8 @@
 
 static const char *const member[] = { "--coordination", "kafka", "-X",
 	"consumer.session.timeout.ms=6000", NULL };
+static const char *const holding[] = { "--coordination", "kafka", "-X",
+	"consumer.session.timeout.ms=45000", NULL };
 static const char *const alone[] = { "--initialOffset", "oldest", NULL };
 
 static struct door door;
@@ -121,6 +124,30 @@ test_member_joins_again(void **state)
 	await_committed("member", 1);
 }
 
+/* It still holds its partition, and a commit is under way. */
+static void
+test_member_that_holds_joins_again(void **state)
+{
+	int64_t until;
+	struct msg_message m;
+
+	(void)state;
+	mock_topic(&mock, "holds", 1);
+	while (peer_consume(&peer, "holds", "holds", 1000, &m) != KP_ENOMSG)
+		;
+	mock_put_many(&mock, "holds", 0, "m", 2);
+	take("holds", 0);
+	peer_wait_committed(&peer, "holds", "holds", 0, 1);
+	move("holds", 0);
+	take("holds", 1);		/* it was read before */
+	until = sock_now_ms() + FOUND_MS;
+	while (helper_logged(&helper, "membership assigned") < 2) {
+		assert_true(sock_now_ms() < until);
+		peer_consume(&peer, "holds", "holds", 1000, &m);
+	}
+	assert_int_equal(helper_logged(&helper, "lost=1"), 0);
+}
+
 /* A commit that comes to nothing counts: no more is handed out after a while. */
 static void
 test_what_cannot_be_committed_is_held(void **state)
@@ -172,6 +199,38 @@ test_produce_goes_on(void **state)
 		assert_true(sock_now_ms() < until);
 }
 
+/* What a controller says that it can do, which is not to tell of topics. */
+static void
+test_no_broker_is_left_out(void **state)
+{
+	struct mock controller;
+	char peers[200];
+	struct msg_produced r;
+	struct msg_status s;
+
+	(void)state;
+	stand_teardown(NULL);
+	mock_open(&controller);
+	assert_int_equal(rd_kafka_mock_set_apiversion(controller.cluster, MOCK_METADATA, -1, -1),
+	    0);
+	snprintf(peers, sizeof(peers), "%s,%s", controller.brokers, mock.brokers);
+	helper_init(&helper);
+	helper_start(&helper, peers, NULL);
+	peer_open(&peer, &helper);
+	helper_wait_logged(&helper, " is no broker");
+	mock_topic(&mock, "led", 1);
+	for (int i = 0; i < 3; i++)
+		assert_err(peer_produce(&peer, "led", NULL, "m", true, &r), KP_OK);
+	peer_produce_many(&peer, "led", NULL, "n", 0, 3, 3);
+	do
+		assert_err(peer_status(&peer, &s), KP_OK);
+	while (s.kafka.state != PART_UP || s.delivered < 3);
+	snprintf(peers, sizeof(peers), "%s in --kafkaPeers is no broker: left out",
+	    controller.brokers);
+	assert_true(kp_slice_eq(s.kafka.error, kp_slice_str(peers)));
+	mock_close(&controller);
+}
+
 #define TEST(test, options) cmocka_unit_test_prestate_setup_teardown(test, setup, teardown, \
 	(void *)(uintptr_t)(options))
 
@@ -181,8 +240,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_commits_go_on, alone),
 		TEST(test_member_joins_again, member),
+		TEST(test_member_that_holds_joins_again, holding),
 		TEST(test_what_cannot_be_committed_is_held, alone),
 		TEST(test_produce_goes_on, NULL),
+		TEST(test_no_broker_is_left_out, NULL),
 	};
 
 	unit_filter();

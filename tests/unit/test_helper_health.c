@@ -15,6 +15,7 @@
 #define sender_stats(s, out) fake_sender_stats(s, out)
 #define sender_store(s) NULL
 #define loop_work(l, j) true
+#define kafka_admin_left_out(a, out, cap) ((void)(out), (void)(cap), false)
 static int64_t fake_now_ms(struct loop *);
 static int64_t fake_wall_ms(void);
 static const char *fake_zk_trouble(struct zk *);
