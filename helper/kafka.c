@@ -249,13 +249,6 @@ kafka_new(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *pr
 }
 
 rd_kafka_t *
-kafka_new_of_many(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props,
-    int events)
-{
-	return new_handle(k, type, make_conf(k, type, props), events, true);
-}
-
-rd_kafka_t *
 kafka_new_producer(struct kafka *k, const struct kafka_property *props, int events,
     kafka_partitioner *choose, void *opaque)
 {
@@ -268,6 +261,17 @@ kafka_new_producer(struct kafka *k, const struct kafka_property *props, int even
 		rd_kafka_topic_conf_set_opaque(tc, opaque);
 	}
 	return new_handle(k, RD_KAFKA_PRODUCER, rc, events, false);
+}
+
+rd_kafka_t *
+kafka_new_consumer(struct kafka *k, const struct kafka_property *props, int events,
+    kafka_throttled *throttled)
+{
+	rd_kafka_conf_t *rc = make_conf(k, RD_KAFKA_CONSUMER, props);
+
+	if (rc)
+		rd_kafka_conf_set_throttle_cb(rc, throttled);
+	return new_handle(k, RD_KAFKA_CONSUMER, rc, events, true);
 }
 
 /* The broker lives in a handle of its own, which talks to nobody. */

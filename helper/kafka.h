@@ -39,12 +39,7 @@ struct kafka_property {
 rd_kafka_t *kafka_new(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props,
     int events);
 
-/* As kafka_new(), for what clients choose the number of: the last threads that this host has
- * are left to others. NULL also without threads; then kafka_is_full() is true for a moment,
- * with the reason. */
-rd_kafka_t *kafka_new_of_many(struct kafka *k, rd_kafka_type_t type,
-    const struct kafka_property *props, int events);
-bool kafka_is_full(struct kafka *k, char *out, size_t cap);
+ool kafka_is_full(struct kafka *k, char *out, size_t cap);
 /* For the count of threads: what Kafka says of its brokers. Any thread. */
 void kafka_note_brokers(struct kafka *k, const struct rd_kafka_metadata *md);
 
@@ -56,9 +51,18 @@ typedef int32_t kafka_partitioner(const rd_kafka_topic_t *rkt, const void *key, 
 rd_kafka_t *kafka_new_producer(struct kafka *k, const struct kafka_property *props, int events,
     kafka_partitioner *choose, void *opaque);
 
+/* As kafka_new(), a consumer, of which clients choose the number: the last threads that this
+ * host has are left to others. NULL also without threads; then kafka_is_full() is true for a
+ * moment, with the reason. throttled() comes while its main queue is polled, with `rk`: that
+ * broker lets us wait for so many ms because of a quota; 0: no longer. */
+typedef void kafka_throttled(rd_kafka_t *rk, const char *broker, int32_t id, int ms, void *kafka);
+rd_kafka_t *kafka_new_consumer(struct kafka *k, const struct kafka_property *props, int events,
+    kafka_throttled *throttled);
+
 /* Those that it asks first. Handles that were made before one was left out know it, and are to
  * be replaced. */
 struct kafka_peers *kafka_peers(struct kafka *k);
+
 /* Brokers older than 0.10, as --kafkaVersion says. */
 bool kafka_is_old(const struct kafka *k);
 

@@ -65,12 +65,46 @@ failed(struct consumer *c, rd_kafka_event_t *ev)
 		member_error(c, text);
 }
 
+/* What a broker is asked next it answers only then. It may be told not to wait meanwhile, and
+ * still have to. Who waits for longer than socket.timeout.ms connects anew, and is told again. */
+#define THROTTLE_MORE_MS 1000
+#define THROTTLE_MAX_MS 12000
+
+/* Whose queue is polled: librdkafka has no event for what comes by a callback there. */
+static struct consumer *polled;
+
+static void
+throttled(rd_kafka_t *rk, const char *broker, int32_t id, int ms, void *kafka)
+{
+	struct consumer *c = polled;
+
+	int64_t until;
+
+	(void)id, (void)kafka;
+	if (c == NULL || c->rk != rk || ms <= 0)
+		return;
+	log_debug("consumer throttled broker=%s ms=%d", broker, ms);
+	until = loop_now_ms(c->loop) + THROTTLE_MORE_MS +
+	    (ms < THROTTLE_MAX_MS ? ms : THROTTLE_MAX_MS);
+	if (until > c->throttled_ms)
+		c->throttled_ms = until;
+}
+
+int64_t
+consumer_throttled_ms(const struct consumer *c)
+{
+	int64_t left = c->throttled_ms - loop_now_ms(c->loop);
+
+	return c->throttled_ms && left > 0 ? left : 0;
+}
+
 void
 consumer_serve(void *arg)
 {
 	struct consumer *c = arg;
 	rd_kafka_event_t *ev;
 
+	polled = c;
 	while ((ev = rd_kafka_queue_poll(c->main, 0)) != NULL) {
 		switch (rd_kafka_event_type(ev)) {
 		case RD_KAFKA_EVENT_FETCH:
@@ -91,6 +125,7 @@ consumer_serve(void *arg)
 		}
 		rd_kafka_event_destroy(ev);
 	}
+	polled = NULL;
 	c->events->ready(c->arg);
 }
 
@@ -163,8 +198,8 @@ make_handle(struct kafka *k, const char *group, bool member, const struct sizes 
 		{ NULL, NULL },
 	};
 
-	return kafka_new_of_many(k, RD_KAFKA_CONSUMER, props, RD_KAFKA_EVENT_ERROR |
-	    RD_KAFKA_EVENT_OFFSET_COMMIT | (member ? RD_KAFKA_EVENT_REBALANCE : 0));
+	return kafka_new_consumer(k, props, RD_KAFKA_EVENT_ERROR |
+	    RD_KAFKA_EVENT_OFFSET_COMMIT | (member ? RD_KAFKA_EVENT_REBALANCE : 0), throttled);
 }
 
 struct consumer *

@@ -45,6 +45,10 @@ void consumer_probe(struct consumer *c, void (*probed)(void *arg, enum kp_err er
 /* For some time now brokers that it needs could not be reached, or some other one since. */
 bool consumer_is_refused(const struct consumer *c);
 
+/* For how many ms more a broker lets us wait, because of a quota, and for some time after that:
+ * it gives nothing, whatever there is. 0: it does not. */
+int64_t consumer_throttled_ms(const struct consumer *c);
+
 /* Starts to read at `offset`. `owner` is for the events. NULL on error. */
 struct consumer_part *consumer_add(struct consumer *c, const char *topic, int32_t partition,
     int64_t offset, void *owner);

@@ -26,6 +26,7 @@ struct consumer {
 	struct membership *member;	/* NULL unless it has joined */
 	struct consumer_commit *commits;	/* on their way */
 	int64_t refused_ms;		/* when it was last told that one cannot be reached; 0 */
+	int64_t throttled_ms;		/* until when a broker lets us wait; 0: none ever did */
 	struct loop_job end;
 	bool ending;			/* consumer_free() was called */
 	bool probing;

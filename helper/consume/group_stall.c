@@ -28,12 +28,27 @@ wants_messages(const struct part *p)
 	    !consumer_waits_for_room(p->reader) && consumer_unfit(p->reader) == NULL;
 }
 
+/* A quota of the brokers: it gives nothing, and would not to a new consumer. */
+static bool
+is_throttled(struct gtopic *t)
+{
+	if (t->g->consumer == NULL || consumer_throttled_ms(t->g->consumer) == 0)
+		return false;
+	for (struct part *p = t->parts; p; p = p->next) {
+		p->behind_at = -1;
+		p->stalled = false;
+	}
+	return true;
+}
+
 struct partition_offsets *
 stall_begin(struct gtopic *t, int64_t now_ms, size_t *n)
 {
 	struct partition_offsets *v;
 
 	*n = 0;
+	if (is_throttled(t))
+		return NULL;
 	if (t->first == NULL || now_ms - t->ends_ms < fault_number("KP_STALL_MS", STALL_MS) +
 	    (int64_t)t->n_partitions * STALL_EACH_MS)
 		return NULL;
@@ -84,6 +99,8 @@ stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n)
 	int64_t now = loop_now_ms(g->gs->env.loop);
 	uint64_t where = 0;
 
+	if (is_throttled(t))
+		return;
 	for (size_t i = 0; i < n && t->first; i++) {
 		struct part *p = part_find(t, v[i].partition);
 

@@ -112,11 +112,34 @@ find_in_parts(struct gtopic *t, struct cause *c)
 	return c->text != NULL;
 }
 
+/* A quota of the brokers: it may have messages, and there will be some in time. */
+static bool
+find_throttled(struct gtopic *t, struct cause *c)
+{
+	int64_t ms = t->g->consumer ? consumer_throttled_ms(t->g->consumer) : 0;
+
+	if (ms == 0)
+		return false;
+	c->text = "throttled by a quota of the brokers";
+	c->retry_s = ms < RETRY_OTHERS_S * 1000 ? RETRY_SOON_S : RETRY_OTHERS_S;
+	return true;
+}
+
 static const char *
 unreachable(struct group *g)
 {
 	kafka_unreachable(g->gs->env.kafka, g->unreachable, sizeof(g->unreachable));
 	return g->unreachable;
+}
+
+/* It may only have hung up on a broker that let it wait for too long. */
+static void
+find_unreachable(struct gtopic *t, struct cause *c)
+{
+	if (find_throttled(t, c))
+		return;
+	c->text = unreachable(t->g);
+	c->retry_s = RETRY_OTHERS_S;
 }
 
 /* False: the topic works. */
@@ -132,12 +155,13 @@ find_cause(struct gtopic *t, struct cause *c)
 		*c = (struct cause){ .text = "the group is being joined",
 		    .retry_s = RETRY_SOON_S };
 	else if (g->down || g->gs->away)
-		*c = (struct cause){ .text = unreachable(g), .retry_s = RETRY_OTHERS_S };
+		find_unreachable(t, c);
 	else if (t->commit_why || topic_is_uncommitted(t))
 		*c = (struct cause){ .text = t->commit_why ? t->commit_why : COMMIT_FAILS,
 		    .retry_s = RETRY_OTHERS_S };
 	else
-		return find_in_coordination(t, c) || find_in_parts(t, c);
+		return find_in_coordination(t, c) || find_in_parts(t, c) ||
+		    find_throttled(t, c);
 	return true;
 }
 
