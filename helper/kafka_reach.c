@@ -7,6 +7,8 @@
 #include "common/log.h"
 
 #define ASK_EACH_MS (KAFKA_LOST_MS / 5)
+/* What is on its way for less time is nothing to ask about. */
+#define ASK_AFTER_MS (KAFKA_LOST_MS / 5)
 #define ASK_TIMEOUT_MS 4000
 /* Nobody has wanted to know it for so long: what was known then says nothing any more. */
 #define FORGET_MS (KAFKA_LOST_MS / 2)
@@ -16,7 +18,8 @@
 #define BROKER_AGAIN_MS (10 * 60 * 1000)
 #define SILENT_AGAIN_MS 15000
 #define OUT_AGAIN_MS 60000
-/* Of a name that no topic can have brokers do not make one, and tell of no other. */
+/* Of a name that no topic can have brokers do not make one, and tell of no other. Without one
+ * they tell of all: those before 0.10 would have more trouble with the name. */
 #define NO_TOPIC "?"
 
 struct kafka_reach {
@@ -49,11 +52,12 @@ ask_anew(struct kafka *k, const char *whom)
 		{ NULL, NULL },
 	};
 	rd_kafka_t *rk = kafka_new(k, RD_KAFKA_CONSUMER, props, 0);
-	rd_kafka_topic_t *rkt = rk ? rd_kafka_topic_new(rk, NO_TOPIC, NULL) : NULL;
+	rd_kafka_topic_t *rkt = rk && !kafka_is_old(k) ? rd_kafka_topic_new(rk, NO_TOPIC, NULL) :
+	    NULL;
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
 	const struct rd_kafka_metadata *md;
 
-	if (rkt)
+	if (rk)
 		err = rd_kafka_metadata(rk, 0, rkt, &md, ASK_TIMEOUT_MS);
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		rd_kafka_metadata_destroy(md);
@@ -99,22 +103,19 @@ ask(struct kafka_reach *r, int64_t now)
 	r->asked_ms = now;
 }
 
-int64_t
-kafka_reach_ms(struct kafka_reach *r)
+bool
+kafka_reach_lost(struct kafka_reach *r, int64_t since_ms)
 {
 	int64_t now = loop_now_ms(r->loop);
 
+	if (since_ms == 0 || now - since_ms < ASK_AFTER_MS)
+		return false;
 	if (now - r->wanted_ms > FORGET_MS)
 		r->since_ms = 0;
 	r->wanted_ms = now;
 	ask(r, now);
-	return r->since_ms ? now - r->since_ms : 0;
-}
-
-bool
-kafka_reach_is_there(struct kafka_reach *r)
-{
-	return kafka_reach_ms(r) >= KAFKA_LOST_MS / 2;
+	return now - since_ms >= KAFKA_LOST_MS && r->since_ms &&
+	    now - r->since_ms >= KAFKA_LOST_MS / 2;
 }
 
 /* ---- each of them ---- */

@@ -17,11 +17,10 @@ struct kafka_reach;
 struct kafka_reach *kafka_reach_new(struct loop *l, struct kafka *k, bool embedded);
 /* Calls changed(arg) when one is left out, or is a broker again. */
 void kafka_reach_on_change(struct kafka_reach *r, void (*changed)(void *arg), void *arg);
-/* Somebody does not find Kafka. For how many ms all who came anew have found it; 0: they do
- * not, or nobody knows yet. It is asked for as long as this is called again and again. */
-int64_t kafka_reach_ms(struct kafka_reach *r);
-/* True when they have found it for long enough. */
-bool kafka_reach_is_there(struct kafka_reach *r);
+/* Whether what has had no answer since then, by the loop's clock, is to be tried through a new
+ * handle: for KAFKA_LOST_MS, and all who came anew have found Kafka for half of it. 0: it has.
+ * Kafka is asked while this is called again and again. */
+bool kafka_reach_lost(struct kafka_reach *r, int64_t since_ms);
 /* Asks nothing any more; a question that is under way ends by itself. */
 void kafka_reach_stop(struct kafka_reach *r);
 /* After loop_free(), before kafka_close(). */

@@ -72,7 +72,7 @@ topic_committed(struct gtopic *t, enum kp_err err, const struct consumer_commit 
 	}
 	if (any)
 		t->commit_why = why;
-	if (any && why == NULL)
+	if (why == NULL)
 		t->uncommitted_ms = 0;
 }
 

@@ -119,7 +119,6 @@ group_find_kafka(struct group *g, int64_t now)
 			g->lost_wait_ms = 0;
 		return;
 	}
-	if (kafka_reach_is_there(g->gs->env.reach) && now - since >= KAFKA_LOST_MS &&
-	    now - g->lost_ms >= g->lost_wait_ms)
+	if (kafka_reach_lost(g->gs->env.reach, since) && now - g->lost_ms >= g->lost_wait_ms)
 		renew(g, now);
 }

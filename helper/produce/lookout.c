@@ -87,14 +87,6 @@ look(void *arg)
 	o->asking = loop_work(o->loop, &o->job);
 }
 
-/* A handle that has found no broker since, although others do. */
-static bool
-is_lost(struct lookout *o, int64_t since_ms)
-{
-	return since_ms && kafka_reach_is_there(o->reach) &&
-	    loop_now_ms(o->loop) - since_ms >= KAFKA_LOST_MS;
-}
-
 static void
 renew_sync(struct lookout *o)
 {
@@ -129,9 +121,9 @@ look_for_lost(void *arg)
 	struct lookout *o = arg;
 
 	forget_peers(o);
-	if (is_lost(o, producer_mute_ms(o->sync)))
+	if (kafka_reach_lost(o->reach, producer_mute_ms(o->sync)))
 		renew_sync(o);
-	if (is_lost(o, sender_mute_ms(o->sender)))
+	if (kafka_reach_lost(o->reach, sender_mute_ms(o->sender)))
 		sender_renew(o->sender, "nothing reaches kafka, and others do");
 }
 

@@ -431,9 +431,9 @@ class KafkaKraft(Broker):
                         "-c", self.config], check=True, capture_output=True, timeout=60)
 
     def move(self):
-        """To another port, of which only who asks for it hears."""
+        """To other ports, of which only who asks for them hears; `behind` stays."""
         self.stop()
-        self.port = free_port()
+        self.port, self.proxied = free_port(), free_port()
         self.peers = f"127.0.0.1:{self.port}"
         self.configure()
         self.start()

@@ -89,6 +89,39 @@ def test_broker_moves(helper, moving, door, name, note, coordination):
     check(helper, moving, door, name, note, coordination)
 
 
+@pytest.mark.timeout(240)
+def test_old_address_hangs(helper, moving, name, note):
+    """Nothing tells that the broker has gone from there."""
+    broker = moving
+    broker.create_topic(name)
+    old, door = Proxy(broker.proxied, broker.behind), Proxy(free_port(), broker.behind)
+    h, nginx = start(helper, broker, door, coordination="local")
+    site = nginx.site
+    assert site.produce(name, b"0", sync=True).status == 200
+    assert site.produce(name, b"1").status == 200
+    site.consume_all(name, name, 2)
+    old.set("halfopen")
+    broker.move()
+    new = Proxy(broker.proxied, broker.behind)
+    since = stopwatch()
+    assert site.produce(name, b"2").status == 200
+    sent = wait_for(lambda: site.produce(name, b"3", sync=True).status == 200 and since(), FOUND, "sync produce")
+    seen = set()
+
+    def all_seen():
+        reply = site.consume(name, name)
+        if reply.status == 200:
+            seen.add(reply.message[3])
+        return {b"2", b"3"} <= seen
+    wait_for(all_seen, FOUND, "both messages")
+    note(f"an old address that hangs: sync after {sent:.1f} s, all messages after {since():.1f} s")
+    wait_for(lambda: sum(o for o in broker.committed(name, name, 4).values() if o > 0) >= 4, FOUND, "commits")
+    h.stop()
+    nginx.end()
+    for proxy in (old, door, new):
+        proxy.end()
+
+
 @pytest.mark.long
 def test_broker_moves_beside_zookeeper(helper, moving, zookeeper, door, name, note):
     check(helper, moving, door, name, note, "zookeeper", zookeeperPeers=f"127.0.0.1:{zookeeper.port}/apart")
