@@ -84,6 +84,28 @@ await_committed(const char *topic, int64_t offset)
 	} while (peer_committed(&peer, topic, topic, 0) != offset);
 }
 
+static void
+await_empty(const char *topic)
+{
+	int64_t until = sock_now_ms() + FOUND_MS;
+	struct msg_message m;
+
+	while (peer_consume(&peer, topic, topic, 1000, &m) != KP_ENOMSG)
+		assert_true(sock_now_ms() < until);
+}
+
+static void
+await_assigned_again(const char *topic)
+{
+	int64_t until = sock_now_ms() + FOUND_MS;
+	struct msg_message m;
+
+	while (helper_logged(&helper, "membership assigned") < 2) {
+		assert_true(sock_now_ms() < until);
+		peer_consume(&peer, topic, topic, 1000, &m);
+	}
+}
+
 /* What was handed out before does not come again, and what comes is committed. */
 static void
 test_commits_go_on(void **state)
@@ -105,20 +127,15 @@ test_commits_go_on(void **state)
 static void
 test_member_joins_again(void **state)
 {
-	struct msg_message m;
-
 	(void)state;
 	mock_topic(&mock, "member", 1);
-	while (peer_consume(&peer, "member", "member", 1000, &m) != KP_ENOMSG)
-		;
+	await_empty("member");
 	mock_put_many(&mock, "member", 0, "m", 1);
 	take("member", 0);
 	peer_wait_committed(&peer, "member", "member", 0, 1);
 	move("member", 0);
-	while (helper_logged(&helper, "membership assigned") < 2)
-		peer_consume(&peer, "member", "member", 1000, &m);
-	while (peer_consume(&peer, "member", "member", 1000, &m) != KP_ENOMSG)
-		;
+	await_assigned_again("member");
+	await_empty("member");
 	mock_put_many(&mock, "member", 0, "m", 1);
 	take("member", 0);
 	await_committed("member", 1);
@@ -128,23 +145,15 @@ test_member_joins_again(void **state)
 static void
 test_member_that_holds_joins_again(void **state)
 {
-	int64_t until;
-	struct msg_message m;
-
 	(void)state;
 	mock_topic(&mock, "holds", 1);
-	while (peer_consume(&peer, "holds", "holds", 1000, &m) != KP_ENOMSG)
-		;
+	await_empty("holds");
 	mock_put_many(&mock, "holds", 0, "m", 2);
 	take("holds", 0);
 	peer_wait_committed(&peer, "holds", "holds", 0, 1);
 	move("holds", 0);
 	take("holds", 1);		/* it was read before */
-	until = sock_now_ms() + FOUND_MS;
-	while (helper_logged(&helper, "membership assigned") < 2) {
-		assert_true(sock_now_ms() < until);
-		peer_consume(&peer, "holds", "holds", 1000, &m);
-	}
+	await_assigned_again("holds");
 	assert_int_equal(helper_logged(&helper, "lost=1"), 0);
 }
 
