@@ -189,11 +189,12 @@ is_full(const struct handle *h)
 	return h->n_unknown >= UNKNOWN_MAX || h->n_names >= NAMES_MAX;
 }
 
+/* One that is new has had no time to find a broker. */
 static bool
 is_lost(const struct handles *s, const struct handle *h)
 {
 	return h->peers != kafka_peers_generation(kafka_peers(s->kafka)) ||
-	    (h->lost_ms && sock_now_ms() - h->lost_ms >= KAFKA_LOST_MS / 2);
+	    (h->lost && sock_now_ms() - h->born_ms >= KAFKA_LOST_MS / 2);
 }
 
 static bool
@@ -362,10 +363,7 @@ void
 handle_give(struct handles *s, struct handle *h, rd_kafka_resp_err_t err)
 {
 	pthread_mutex_lock(&s->lock);
-	if (!kafka_err_unreachable(err))
-		h->lost_ms = 0;
-	else if (h->lost_ms == 0)
-		h->lost_ms = sock_now_ms();
+	h->lost = kafka_err_unreachable(err);
 	if (--h->users == 0 && h != s->pools[h->kind].current)
 		pthread_cond_signal(&s->wake);
 	pthread_mutex_unlock(&s->lock);

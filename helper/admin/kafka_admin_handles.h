@@ -35,7 +35,7 @@ struct handle {
 	unsigned peers;			/* their generation */
 	struct handle_name **names;	/* by hash */
 	size_t n_names, n_unknown;
-	int64_t lost_ms;		/* since when it is not answered; 0: it is */
+	bool lost;			/* no broker has answered it the last time */
 	struct handle *next;		/* of those that were replaced */
 };
 
