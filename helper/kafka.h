@@ -39,7 +39,7 @@ struct kafka_property {
 rd_kafka_t *kafka_new(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props,
     int events);
 
-ool kafka_is_full(struct kafka *k, char *out, size_t cap);
+bool kafka_is_full(struct kafka *k, char *out, size_t cap);
 /* For the count of threads: what Kafka says of its brokers. Any thread. */
 void kafka_note_brokers(struct kafka *k, const struct rd_kafka_metadata *md);
 

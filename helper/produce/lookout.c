@@ -98,7 +98,7 @@ renew_sync(struct lookout *o)
 	    o->lost_wait_ms < LOST_WAIT_MAX_MS ? 2 * o->lost_wait_ms : o->lost_wait_ms;
 	o->lost_ms = now;
 	log_warn("sync nothing reaches kafka, and others do: it is tried through a new handle");
-	producer_renew(o->sync, false);
+	producer_renew(o->sync, true);
 }
 
 /* Their handles know a peer that is no broker, and may ask it for good. */
@@ -111,7 +111,7 @@ forget_peers(void *arg)
 	if (o->peers == peers || o->stopped)
 		return;
 	if (sender_renew(o->sender, "the brokers to be asked have changed") &&
-	    producer_renew(o->sync, false))
+	    producer_renew(o->sync, true))
 		o->peers = peers;
 }
 

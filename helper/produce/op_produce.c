@@ -169,6 +169,11 @@ op_produce_delivered(void *arg, void *opaque, const struct delivery *d)
 		sync_put(s, true);
 		return;
 	}
+	/* The handle was; another one has taken its place. */
+	if (d->given_up && s->op && !s->h->stopping) {
+		sync_put(s, false);
+		return;
+	}
 	if (d->err == KP_ENOTFOUND && s->op) {
 		sync_unknown(s, d);
 		return;

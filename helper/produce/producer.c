@@ -97,6 +97,7 @@ report(void *arg, const rd_kafka_message_t *m)
 	if (m->err)
 		d.maybe_kept = rd_kafka_message_status(m) !=
 		    RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
+	d.given_up = m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE && !d.maybe_kept;
 	side->p->conf.delivered(side->p->conf.arg, m->_private, &d);
 }
 

@@ -29,6 +29,7 @@ struct delivery {
 				 * a broker that has just started may say of any */
 	bool shared;		/* permanent, but maybe for another message of its batch */
 	bool of_time;		/* permanent, for its time, or that of another one of its batch */
+	bool given_up;		/* by producer_renew(), and never on its way */
 	bool maybe_kept;	/* failed, but a copy was on the wire: Kafka may have it */
 	int32_t partition;
 	int64_t offset;
