@@ -252,19 +252,20 @@ consumer_remove(struct consumer_part *p)
  * What is left in the queue of a partition itself keeps the partition alive, in librdkafka
  * 2.0.2, also when Kafka did not know the topic for a moment; and then the handle never ends.
  * Fetches that were on their way when it was given up are there, and come a little later.
+ * Until it was given up its queue leads to the main one, where other things than messages are.
  */
 void
 part_sweep_all(struct consumer *c)
 {
 	static const struct timespec a_moment = { 0, SWEEP_MS * 1000000L };
-	rd_kafka_message_t *rm;
+	rd_kafka_event_t *ev;
 
 	if (c->n_parts)
 		nanosleep(&a_moment, NULL);
 	for (size_t i = 0; i < c->table_size; i++)
 		for (struct consumer_part *p = c->table[i]; p; p = p->next_same) {
-			while ((rm = rd_kafka_consume_queue(p->q, 0)) != NULL)
-				rd_kafka_message_destroy(rm);
+			while ((ev = rd_kafka_queue_poll(p->q, 0)) != NULL)
+				rd_kafka_event_destroy(ev);
 			rd_kafka_queue_destroy(p->q);
 		}
 }

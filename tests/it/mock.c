@@ -146,6 +146,25 @@ mock_put_many(struct mock *m, const char *topic, int32_t partition, const char *
 	assert_int_equal(rd_kafka_flush(m->producer, PUT_MS), 0);
 }
 
+void
+mock_commit(struct mock *m, const char *topic, const char *group, int32_t partition,
+    int64_t offset)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	char why[256];
+	rd_kafka_t *rk;
+
+	rd_kafka_conf_set(conf, "bootstrap.servers", m->brokers, why, sizeof(why));
+	rd_kafka_conf_set(conf, "group.id", group, why, sizeof(why));
+	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof(why));
+	assert_non_null(rk);
+	rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
+	assert_int_equal(rd_kafka_commit(rk, list, 0), RD_KAFKA_RESP_ERR_NO_ERROR);
+	rd_kafka_topic_partition_list_destroy(list);
+	rd_kafka_destroy(rk);
+}
+
 static char *
 copy(const void *p, size_t n)
 {

@@ -45,6 +45,9 @@ int64_t mock_put(struct mock *m, const char *topic, int32_t partition, const cha
 /* Puts n messages "prefix0", "prefix1", ... in that order. */
 void mock_put_many(struct mock *m, const char *topic, int32_t partition, const char *prefix,
     unsigned n);
+/* As a group without members commits. */
+void mock_commit(struct mock *m, const char *topic, const char *group, int32_t partition,
+    int64_t offset);
 
 struct mock_record {
 	int32_t partition;

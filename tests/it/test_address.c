@@ -43,15 +43,18 @@ teardown(void **state)
 	return 0;
 }
 
-/* The new one has as many messages as the old one. */
+/* The new one has as many messages as the old one, and what the group has committed; -1: it
+ * has nothing of the group. */
 static void
-move(const char *topic, unsigned messages)
+move(const char *topic, unsigned messages, int64_t committed)
 {
 	struct mock next;
 
 	mock_open(&next);
 	mock_topic(&next, topic, 1);
 	mock_put_many(&next, topic, 0, "m", messages);
+	if (committed >= 0)
+		mock_commit(&next, topic, topic, 0, committed);
 	mock_close(&mock);
 	mock = next;
 	door_lead_to(&door, mock.brokers);
@@ -116,14 +119,13 @@ test_commits_go_on(void **state)
 	take("local", 0);
 	take("local", 1);
 	peer_wait_committed(&peer, "local", "local", 0, 2);
-	move("local", 3);
+	move("local", 3, 2);
 	take("local", 2);
 	await_committed("local", 3);
 	assert_int_equal(helper_logged(&helper, "it gets a new consumer"), 1);
 	assert_int_equal(helper_logged(&helper, "partition released"), 0);
 }
 
-/* The new broker has nothing of the group. */
 static void
 test_member_joins_again(void **state)
 {
@@ -133,7 +135,7 @@ test_member_joins_again(void **state)
 	mock_put_many(&mock, "member", 0, "m", 1);
 	take("member", 0);
 	peer_wait_committed(&peer, "member", "member", 0, 1);
-	move("member", 0);
+	move("member", 0, -1);
 	await_assigned_again("member");
 	await_empty("member");
 	mock_put_many(&mock, "member", 0, "m", 1);
@@ -151,7 +153,7 @@ test_member_that_holds_joins_again(void **state)
 	mock_put_many(&mock, "holds", 0, "m", 2);
 	take("holds", 0);
 	peer_wait_committed(&peer, "holds", "holds", 0, 1);
-	move("holds", 0);
+	move("holds", 0, 1);
 	take("holds", 1);		/* it was read before */
 	await_assigned_again("holds");
 	assert_int_equal(helper_logged(&helper, "lost=1"), 0);
@@ -200,7 +202,7 @@ test_produce_goes_on(void **state)
 	assert_err(peer_produce(&peer, "sent", NULL, "m0", true, &r), KP_OK);
 	assert_err(peer_produce(&peer, "sent", NULL, "m1", false, &r), KP_OK);
 	mock_expect(&mock, "sent", "m", 2, MOCK_ONCE);
-	move("sent", 0);
+	move("sent", 0, -1);
 	until = sock_now_ms() + FOUND_MS;
 	assert_err(peer_produce(&peer, "sent", NULL, "m0", false, &r), KP_OK);
 	mock_expect(&mock, "sent", "m", 1, MOCK_ONCE);
