@@ -278,6 +278,7 @@ part_restart(struct part *p)
 	part_withdraw(p);
 	p->committing = -1;
 	p->state = PART_STARTING;
+	p->placing = p->placed = false;
 	topic_start_parts(p->t);
 }
 

@@ -225,6 +225,7 @@ started(struct gtopic *t, const struct group_job *j)
 		if (p->state != PART_STARTING || p->partition >= j->n_led)
 			continue;
 		p->no_leader = !j->led[p->partition];
+		p->placed |= p->placing;
 		p->doubt_ms = j->doubt_ms[p->partition];
 		if (p->doubt_ms)
 			t->retry_ms = loop_now_ms(t->g->gs->env.loop) + DOUBT_AGAIN_MS;
@@ -307,10 +308,12 @@ topic_any_starting(const struct gtopic *t)
 	return p != NULL;
 }
 
+/* Without a leader it has a place all the same: what is produced once it has one must not be
+ * skipped. */
 static bool
 can_start(const struct part *p)
 {
-	return p->state == PART_STARTING && !p->no_leader;
+	return p->state == PART_STARTING && (!p->no_leader || !p->placed);
 }
 
 /* Those that can start, and a place for each partition up to the last of them: brokers may
@@ -336,11 +339,13 @@ start_new(struct gtopic *t)
 		job_free(j);
 		return NULL;
 	}
-	for (const struct part *p = t->parts; p; p = p->next)
-		if (can_start(p)) {
+	for (struct part *p = t->parts; p; p = p->next) {
+		p->placing = can_start(p);
+		if (p->placing) {
 			j->v[j->n++].partition = p->partition;
 			j->doubt_ms[p->partition] = p->doubt_ms;
 		}
+	}
 	return j;
 }
 

@@ -64,6 +64,8 @@ struct part {
 	int64_t committed_ms;
 	int64_t stop_ms;		/* when STOPPING began */
 	bool no_leader;			/* when Kafka was last asked */
+	bool placing, placed;		/* while STARTING: where it starts is being asked; is
+					 * committed, for when it has a leader */
 	bool astray;			/* while ACTIVE: Kafka says that it does not have what is
 					 * to be read next */
 	int64_t doubt_ms;		/* since when it is said to end before that, by
