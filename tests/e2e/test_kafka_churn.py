@@ -61,9 +61,11 @@ class Numbered:
     """Produces numbered messages at a steady pace, whatever becomes of the broker."""
 
     def __init__(self, broker, topic):
-        self.producer = Producer({"bootstrap.servers": broker.peers, "acks": "all", "log_level": 0,
-                                  "linger.ms": 5, "reconnect.backoff.max.ms": 500})
+        self.settings = {"bootstrap.servers": broker.peers, "acks": "all", "log_level": 0,
+                         "linger.ms": 5, "reconnect.backoff.max.ms": 500}
+        self.producer = Producer(self.settings)
         self.topic, self.n, self.arrived, self.stop = topic, 0, 0, threading.Event()
+        self.waiting = set()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -73,20 +75,29 @@ class Numbered:
             self.producer.poll(0)
             try:
                 while self.n < (time.monotonic() - start) * RATE:
-                    self.producer.produce(self.topic, f"{self.n}:".encode(), partition=self.n % PARTITIONS,
-                                          on_delivery=self.delivered)
+                    self.put(self.n)
                     self.n += 1
             except (BufferError, KafkaException):
                 pass  # a broker that has just started may not know the topic yet
             self.stop.wait(0.01)
 
-    def delivered(self, error, _):
-        self.arrived += error is None
+    def put(self, n):
+        def delivered(error, _):
+            if error is None and n in self.waiting:
+                self.waiting.remove(n)
+                self.arrived += 1
+        self.producer.produce(self.topic, f"{n}:".encode(), partition=n % PARTITIONS, on_delivery=delivered)
+        self.waiting.add(n)
 
     def end(self):
+        """After a restart of the broker a client may ask nobody any more who leads: a new one does."""
         self.stop.set()
         self.thread.join(10)
-        assert self.producer.flush(60) == 0
+        if self.producer.flush(30):
+            self.producer = Producer(self.settings)
+            for n in sorted(self.waiting):
+                self.put(n)
+            assert self.producer.flush(30) == 0
 
 
 class Churn:
