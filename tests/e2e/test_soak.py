@@ -1,11 +1,12 @@
 """Nothing grows: mixed load at a pace far below what there is room for, and what each process takes at the end beside
 what it took at the beginning. Async, sync, consume, each kind of acknowledgement, offsets, who consumes, receipts, names
-and groups that nobody has heard of, 300 topics, 50 groups that come and go; brokers and responders are restarted.
+and groups that nobody has heard of, 300 topics, 50 groups that come and go; brokers and responders are restarted, the
+broker comes back on another port, and a topic is deleted and made again.
 
     KP_SOAK               seconds (116, and 7200 with KP_LONG=1), beside a warm-up
     KP_SOAK_COORDINATION  kafka, zookeeper or local (local, and kafka with KP_LONG=1)
     KP_SOAK_RATE          async messages a second to the busy topics (300)
-    KP_SOAK_BROKERS       1 or 3 (1: with three, two cores have no room for anything else)
+    KP_SOAK_BROKERS       1 or 3 (1: with three, two cores have no room for anything else, and none moves)
 
 A quarter of it, of whole cycles of the groups, is looked at; in the next two parts are restarted; and the last quarter
 is beside the first. Neither of these has a restart in it, but the warm-up has, so both see the same load on the same
@@ -28,8 +29,9 @@ from cluster import KraftCluster, ZookeeperCluster
 from gateway import BUILD, HELPER, RESPONDER
 from kafka import KafkaKraft, KafkaWithZookeeper
 from oracle import conserved, status
-from procs import Proc, alive, kill, new_folder, program, rounds, tail, wait_for
+from procs import Proc, Proxy, alive, free_port, kill, new_folder, program, rounds, tail, wait_for
 from sampler import Sampler
+from web import offsets
 
 TOPICS, BUSY, GROUPS, PARTITIONS = 300, 4, 50, 2
 WORK_S, REST_S = 4, 25  # a group is left when nobody has asked for it for 20 s, after a poll of 3 s
@@ -53,8 +55,10 @@ YOUNG_KB = 0 if LONG else 8192
 CPU_BOUND = 0.05 if LONG else 0.5
 MISSED = 0.01  # in a quarter, of what was asked
 
-# Restarts in the middle, one after the other.
+# What happens in the middle, one after the other.
 EVERY_S = 200 if LONG else 15
+MOVES = BROKERS == 1 and COORDINATION != "zookeeper"
+EVENTS = ["broker", "responder", "topic", "move", "responder"] if MOVES else ["broker", "responder", "topic", "responder"]
 
 pytestmark = pytest.mark.timeout(SETTLE_S + 4 * QUARTER_S + 1200)
 
@@ -163,11 +167,33 @@ def restart_broker(broker, gw, load, count):
         load.proc.signal(signal.SIGUSR2)
 
 
+def move_broker(broker, door, gw, load):
+    load.unasked()
+    broker.move()
+    door.set(f"target {broker.port}")
+    wait_for(lambda: "error" not in status(gw), 60, "Kafka is found, says the gateway")
+    load.proc.signal(signal.SIGUSR2)
+
+
+def make_topic_again(broker, gw, topic):
+    """All of the new one is read by a group that has read the old one."""
+    old = topic in broker.topics()
+    if old:
+        broker.admin().delete_topics([topic])[topic].result(30)
+        wait_for(lambda: topic not in broker.topics(), 20, "the topic is deleted")
+    broker.create_topics([topic], 1)
+    for i in range(10):
+        wait_for(lambda: gw.tcp.produce(topic, b"%d" % i, sync=True).status == 200, 20, "it is produced to")
+    if not old:
+        gw.tcp.post(offsets(topic), b'[{"partition": 0, "offset": 0}]', {"group": topic})
+    gw.tcp.consume_all(topic, topic, 10)
+
+
 class Soak:
     """A gateway, its load, and what is done to it."""
 
-    def __init__(self, broker, gw, run):
-        self.broker, self.gw = broker, gw
+    def __init__(self, broker, door, gw, run):
+        self.broker, self.door, self.gw, self.again = broker, door, gw, f"{run}-again"
         self.spared = min(gw.pids(RESPONDER))
         self.old = [gw.helper(), self.spared, *gw.pids("nginx")]
         self.done = Counter()
@@ -177,6 +203,10 @@ class Soak:
     def restart(self, what):
         if what == "responder":
             restart_responder(self.gw, self.spared, self.done[what])
+        elif what == "topic":
+            make_topic_again(self.broker, self.gw, self.again)
+        elif what == "move":
+            move_broker(self.broker, self.door, self.gw, self.load)
         else:
             restart_broker(self.broker, self.gw, self.load, self.done[what])
         self.done[what] += 1
@@ -201,7 +231,7 @@ class Soak:
         self.last(SETTLE_S)
         first = self.last(QUARTER_S)
         until = time.monotonic() + 2 * QUARTER_S - CYCLE_S
-        for what in itertools.cycle(["broker", "responder", "responder"]):
+        for what in itertools.cycle(EVENTS):
             self.restart(what)
             if time.monotonic() > until - EVERY_S:
                 break
@@ -278,13 +308,17 @@ def keep(sampler, folder):
 
 
 def test_nothing_grows(gateway, note):
-    broker, run, soak = make_broker(), "s" + uuid.uuid4().hex[:6], None
+    broker, run, soak, door = make_broker(), "s" + uuid.uuid4().hex[:6], None, None
     try:
         broker.start()
         broker.warm_up()
         make_topics(broker, run)
-        gw = gateway(broker, coordination=COORDINATION, responders=RESPONDERS)
-        soak = Soak(broker, gw, run)
+        options = {"coordination": COORDINATION, "responders": RESPONDERS}
+        if MOVES:
+            door = Proxy(free_port(), broker.port)
+            options["kafkaPeers"] = f"127.0.0.1:{door.port}"
+        gw = gateway(broker, **options)
+        soak = Soak(broker, door, gw, run)
         first, last = soak.run()
         said = soak.load.finish()
         wait_for(lambda: status(gw)["pending"] == 0, 60, "nothing is pending")
@@ -298,4 +332,6 @@ def test_nothing_grows(gateway, note):
     finally:
         if soak:
             soak.end()
+        if door:
+            door.end()
         broker.end()

@@ -43,6 +43,15 @@ teardown(void **state)
 	return 0;
 }
 
+/* From 2.4 to 2.9 librdkafka uses memory that is free when the id of a topic changes, and that of
+ * the other mock is another one. */
+static void
+skip_where_ids_must_stay(void)
+{
+	if (rd_kafka_version() >= 0x02040000 && rd_kafka_version() < 0x020a0000)
+		skip();
+}
+
 /* The new one has as many messages as the old one, and what the group has committed; -1: it
  * has nothing of the group. */
 static void
@@ -114,6 +123,7 @@ static void
 test_commits_go_on(void **state)
 {
 	(void)state;
+	skip_where_ids_must_stay();
 	mock_topic(&mock, "local", 1);
 	mock_put_many(&mock, "local", 0, "m", 2);
 	take("local", 0);
@@ -130,6 +140,7 @@ static void
 test_member_joins_again(void **state)
 {
 	(void)state;
+	skip_where_ids_must_stay();
 	mock_topic(&mock, "member", 1);
 	await_empty("member");
 	mock_put_many(&mock, "member", 0, "m", 1);
@@ -148,6 +159,7 @@ static void
 test_member_that_holds_joins_again(void **state)
 {
 	(void)state;
+	skip_where_ids_must_stay();
 	mock_topic(&mock, "holds", 1);
 	await_empty("holds");
 	mock_put_many(&mock, "holds", 0, "m", 2);
@@ -198,6 +210,7 @@ test_produce_goes_on(void **state)
 	struct msg_produced r;
 
 	(void)state;
+	skip_where_ids_must_stay();
 	mock_topic(&mock, "sent", 1);
 	assert_err(peer_produce(&peer, "sent", NULL, "m0", true, &r), KP_OK);
 	assert_err(peer_produce(&peer, "sent", NULL, "m1", false, &r), KP_OK);
