@@ -31,8 +31,9 @@ struct kafka_threads {
 	unsigned listed;		/* brokers in there */
 	atomic_uint learned;		/* brokers that are not */
 	pthread_mutex_t lock;		/* held while a handle is made */
-	int64_t grow_ms;		/* since when grow[0] counts */
+	int64_t grow_ms;		/* since when the first of these count */
 	unsigned grow[2];		/* threads to come: of now, of the time before */
+	unsigned made[2];		/* handles, likewise */
 	pthread_mutex_t why_lock;
 	int64_t refused_ms;		/* 0: never */
 	int64_t said_ms;
@@ -78,8 +79,11 @@ static unsigned
 growing(struct kafka_threads *t, int64_t now_ms)
 {
 	if (now_ms - t->grow_ms >= GROW_MS) {
-		t->grow[1] = now_ms - t->grow_ms < 2 * GROW_MS ? t->grow[0] : 0;
-		t->grow[0] = 0;
+		bool lately = now_ms - t->grow_ms < 2 * GROW_MS;
+
+		t->grow[1] = lately ? t->grow[0] : 0;
+		t->made[1] = lately ? t->made[0] : 0;
+		t->grow[0] = t->made[0] = 0;
 		t->grow_ms = now_ms;
 	}
 	return t->grow[0] + t->grow[1];
@@ -127,6 +131,7 @@ kafka_threads_begin(struct kafka_threads *t, bool many)
 	need = own + growing(t, sock_now_ms()) + SPARE_THREADS + (many ? SPARE_HANDLES * own : 0);
 	if (threads_fit(need)) {
 		t->grow[0] += atomic_load(&t->learned);
+		t->made[0]++;
 		return true;
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -159,14 +164,20 @@ void
 kafka_threads_brokers(struct kafka_threads *t, const struct rd_kafka_metadata *md)
 {
 	char address[ADDRESS_MAX];
-	unsigned learned = 0;
+	unsigned learned = 0, before;
 
 	for (int i = 0; i < md->broker_cnt; i++) {
 		snprintf(address, sizeof(address), "%s:%d", md->brokers[i].host,
 		    md->brokers[i].port);
 		learned += !is_listed(t->peers, address);
 	}
-	atomic_store(&t->learned, learned);
+	pthread_mutex_lock(&t->lock);
+	before = atomic_exchange(&t->learned, learned);
+	growing(t, sock_now_ms());
+	/* Handles that were made without these hear of them, too. */
+	if (learned > before)
+		t->grow[0] += (learned - before) * (t->made[0] + t->made[1]);
+	pthread_mutex_unlock(&t->lock);
 }
 
 bool

@@ -52,7 +52,7 @@ BOUND = 0.05
 FLOOR = {"rss_kb": 256, "threads": 2, "fds": 4} if LONG else {"rss_kb": 2048, "threads": 32, "fds": 64}
 # A young helper takes more with the first restarts of Kafka: what malloc keeps, and receipts.
 YOUNG_KB = 0 if LONG else 8192
-CPU_BOUND = 0.05 if LONG else 0.5
+CPU_BOUND = 0.05  # in the long run alone: beside other tests for two minutes it says nothing
 MISSED = 0.01  # in a quarter, of what was asked
 
 # What happens in the middle, one after the other.
@@ -284,7 +284,7 @@ def compare(soak, first, last):
     drift = after["work"] / before["work"]
     row("a piece of work", before["work"], after["work"], unit="us")
     row("CPU a message", before["cpu_all"], after["cpu_all"],
-        after["cpu_all"] / drift > before["cpu_all"] * (1 + CPU_BOUND), "us")
+        LONG and after["cpu_all"] / drift > before["cpu_all"] * (1 + CPU_BOUND), "us")
     for name in sorted(before["cpu"]):
         row(f"  {name}", before["cpu"][name], after["cpu"].get(name, 0), unit="us")
     row("messages", before["rate"], after["rate"], after["rate"] < before["rate"] * (1 - BOUND), "/s")

@@ -242,7 +242,8 @@ test_status_tells_of_parts(void **state)
 	do {
 		assert_err(peer_status(&peer, &s), KP_OK);
 		assert_true(sock_now_ms() < until);
-	} while (s.kafka.state != PART_DOWN && poll(NULL, 0, 50) == 0);
+		/* A store that is slow to answer is not waited for. */
+	} while ((s.kafka.state != PART_DOWN || s.oldest_ms == 0) && poll(NULL, 0, 50) == 0);
 	assert_true(s.kafka.error.n > 0);
 	assert_in_range(s.kafka.error_ms, now - 1000, now + 60000);
 	assert_in_range(s.oldest_ms, now - 1000, now + 60000);

@@ -4,6 +4,7 @@
  */
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/sock.h"
@@ -22,9 +23,12 @@
 
 static struct helper helper;
 
-/* A user of its own, of whose threads there are no others; it may still go through the
- * folders of whoever runs the test. Root itself is not bound by that limit. */
-#define BEFORE(threads) { "setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups", \
+/* A user of its own, of whose threads there are no others, also while this program runs
+ * twice; it may still go through the folders of whoever runs the test. Root itself is not bound
+ * by that limit. */
+static char user[16];
+#define FIRST_USER 1000000
+#define BEFORE(threads) { "setpriv", "--reuid", user, "--regid", user, "--clear-groups", \
 	"--inh-caps", "-all,+dac_override", "--ambient-caps", "-all,+dac_override", \
 	"--pdeathsig", "KILL", "prlimit", "--nproc=" threads, NULL }
 static const char *const before[] = BEFORE(ALLOWED_TEXT);
@@ -36,8 +40,9 @@ setup(void **state)
 	(void)state;
 	helper_init(&helper);
 	helper.before = before;
+	snprintf(user, sizeof(user), "%d", FIRST_USER + (int)getpid());
 	if (geteuid() == 0)
-		assert_int_equal(chown(helper.dir, 54321, 54321), 0);
+		assert_int_equal(chown(helper.dir, (uid_t)atoi(user), (gid_t)atoi(user)), 0);
 	return 0;
 }
 
