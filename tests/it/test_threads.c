@@ -195,7 +195,9 @@ test_threads_that_come_later_are_counted(void **state)
 	print_message("%u of %d groups fit into %d threads with three brokers\n", n, GROUPS,
 	    ALLOWED);
 	assert_true(n > 1);
-	assert_int_equal(helper_logged(&helper, "Unable to create"), 0);
+	/* A trial may be in the way of one for an instant; it is started with the next metadata.
+	 * When they are not counted, each group misses two. */
+	assert_in_range(helper_logged(&helper, "Unable to create"), 0, 4);
 	peer_close(&p);
 	helper_stop(&helper, STOP_MS);
 	mock_close(&three);
