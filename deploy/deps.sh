@@ -14,7 +14,7 @@ policy=/usr/sbin/policy-rc.d
 servers="nginx lighttpd apache2"
 build="build-essential pkg-config libfcgi-dev librdkafka-dev libzookeeper-mt-dev libjansson-dev libsqlite3-dev libuv1-dev zlib1g-dev"
 run="nginx curl"
-tests="libcmocka-dev nginx curl lighttpd apache2 libapache2-mod-fcgid spawn-fcgi kcat python3 python3-venv"
+tests="libcmocka-dev nginx curl lighttpd apache2 libapache2-mod-fcgid spawn-fcgi kcat libnss-wrapper python3 python3-venv"
 
 say() { echo "deps: $*"; }
 

@@ -80,7 +80,14 @@ class Java:
         self.proc = Proc(self.name, [*JAVA, *self.flags, "-cp", self.jars, self.main, self.config], self.folder)
 
     def await_ready(self):
-        self.proc.wait_ready(self.ready, 60, "ready to serve")
+        """On a busy machine Kafka can lose its session of ZooKeeper while it starts, and ends: once more, as an init
+        system would do."""
+        def expired():
+            return not self.proc.running() and "SessionExpiredException" in self.proc.output()
+        self.proc.wait_ready(lambda: self.ready() or expired(), 60, "ready to serve")
+        if expired():
+            self.launch()
+            self.proc.wait_ready(self.ready, 60, "ready to serve, once more")
 
     def stop(self):
         if self.proc:

@@ -1,10 +1,10 @@
-"""A broker that comes back on another port: whoever was given a name that leads to it finds it again."""
+"""A broker that comes back on another port, or address: whoever was given a name that leads to it finds it again."""
 
 import pytest
 
 from gateway import stopwatch
 from kafka import KafkaKraft, Zookeeper
-from procs import Proxy, free_port, rounds, wait_for
+from procs import Proxy, free_port, new_folder, rounds, wait_for
 from web import Workers
 from webservers import Nginx
 
@@ -29,6 +29,10 @@ def door(moving):
     proxy.end()
 
 
+def peers_of(door):
+    return f"127.0.0.1:{door.port}"
+
+
 @pytest.fixture
 def zookeeper():
     server = Zookeeper()
@@ -37,29 +41,24 @@ def zookeeper():
     server.stop()
 
 
-def move(broker, door):
-    """Returns a stopwatch that began when it served."""
-    broker.move()
-    door.set(f"target {broker.port}")
-    return stopwatch()
-
-
 def committed(broker, name):
     """How many messages; the broker may be too young to say."""
     return sum(o for o in (broker.committed(name, name, 4) or {}).values() if o > 0)
 
 
-def start(helper, broker, door, **options):
-    h = helper(broker, start=False, kafkaPeers=f"127.0.0.1:{door.port}", initialOffset="oldest", **options)
-    h.start(KP_LOST_MS=str(LOST_MS))
+def start(helper, broker, peers, env=None, **options):
+    h = helper(broker, start=False, kafkaPeers=peers, initialOffset="oldest", **options)
+    h.sanitizers.env["ASAN_OPTIONS"] += ":verify_asan_link_order=0"  # something may be loaded before
+    h.start(KP_LOST_MS=str(LOST_MS), **(env or {}))
     nginx = Nginx(h)
     nginx.start()
     return h, nginx
 
 
-def check(helper, broker, door, name, note, coordination, **options):
+def check(helper, broker, peers, move, name, note, coordination, **options):
+    """`move` ends when it serves elsewhere."""
     broker.create_topic(name)
-    h, nginx = start(helper, broker, door, coordination=coordination, **options)
+    h, nginx = start(helper, broker, peers, coordination=coordination, **options)
     site, seen = nginx.site, []
 
     def poll(session, n, stop):
@@ -71,7 +70,8 @@ def check(helper, broker, door, name, note, coordination, **options):
     site.consume_all(name, name, 8)
     wait_for(lambda: committed(broker, name) == 8, 10, "all commits")
     with Workers([site], poll):
-        since = move(broker, door)
+        move()
+        since = stopwatch()
         sent = wait_for(lambda: site.produce(name, b"after", sync=True).status == 200 and since(), FOUND, "sync produce")
         got = wait_for(lambda: any(r.status == 200 for r in seen) and since(), FOUND, "a message")
         kept = wait_for(lambda: committed(broker, name) >= 9 and since(), FOUND, "a commit")
@@ -81,14 +81,55 @@ def check(helper, broker, door, name, note, coordination, **options):
     assert {r.status for r in seen} <= {200, 408, 503}
     h.stop()
     nginx.end()
-    note(f"{coordination}: a broker on another port took a message after {sent:.1f} s, gave one after {got:.1f} s, "
+    note(f"{coordination}: a broker that moved took a message after {sent:.1f} s, gave one after {got:.1f} s, "
          f"and took a commit after {kept:.1f} s")
+
+
+def check_port(helper, broker, door, *args, **options):
+    def move():
+        broker.move()
+        door.set(f"target {broker.port}")
+    check(helper, broker, peers_of(door), move, *args, **options)
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("coordination", ["local", "kafka"])
 def test_broker_moves(helper, moving, door, name, note, coordination):
-    check(helper, moving, door, name, note, coordination)
+    check_port(helper, moving, door, name, note, coordination)
+
+
+class NamedKafka(KafkaKraft):
+    """Who comes in at `behind` hears of it by a name alone."""
+
+    known_as, host = "kafka.test", "127.0.0.1"
+
+    def configure(self):
+        super().configure()
+        self.config.write_text(self.config.read_text()
+                               .replace(f"PROXIED://127.0.0.1:{self.proxied}", f"PROXIED://{self.known_as}:{self.behind}")
+                               .replace(f"PROXIED://127.0.0.1:{self.behind}", f"PROXIED://{self.host}:{self.behind}"))
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("coordination", ["local", "kafka"])
+def test_name_resolves_anew(helper, name, note, coordination):
+    broker, hosts = NamedKafka(), new_folder("names") / "hosts"
+
+    def resolve():
+        hosts.write_text(f"{broker.host} {broker.known_as}\n")
+
+    def move():
+        broker.host = "127.0.0.2"
+        broker.move()
+        resolve()
+    env = {"LD_PRELOAD": "libnss_wrapper.so", "NSS_WRAPPER_HOSTS": str(hosts)}
+    resolve()
+    broker.start()
+    broker.warm_up()
+    try:
+        check(helper, broker, f"{broker.known_as}:{broker.behind}", move, name, note, coordination, env=env)
+    finally:
+        broker.end()
 
 
 @pytest.mark.timeout(240)
@@ -97,7 +138,7 @@ def test_old_address_hangs(helper, moving, name, note):
     broker = moving
     broker.create_topic(name)
     old, door = Proxy(broker.proxied, broker.behind), Proxy(free_port(), broker.behind)
-    h, nginx = start(helper, broker, door, coordination="local")
+    h, nginx = start(helper, broker, peers_of(door), coordination="local")
     site = nginx.site
     assert site.produce(name, b"0", sync=True).status == 200
     assert site.produce(name, b"1").status == 200
@@ -126,7 +167,7 @@ def test_old_address_hangs(helper, moving, name, note):
 
 @pytest.mark.long
 def test_broker_moves_beside_zookeeper(helper, moving, zookeeper, door, name, note):
-    check(helper, moving, door, name, note, "zookeeper", zookeeperPeers=f"127.0.0.1:{zookeeper.port}/apart")
+    check_port(helper, moving, door, name, note, "zookeeper", zookeeperPeers=f"127.0.0.1:{zookeeper.port}/apart")
 
 
 def kafka_of(site):
