@@ -8,6 +8,11 @@
  * the eager protocol. A change of topics is told to Kafka only between rebalances, so
  * that the next assignment is sure to be about them.
  *
+ * Metadata of a new topic that comes between two answers of ours makes librdkafka join
+ * again without them (rd_kafka_cgrp_revoke_all_rejoin(), 2.0.2 to 2.16). So an assignment
+ * may come while REVOKING: it waits until all is released. And in HOLDING a second one
+ * replaces the first.
+ *
  * Who stood still for half a session (SIGSTOP, a virtual machine that was suspended)
  * may have been thrown out without knowing it yet. So nothing is offered or committed
  * any more, and all that is held starts again: that needs a commit, which brokers only
@@ -33,6 +38,11 @@ struct claim {
 	bool revoked;			/* the group owes released() */
 };
 
+struct claims {
+	struct claim *v;		/* NULL: none were given */
+	size_t n;
+};
+
 struct coordination {
 	const struct coordination_env *env;
 	const struct coordination_events *events;
@@ -41,8 +51,8 @@ struct coordination {
 	struct consumer *consumer;
 	enum kafka_state state;
 	struct ktopics topics;
-	struct claim *claims;
-	size_t n_claims;
+	struct claims held;
+	struct claims next;		/* given while those are still revoked */
 	size_t owed;			/* revoked and not released */
 	bool telling;			/* inside a loop over claims */
 	int64_t session_ms;
@@ -88,7 +98,7 @@ tell_topics(struct coordination *c)
 		pump_after(c, RETRY_MS);
 	} else {
 		ktopics_set_told(&c->topics);
-		enter(c, n > 0 || c->n_claims > 0 ? KAFKA_JOINING : KAFKA_OUT);
+		enter(c, n > 0 || c->held.n > 0 ? KAFKA_JOINING : KAFKA_OUT);
 	}
 	free(names);
 }
@@ -96,35 +106,54 @@ tell_topics(struct coordination *c)
 /* ---- claims ---- */
 
 static void
-claims_clear(struct coordination *c)
+claims_clear(struct claims *s)
 {
-	free(c->claims);
-	c->claims = NULL;
-	c->n_claims = c->owed = 0;
+	free(s->v);
+	*s = (struct claims){ 0 };
+}
+
+static void
+tell_claimed(struct coordination *c)
+{
+	for (size_t i = 0; i < c->held.n; i++)
+		c->events->claimed(c->arg, c->held.v[i].slot.topic,
+		    c->held.v[i].slot.partition);
+}
+
+static void
+tell_lost(struct coordination *c)
+{
+	for (size_t i = 0; i < c->held.n; i++)
+		c->events->lost(c->arg, c->held.v[i].slot.topic,
+		    c->held.v[i].slot.partition);
+}
+
+/* What was given last. Of what is held by then nothing is known any more. */
+static void
+hold_next(struct coordination *c)
+{
+	tell_lost(c);
+	claims_clear(&c->held);
+	c->held = c->next;
+	c->next = (struct claims){ 0 };
+	enter(c, KAFKA_HOLDING);
+	tell_claimed(c);
+	pump_after(c, 0);
 }
 
 /* All that was revoked is released, or lost. */
 static void
 give_up(struct coordination *c)
 {
-	claims_clear(c);
+	claims_clear(&c->held);
+	c->owed = 0;
+	if (c->next.v) {
+		hold_next(c);
+		return;
+	}
 	enter(c, ktopics_told(&c->topics, NULL) ? KAFKA_JOINING : KAFKA_OUT);
 	consumer_give_up(c->consumer);
 	pump_after(c, 0);
-}
-
-static void
-tell_claimed(struct coordination *c)
-{
-	for (size_t i = 0; i < c->n_claims; i++)
-		c->events->claimed(c->arg, c->claims[i].slot.topic, c->claims[i].slot.partition);
-}
-
-static void
-tell_lost(struct coordination *c)
-{
-	for (size_t i = 0; i < c->n_claims; i++)
-		c->events->lost(c->arg, c->claims[i].slot.topic, c->claims[i].slot.partition);
 }
 
 static void
@@ -132,20 +161,19 @@ assigned(void *arg, const struct consumer_slot *v, size_t n)
 {
 	struct coordination *c = arg;
 
-	claims_clear(c);
-	c->claims = calloc(n + 1, sizeof(*c->claims));
-	if (c->claims == NULL) {
+	claims_clear(&c->next);
+	c->next.v = calloc(n + 1, sizeof(*c->next.v));
+	if (c->next.v == NULL) {
 		log_error("membership group=%s partitions=%zu: out of memory", c->group, n);
 		n = 0;
 	}
 	for (size_t i = 0; i < n; i++)
-		c->claims[i].slot = v[i];
-	c->n_claims = n;
+		c->next.v[i].slot = v[i];
+	c->next.n = n;
 	c->error[0] = '\0';
-	log_info("membership assigned group=%s partitions=%zu", c->group, n);
-	enter(c, KAFKA_HOLDING);
-	tell_claimed(c);
-	pump_after(c, 0);
+	log_info("membership assigned group=%s partitions=%zu owed=%zu", c->group, n, c->owed);
+	if (c->owed == 0)
+		hold_next(c);
 }
 
 static void
@@ -153,20 +181,23 @@ revoked(void *arg, bool lost)
 {
 	struct coordination *c = arg;
 
-	log_info("membership revoked group=%s partitions=%zu lost=%d", c->group, c->n_claims,
+	log_info("membership revoked group=%s partitions=%zu lost=%d", c->group, c->held.n,
 	    lost);
+	claims_clear(&c->next);
 	enter(c, KAFKA_REVOKING);
 	if (lost) {
 		tell_lost(c);
 		give_up(c);
 		return;
 	}
-	for (size_t i = 0; i < c->n_claims; i++)
-		c->claims[i].revoked = true;
-	c->owed = c->n_claims;
+	if (c->owed)
+		return;
+	for (size_t i = 0; i < c->held.n; i++)
+		c->held.v[i].revoked = true;
+	c->owed = c->held.n;
 	c->telling = true;
-	for (size_t i = 0; i < c->n_claims; i++)
-		c->events->revoke(c->arg, c->claims[i].slot.topic, c->claims[i].slot.partition);
+	for (size_t i = 0; i < c->held.n; i++)
+		c->events->revoke(c->arg, c->held.v[i].slot.topic, c->held.v[i].slot.partition);
 	c->telling = false;
 	if (c->owed == 0)
 		give_up(c);
@@ -175,8 +206,8 @@ revoked(void *arg, bool lost)
 static void
 kafka_released(struct coordination *c, const char *topic, int32_t partition)
 {
-	for (size_t i = 0; i < c->n_claims; i++) {
-		struct claim *k = &c->claims[i];
+	for (size_t i = 0; i < c->held.n; i++) {
+		struct claim *k = &c->held.v[i];
 
 		if (!k->revoked || k->slot.partition != partition ||
 		    strcmp(k->slot.topic, topic) != 0)
@@ -278,7 +309,8 @@ coordination_free(struct coordination *c)
 	loop_timer_end(&c->pump);
 	loop_timer_end(&c->limit);
 	ktopics_free(&c->topics);
-	claims_clear(c);
+	claims_clear(&c->held);
+	claims_clear(&c->next);
 	free(c->group);
 	free(c);
 }

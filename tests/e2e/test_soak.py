@@ -63,14 +63,17 @@ EVENTS = ["broker", "responder", "topic", "move", "responder"] if MOVES else ["b
 pytestmark = pytest.mark.timeout(SETTLE_S + 4 * QUARTER_S + 1200)
 
 
+WITHOUT_CREATION = "auto.create.topics.enable=false\ncontrolled.shutdown.enable=true\n"
+
+
 def without_creation(kind):
     class Kind(kind):
         """It creates no topics that are asked for, and moves its leaders before it stops."""
-        def __init__(self):
-            super().__init__()
-            for node in getattr(self, "nodes", [self]):
-                node.config.write_text(node.config.read_text() + "auto.create.topics.enable=false\n"
-                                       "controlled.shutdown.enable=true\n")
+        def start(self):
+            for node in nodes(self):
+                text = node.config.read_text().removesuffix(WITHOUT_CREATION)
+                node.config.write_text(text + WITHOUT_CREATION)
+            super().start()
     return Kind
 
 
