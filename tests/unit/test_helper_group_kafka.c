@@ -298,6 +298,54 @@ test_gives_up_when_all_is_released(void **state)
 	expect("+t0 ");
 }
 
+/* librdkafka joins again by itself, before it is told that all is released. */
+static void
+test_an_assignment_waits_for_what_is_owed(void **state)
+{
+	(void)state;
+	hold("t", 3);
+	take_back(false);
+	ops->released(w.c, "t", 0);
+	expect("-t0 -t1 -t2 ");
+	assign("t", 3);
+	expect("");
+	assert_non_null(ops->trouble(w.c, "t"));
+	ops->released(w.c, "t", 2);
+	expect("");
+	ops->released(w.c, "t", 1);
+	expect("+t0 +t1 +t2 ");
+	assert_null(ops->trouble(w.c, "t"));
+	take_back(false);
+	expect("-t0 -t1 -t2 ");
+}
+
+static void
+test_an_assignment_that_waits_is_taken_back(void **state)
+{
+	(void)state;
+	hold("t", 1);
+	take_back(false);
+	assign("u", 1);
+	take_back(false);
+	expect("-t0 ");
+	ops->released(w.c, "t", 0);
+	expect("G ");
+	hold("t", 1);
+	take_back(false);
+	assign("u", 1);
+	take_back(true);
+	expect("-t0 !t0 G ");
+}
+
+static void
+test_the_second_of_two_assignments_stands(void **state)
+{
+	(void)state;
+	hold("t", 2);
+	assign("t", 1);
+	expect("!t0 !t1 +t0 ");
+}
+
 static void
 test_nothing_is_owed_for_what_is_lost(void **state)
 {
@@ -393,6 +441,9 @@ main(void)
 		TEST(test_says_why_it_does_not_join),
 		TEST(test_topics_wait_for_the_end_of_a_rebalance),
 		TEST(test_gives_up_when_all_is_released),
+		TEST(test_an_assignment_waits_for_what_is_owed),
+		TEST(test_an_assignment_that_waits_is_taken_back),
+		TEST(test_the_second_of_two_assignments_stands),
 		TEST(test_nothing_is_owed_for_what_is_lost),
 		TEST(test_the_last_topic_leaves),
 		TEST(test_a_refused_subscription_is_tried_again),
