@@ -141,19 +141,17 @@ hold_next(struct coordination *c)
 	pump_after(c, 0);
 }
 
-/* All that was revoked is released, or lost. */
+/* All that was revoked is released, or lost. What was given meanwhile is held soon. */
 static void
 give_up(struct coordination *c)
 {
 	claims_clear(&c->held);
 	c->owed = 0;
-	if (c->next.v) {
-		hold_next(c);
+	pump_after(c, 0);
+	if (c->next.v)
 		return;
-	}
 	enter(c, ktopics_told(&c->topics, NULL) ? KAFKA_JOINING : KAFKA_OUT);
 	consumer_give_up(c->consumer);
-	pump_after(c, 0);
 }
 
 static void
@@ -292,6 +290,8 @@ pump(void *arg)
 
 	if (c->doubt)
 		prove(c);
+	if (c->next.v && c->owed == 0)
+		hold_next(c);
 	if (c->again && c->state == KAFKA_HOLDING)
 		tell_claimed(c);
 	c->again = false;
