@@ -108,7 +108,7 @@ faults:
 # The store between a process that is killed and a disk that fails: a library to be
 # preloaded, a driver, and the tests. The driver exists as a build that breaks
 # promises, too.
-STORE_T   = $(call obj,$(wildcard helper/produce/store*.c) helper/loop.c helper/loop_lanes.c $(COMMON) $(THREADS))
+STORE_T   = $(call obj,$(wildcard helper/store/*.c) helper/loop.c helper/loop_lanes.c $(COMMON) $(THREADS))
 FAULT_LIB = $(addprefix tests/faults/,check.c image.c run.c smalldisk.c trace.c workload.c)
 DRIVER    = store_driver workload
 $(B)/%.so: tests/faults/%.c tests/faults/shim.h

@@ -27,12 +27,12 @@
 #include "helper/helper.h"
 #include "helper/ipc.h"
 #include "helper/produce/lookout.h"
-#include "helper/kafka_library.h"
+#include "helper/kafka/kafka_library.h"
 #include "helper/produce/op_produce.h"
 #include "helper/produce/sender.h"
 #include "helper/tidy.h"
 #include "helper/threads.h"
-#include "helper/topics.h"
+#include "helper/kafka/topics.h"
 
 #define EXIT_USAGE 2
 #define DRAIN_MS 10000

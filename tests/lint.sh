@@ -55,44 +55,37 @@ side deploy 'fcgi|helper|tests'
 only() { includes "$1" "$2" | grep -vF "$3"; }
 check "deploy/admin includes deploy/launcher" only deploy/admin deploy/launcher '"deploy/launcher/rundir.h"'
 check "deploy/launcher includes deploy/admin" only deploy/launcher deploy/admin '"deploy/admin/admin.h"'
-side helper/produce helper/consume
-side helper/consume helper/produce
-side helper/coordination 'helper/produce|helper/consume/group'
-side helper/zookeeper 'helper/produce|helper/consume|helper/coordination|helper/admin'
 
-# Inside helper/ a file includes only equals and what stands below. Connections (ipc) stand low: they hand a
-# request up through a callback and know none of those above.
+# The rooms of helper/ and the files beside them, as they stand on each other. A file includes its own room and what
+# stands below: so no rooms include each other in a circle. Files without a room may include their equals. Connections
+# (ipc) stand low: they hand a request up through a callback and know none of those above.
 order='
-9 main
-8 dispatch
-7 op_* ops helper
-6 sender* lookout doubt stamp entry lane part* group* coordination offers sparse topics* assign health
-5 store* receipts rate producer* consumer* budget known kafka_admin* zk* registration
-4 kafka kafka_err kafka_file kafka_library kafka_list kafka_peers kafka_reach kafka_threads kafka_trouble kafka_version kafka_wake
-2 ipc* conn op tidy
-1 loop* threads
+8 helper/main
+7 helper/dispatch
+6 helper/admin
+5 helper/produce helper/consume
+4 helper/coordination
+3 helper/kafka helper/store helper/zookeeper helper/ops helper/helper
+2 helper/ipc helper/ipc_state helper/conn helper/op helper/tidy
+1 helper/loop helper/loop_lanes helper/threads
 '
-rank() {
-	name=$(basename "$1" | sed 's/\.[ch]$//')
-	set -f
-	echo "$order" | while read -r n patterns; do
-		for p in $patterns; do
-			# shellcheck disable=SC2254
-			case $name in $p) echo "$n" ;; esac
-		done
-	done | head -n 1
-	set +f
+# A file's room, or itself without .c or .h.
+place() { case $1 in helper/*/*) echo "${1%/*}" ;; *) echo "${1%.[ch]}" ;; esac; }
+rank() { echo "$order" | awk -v place="$1" '{ for (i = 2; i <= NF; i++) if ($i == place) print $1 }'; }
+below() {
+	[ "$1" -lt "$2" ] || { [ "$1" -eq "$2" ] && [ ! -d "$3" ] && [ ! -d "$4" ]; }
 }
 helper_order() {
 	for f in $(find helper -name '*.[ch]' 2>/dev/null | sort); do
-		mine=$(rank "$f")
+		here=$(place "$f") mine=$(rank "$(place "$f")")
 		if [ -z "$mine" ]; then
 			echo "$f: has no place in the order of tests/lint.sh"
 			continue
 		fi
 		for h in $(sed -n 's/^#include "\(helper\/[^"]*\)".*/\1/p' "$f"); do
-			theirs=$(rank "$h")
-			[ "${theirs:-10}" -le "$mine" ] || echo "$f includes $h, which stands above it"
+			there=$(place "$h")
+			[ "$there" = "$here" ] || below "$(rank "$there")" "$mine" "$there" "$here" ||
+				echo "$f includes $h, which does not stand below it"
 		done
 	done
 }
@@ -107,10 +100,9 @@ outside() {
 home() { check "$1 outside its home" outside "$2" "$3"; }
 home libfcgi 'fcgi(app|_stdio|os|misc|_config)?\.h' 'fcgi/http\.[ch]|fcgi/main\.c'
 home jansson 'jansson.*\.h' 'fcgi/json_in\.c|helper/zookeeper/registration\.c'
-home SQLite 'sqlite3.*\.h' 'helper/produce/store[a-z_]*\.[ch]'
-home librdkafka 'librdkafka/.*\.h' \
-	'helper/kafka[a-z_]*\.[ch]|helper/produce/producer[a-z_]*\.[ch]|helper/consume/consumer[a-z_]*\.c|helper/admin/kafka_admin[a-z_]*\.[ch]'
-home ZooKeeper 'zookeeper/.*\.h' 'helper/zookeeper/zk[a-z_]*\.[ch]'
+home SQLite 'sqlite3.*\.h' 'helper/store/.*'
+home librdkafka 'librdkafka/.*\.h' 'helper/kafka/.*'
+home ZooKeeper 'zookeeper/.*\.h' 'helper/zookeeper/.*'
 home libuv 'uv\.h' 'helper/loop\.[ch]|helper/ipc\.c'
 
 # ---- calls that are not used ----

@@ -8,7 +8,7 @@
 #define KP_HEALTH_H
 
 #include "common/msg_store.h"
-#include "helper/admin/kafka_admin.h"
+#include "helper/kafka/kafka_admin.h"
 #include "helper/produce/sender.h"
 #include "helper/zookeeper/zk.h"
 

@@ -15,7 +15,7 @@
 #include "common/sock.h"
 #include "helper/consume/group.h"
 #include "helper/ops.h"
-#include "helper/topics.h"
+#include "helper/kafka/topics.h"
 
 /* Reading takes so long at most, and so does each further step of setting. */
 #define TIMEOUT_MS 4000

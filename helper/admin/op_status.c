@@ -5,7 +5,7 @@
 #include "common/wall.h"
 #include "helper/admin/health.h"
 #include "helper/consume/group.h"
-#include "helper/kafka_library.h"
+#include "helper/kafka/kafka_library.h"
 #include "helper/ops.h"
 
 /* A store that does not answer must not keep the status from being told. */

@@ -17,9 +17,9 @@
 
 #include "common/conf.h"
 #include "helper/coordination/coordination.h"
-#include "helper/kafka_reach.h"
+#include "helper/kafka/kafka_reach.h"
 #include "helper/op.h"
-#include "helper/topics.h"
+#include "helper/kafka/topics.h"
 
 struct groups;
 

@@ -12,7 +12,7 @@
 #ifndef KP_GROUP_STATE_H
 #define KP_GROUP_STATE_H
 
-#include "helper/consume/consumer.h"
+#include "helper/kafka/consumer.h"
 #include "helper/consume/group.h"
 #include "helper/consume/known.h"
 #include "helper/consume/offers.h"

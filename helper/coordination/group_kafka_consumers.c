@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "helper/admin/kafka_admin_groups.h"
+#include "helper/kafka/kafka_admin_groups.h"
 
 struct asking {
 	struct loop_job job;		/* first */

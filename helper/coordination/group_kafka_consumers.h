@@ -2,7 +2,7 @@
 #ifndef KP_GROUP_KAFKA_CONSUMERS_H
 #define KP_GROUP_KAFKA_CONSUMERS_H
 
-#include "helper/consume/consumer.h"
+#include "helper/kafka/consumer.h"
 #include "helper/coordination/coordination.h"
 
 /* See struct coordination_ops. */

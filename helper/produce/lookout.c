@@ -5,7 +5,7 @@
 
 #include "common/log.h"
 #include "common/msg.h"
-#include "helper/kafka_list.h"
+#include "helper/kafka/kafka_list.h"
 
 #define LOOK_MS (PRODUCER_STUCK_MS / 12)
 #define ASK_TIMEOUT_MS 4000

@@ -12,8 +12,8 @@
 #ifndef KP_LOOKOUT_H
 #define KP_LOOKOUT_H
 
-#include "helper/kafka_reach.h"
-#include "helper/produce/producer.h"
+#include "helper/kafka/kafka_reach.h"
+#include "helper/kafka/producer.h"
 #include "helper/produce/sender.h"
 
 struct lookout;

@@ -15,7 +15,7 @@
 #include "common/wall.h"
 #include "helper/ops.h"
 #include "helper/produce/sender.h"
-#include "helper/topics.h"
+#include "helper/kafka/topics.h"
 
 /* librdkafka looks at its time-outs once a second: its report comes within that. */
 #define REPORT_LATE_MS 700

@@ -5,7 +5,7 @@
 #ifndef KP_OP_PRODUCE_H
 #define KP_OP_PRODUCE_H
 
-#include "helper/produce/producer.h"
+#include "helper/kafka/producer.h"
 
 void op_produce_delivered(void *arg, void *opaque, const struct delivery *d);
 

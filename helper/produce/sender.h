@@ -18,10 +18,10 @@
 
 #include "common/conf.h"
 #include "common/msg_store.h"
-#include "helper/kafka.h"
-#include "helper/kafka_list.h"
+#include "helper/kafka/kafka.h"
+#include "helper/kafka/kafka_list.h"
 #include "helper/op.h"
-#include "helper/produce/store.h"
+#include "helper/store/store.h"
 
 struct sender;
 

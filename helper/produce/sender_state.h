@@ -21,12 +21,12 @@
 #include <sys/queue.h>
 
 #include "common/log.h"
-#include "helper/kafka_list.h"
-#include "helper/produce/producer.h"
+#include "helper/kafka/kafka_list.h"
+#include "helper/kafka/producer.h"
 #include "helper/produce/rate.h"
 #include "helper/produce/receipts.h"
 #include "helper/produce/sender.h"
-#include "helper/produce/store.h"
+#include "helper/store/store.h"
 
 #define LANE_BUCKETS 256
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 
 def crc(message, topic, ms, key, value):
-    """As helper/produce/store_read.c has it."""
+    """As helper/store/store_read.c has it."""
     sum_ = 0
     for part in (struct.pack(">qq", message, ms), topic, key, value):
         sum_ = zlib.crc32(part, zlib.crc32(struct.pack(">I", len(part)), sum_))

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "common/buf.h"
-#include "helper/produce/store.h"
+#include "helper/store/store.h"
 
 #define MESSAGES_MAX 200000
 #define VALUE_MAX 20000

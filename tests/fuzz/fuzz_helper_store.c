@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "helper/produce/store.h"
+#include "helper/store/store.h"
 #include "tests/fuzz/fuzz.h"
 
 #define IMAGE_MAX (1u << 20)

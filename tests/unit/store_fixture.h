@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "helper/produce/store.h"
+#include "helper/store/store.h"
 #include "tests/unit/unit.h"
 
 static struct fixture {

@@ -1,5 +1,5 @@
 /* Shares of the memory for messages: bounded in sum, and each has something. */
-#include "helper/consume/budget.h"
+#include "helper/kafka/budget.h"
 
 #include "tests/unit/unit.h"
 

@@ -1,8 +1,8 @@
 /* What --kafkaVersion means, what is made of librdkafka's lines about connections, and
  * which versions of it are to be avoided. */
-#include "helper/kafka_library.h"
-#include "helper/kafka_trouble.h"
-#include "helper/kafka_version.h"
+#include "helper/kafka/kafka_library.h"
+#include "helper/kafka/kafka_trouble.h"
+#include "helper/kafka/kafka_version.h"
 #include "tests/unit/unit.h"
 
 static void

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "common/buf.h"
-#include "helper/kafka_file.h"
+#include "helper/kafka/kafka_file.h"
 #include "tests/unit/unit.h"
 
 static char dir[] = "/tmp/kafka_file.XXXXXX";

@@ -1,5 +1,5 @@
 /* Which of --kafkaPeers are asked, and what is said of the others. */
-#include "helper/kafka_peers.h"
+#include "helper/kafka/kafka_peers.h"
 #include "tests/unit/unit.h"
 
 #include <stdlib.h>

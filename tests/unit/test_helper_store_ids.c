@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 
 #include "common/log.h"
-#include "helper/produce/store_thread.h"
+#include "helper/store/store_thread.h"
 #include "tests/unit/store_fixture.h"
 
 #define MANY 20000

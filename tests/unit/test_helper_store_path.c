@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "helper/produce/store.h"
+#include "helper/store/store.h"
 #include "tests/unit/unit.h"
 
 #define NOBODY 65534

@@ -7,7 +7,7 @@
 #define topics_ask fake_topics_ask
 #define topics_forget fake_topics_forget
 #define topics_answered fake_topics_answered
-#include "helper/topics.c"
+#include "helper/kafka/topics.c"
 
 #include <stdio.h>
 

@@ -1,0 +1,395 @@
+/* The loop's side of the store: it is opened, given commands and questions, and ended. */
+#include "helper/store/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/sock.h"
+#include "helper/store/store_disk.h"
+#include "helper/store/store_thread.h"
+
+/* Past this much that waits to be written, the disk is too slow. */
+#define WAITING_BYTES_MAX (64u * 1024 * 1024)
+#define HUNG_MS 5000
+#define FULL_SHOWN_MS 2000
+#define FAILED "the store has failed: restart the helper to check it; until then an async " \
+	"message is only accepted once Kafka has it"
+
+const char store_too_many_topics[] = "the topic is new, and too many others have messages in the "
+	"store: Kafka has not taken them yet, or they are dead letters";
+
+/* ---- opening and ending ---- */
+
+static void
+count_rows(void *arg, const char *topic, int64_t pending, int64_t dead, int64_t bytes)
+{
+	shares_add(arg, kp_slice_str(topic), pending + dead, bytes);
+}
+
+/* Of a store that does not work: told in a way of their own, so that they are none of a
+ * file. */
+static enum kp_err
+ids_of_this_process(struct store *s)
+{
+	atomic_store(&s->next_id, IDS_FIRST);
+	atomic_store(&s->end_id, IDS_END);
+	return ids_new(&s->ids);
+}
+
+/* Sync produce and consume do not need it. */
+static enum kp_err
+open_failed(struct store *s)
+{
+	db_close(s->db);
+	s->db = NULL;
+	store_poison(s);
+	return ids_of_this_process(s);
+}
+
+enum kp_err
+store_open(struct loop *loop, const char *path, enum conf_durability durability,
+    struct store **out)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	enum kp_err err = KP_ENOMEM;
+
+	*out = NULL;
+	if (s == NULL)
+		return KP_ENOMEM;
+	s->loop = loop;
+	uv_mutex_init(&s->lock);
+	uv_cond_init(&s->wake);
+	s->path = strdup(path);
+	s->shares = shares_new();
+	atomic_store(&s->free_bytes, -1);
+	if (s->path && s->shares)
+		err = db_open(path, durability, &s->db);
+	if (err == KP_OK)
+		err = store_reserve_ids(s);
+	if (err == KP_EFULL && s->db && disk_release_reserve(path))
+		err = store_reserve_ids(s);
+	if (err == KP_OK) {
+		s->ids = *db_ids(s->db);
+		s->has_reserve = disk_make_reserve(path);
+		s->counts = db_counts(s->db);
+		db_each_topic(s->db, count_rows, s->shares);
+		store_look_after(s);
+	} else if (err == KP_EIO || err == KP_EFULL) {
+		err = open_failed(s);
+	}
+	if (err) {
+		store_close(s);
+		return err == KP_ENOMEM ? err : KP_EIO;
+	}
+	*out = s;
+	return KP_OK;
+}
+
+/* The thread starts with the first command, so that store_each_topic() can use
+ * the connection before. */
+static void
+start_thread(struct store *s)
+{
+	if (s->running || s->ending)
+		return;
+	s->running = uv_thread_create(&s->thread, store_thread, s) == 0;
+	if (!s->running)
+		abort();	/* at boot only; nothing was accepted yet */
+}
+
+int64_t
+store_finish(struct store *s)
+{
+	loop_timer_end(&s->flush);
+	if (s->running) {
+		uv_mutex_lock(&s->lock);
+		s->ending = true;
+		uv_cond_signal(&s->wake);
+		uv_mutex_unlock(&s->lock);
+		uv_thread_join(&s->thread);
+		s->running = false;
+	}
+	s->ending = true;
+	/* A done() may submit again. */
+	do {
+		uv_mutex_lock(&s->lock);
+		store_run_waiting(s);
+		uv_mutex_unlock(&s->lock);
+		store_run_finished(&s->task);
+	} while (s->waiting.first || s->waiting.asks);
+	if (atomic_load(&s->direct) && !atomic_load(&s->failed))
+		store_run_transaction(s, NULL, true);
+	return s->counts.pending;
+}
+
+void
+store_close(struct store *s)
+{
+	if (s == NULL)
+		return;
+	db_close(s->db);
+	uv_cond_destroy(&s->wake);
+	uv_mutex_destroy(&s->lock);
+	shares_free(s->shares);
+	free(s->path);
+	free(s);
+}
+
+/* ---- the loop's thread ---- */
+
+/* They may submit again, or free their commands. */
+void
+store_run_finished(struct loop_task *t)
+{
+	struct store *s = (struct store *)((char *)t - offsetof(struct store, task));
+	struct queue done;
+
+	uv_mutex_lock(&s->lock);
+	done = s->finished;
+	s->finished = (struct queue){ 0 };
+	s->posted = false;
+	uv_mutex_unlock(&s->lock);
+	while (done.first) {
+		struct store_cmd *c = done.first;
+
+		done.first = c->next;
+		shares_settled(s->shares, c);
+		c->done(c, c->err);
+	}
+	while (done.asks) {
+		struct store_ask *ask = done.asks;
+
+		done.asks = ask->next;
+		ask->done(ask);
+	}
+}
+
+int64_t
+store_next_id(struct store *s)
+{
+	int64_t id = atomic_load(&s->next_id);
+
+	if (id >= atomic_load(&s->end_id))
+		return 0;
+	atomic_store(&s->next_id, id + 1);
+	return id;
+}
+
+const struct ids *
+store_ids(const struct store *s)
+{
+	return &s->ids;
+}
+
+uint64_t
+store_bytes(const struct store *s)
+{
+	return atomic_load(&s->bytes) + atomic_load(&s->waiting_bytes);
+}
+
+void
+store_set_min_free(struct store *s, uint64_t bytes)
+{
+	s->min_free_bytes = bytes;
+}
+
+/* The thread looks at the free space with what it does; here nothing may be done. */
+static void
+wake_to_look(struct store *s)
+{
+	start_thread(s);
+	uv_mutex_lock(&s->lock);
+	s->hurry = true;
+	uv_cond_signal(&s->wake);
+	uv_mutex_unlock(&s->lock);
+}
+
+const char *
+store_refuses(struct store *s)
+{
+	int64_t free_bytes = atomic_load(&s->free_bytes);
+
+	if (atomic_load(&s->waiting_bytes) > WAITING_BYTES_MAX)
+		return "the disk of the store is slower than what comes in";
+	if (free_bytes < 0 || (uint64_t)free_bytes >= s->min_free_bytes)
+		return NULL;
+	wake_to_look(s);
+	return "the disk of the store is nearly full: make room, or see --storeMinFreeBytes";
+}
+
+const char *
+store_refuses_topic(const struct store *s, struct kp_slice topic)
+{
+	int64_t bytes;
+
+	if (shares_topics(s->shares) < STORE_TOPICS_MAX || shares_find(s->shares, topic, &bytes))
+		return NULL;
+	return store_too_many_topics;
+}
+
+uint64_t
+store_topic_bytes(const struct store *s, struct kp_slice topic)
+{
+	int64_t bytes;
+
+	return shares_find(s->shares, topic, &bytes) && bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+void
+store_count_direct(struct store *s)
+{
+	atomic_fetch_add(&s->direct, 1);
+}
+
+void
+store_stats(struct store *s, struct store_stats *out)
+{
+	int64_t now = sock_now_ms(), direct = atomic_load(&s->direct);
+	bool hung, full;
+
+	uv_mutex_lock(&s->lock);
+	out->counts = s->counts;
+	hung = s->busy_since_ms && now - s->busy_since_ms > HUNG_MS;
+	full = s->full_ms && now - s->full_ms < FULL_SHOWN_MS;
+	uv_mutex_unlock(&s->lock);
+	out->counts.accepted += direct;
+	out->counts.delivered += direct;
+	out->free_bytes = atomic_load(&s->free_bytes);
+	out->trouble = atomic_load(&s->failed) ? FAILED :
+	    hung ? "the disk of the store does not answer" :
+	    full ? "the disk of the store is full" : store_refuses(s);
+}
+
+static void
+flush(void *arg)
+{
+	struct store *s = arg;
+
+	s->flush_set = false;
+	uv_mutex_lock(&s->lock);
+	s->hurry = s->hurry || s->waiting.first != NULL;
+	uv_cond_signal(&s->wake);
+	uv_mutex_unlock(&s->lock);
+}
+
+void
+store_submit(struct store *s, struct store_cmd *cmd)
+{
+	bool leaves = cmd->verb == STORE_REMOVE || cmd->verb == STORE_REFUSE;
+
+	start_thread(s);
+	shares_submitted(s->shares, cmd);
+	atomic_fetch_add(&s->waiting_bytes, store_cmd_bytes(cmd));
+	uv_mutex_lock(&s->lock);
+	queue_put(&s->waiting, cmd);
+	cmd->waiting = true;
+	cmd->err = KP_OK;
+	cmd->number = ++s->submitted;
+	if (!leaves && !s->hurry) {
+		s->hurry = true;
+		uv_cond_signal(&s->wake);
+	}
+	uv_mutex_unlock(&s->lock);
+	if (leaves && !s->flush_set && !s->ending) {
+		s->flush_set = true;
+		loop_timer_set(s->loop, &s->flush, STORE_REMOVE_MS, 0, flush, s);
+	}
+}
+
+bool
+store_cancel(struct store *s, struct store_cmd *cmd)
+{
+	bool found;
+
+	uv_mutex_lock(&s->lock);
+	found = cmd->waiting;
+	if (found) {
+		if (cmd->prev)
+			cmd->prev->next = cmd->next;
+		else
+			s->waiting.first = cmd->next;
+		if (cmd->next)
+			cmd->next->prev = cmd->prev;
+		else
+			s->waiting.last = cmd->prev;
+		cmd->waiting = false;
+	}
+	uv_mutex_unlock(&s->lock);
+	if (found) {
+		atomic_fetch_sub(&s->waiting_bytes, store_cmd_bytes(cmd));
+		shares_cancelled(s->shares, cmd);
+	}
+	return found;
+}
+
+struct each_topic {
+	void (*each)(void *arg, const char *topic);
+	void *arg;
+};
+
+static void
+each_pending(void *arg, const char *topic, int64_t pending, int64_t dead, int64_t bytes)
+{
+	const struct each_topic *e = arg;
+
+	(void)dead, (void)bytes;
+	if (pending)
+		e->each(e->arg, topic);
+}
+
+void
+store_each_topic(struct store *s, void (*each)(void *arg, const char *topic), void *arg)
+{
+	if (s->db)
+		db_each_topic(s->db, each_pending, &(struct each_topic){ each, arg });
+}
+
+void
+store_ask(struct store *s, struct store_ask *ask)
+{
+	start_thread(s);
+	uv_mutex_lock(&s->lock);
+	ask->number = s->submitted;
+	queue_put_ask(&s->waiting, ask);
+	s->hurry = true;
+	uv_cond_signal(&s->wake);
+	uv_mutex_unlock(&s->lock);
+}
+
+/* ---- LOAD ---- */
+
+struct load {
+	struct store_ask ask;		/* first */
+	void (*found)(void *arg, enum kp_err err, struct store_loaded *rows);
+};
+
+static void
+load_done(struct store_ask *ask)
+{
+	struct load *l = (struct load *)ask;
+
+	l->found(ask->arg, ask->err, ask->rows);
+	free(l);
+}
+
+void
+store_load(struct store *s, const char *topic, int64_t after, unsigned max_rows,
+    size_t max_bytes, void (*found)(void *arg, enum kp_err err, struct store_loaded *rows),
+    void *arg)
+{
+	struct load *l = calloc(1, sizeof(*l));
+
+	if (l == NULL) {
+		found(arg, KP_ENOMEM, NULL);
+		return;
+	}
+	memcpy(l->ask.topic, topic, strlen(topic) + 1);
+	l->ask.question = STORE_LOAD;
+	l->ask.after = after;
+	l->ask.max_rows = max_rows;
+	l->ask.max_bytes = max_bytes;
+	l->ask.done = load_done;
+	l->ask.arg = arg;
+	l->found = found;
+	store_ask(s, &l->ask);
+}

@@ -1,0 +1,85 @@
+/*
+ * The store's state, shared by store.c (the loop's side: opening, submitting,
+ * telling the owners) and store_thread.c (its thread: transactions, looking after
+ * the file). Nobody else includes it.
+ *
+ *	loop:   submit -> waiting ----------------------+   done <- finished
+ *	thread:                 take all -> run -> commit ------------^
+ */
+#ifndef KP_STORE_THREAD_H
+#define KP_STORE_THREAD_H
+
+#include <stdatomic.h>
+
+#include "helper/store/store.h"
+#include "helper/store/store_db.h"
+#include "helper/store/store_shares.h"
+
+/* What the two threads hand to each other. */
+struct queue {
+	struct store_cmd *first, *last;
+	struct store_ask *asks, *last_ask;
+};
+
+struct store {
+	struct loop *loop;
+	char *path;
+	struct ids ids;
+	struct shares *shares;
+	struct loop_timer flush;	/* for removes that wait for company */
+	bool flush_set;
+	uv_thread_t thread;
+	bool running;
+
+	/* The thread's while it runs. */
+	struct store_db *db;		/* NULL: could not be opened */
+	bool has_reserve;
+	bool log_stays;			/* the file has no room for it */
+	int64_t looked_ms, reserve_ms;
+
+	uv_mutex_t lock;		/* guards all below */
+	uv_cond_t wake;
+	struct queue waiting;
+	uint64_t submitted;		/* number of the last command */
+	struct queue finished;
+	bool hurry;			/* something waits that is worth a commit */
+	bool ending;
+	bool posted;
+	struct loop_task task;
+	struct store_counts counts;
+	int64_t busy_since_ms;		/* 0: nothing runs */
+	int64_t full_ms;		/* when the disk was last found full */
+
+	_Atomic int64_t next_id;	/* the loop's */
+	_Atomic int64_t end_id;		/* the thread's: none has been reserved from here on */
+
+	_Atomic bool failed;
+	_Atomic uint64_t bytes;		/* in the file */
+	_Atomic uint64_t waiting_bytes;
+	_Atomic int64_t free_bytes;	/* of the disk, -1: not known */
+	_Atomic int64_t direct;		/* not counted in the file yet */
+	uint64_t min_free_bytes;
+};
+
+/* What a command takes of the memory of who waits. */
+uint64_t store_cmd_bytes(const struct store_cmd *cmd);
+void queue_put(struct queue *q, struct store_cmd *cmd);
+void queue_put_ask(struct queue *q, struct store_ask *ask);
+
+/* The thread: runs what waits until `ending`. */
+void store_thread(void *arg);
+/* As much as fits into one transaction. Entered and left with the lock. */
+void store_run_waiting(struct store *s);
+/* One transaction, all or nothing, but for commands about rows that are not there. */
+enum kp_err store_run_transaction(struct store *s, struct store_cmd *first, bool with_room);
+/* Makes sure that there are ids, while there still are some. */
+enum kp_err store_reserve_ids(struct store *s);
+/* The file is not trusted until a restart has looked at it. */
+void store_poison(struct store *s);
+/* What is worth doing after a commit, before the next one. */
+void store_look_after(struct store *s);
+
+/* store.c: tells the owners, on the loop. */
+void store_run_finished(struct loop_task *t);
+
+#endif
