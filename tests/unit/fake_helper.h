@@ -24,7 +24,7 @@ enum fake_act {
 	FAKE_DIE,			/* close after the request was read whole */
 	FAKE_DIE_HALF,			/* close in the middle of the reply */
 	FAKE_DIE_LATE,			/* close after the request's deadline */
-	FAKE_SILENT,			/* wait for the asker to give up */
+	FAKE_SILENT,			/* wait for the asker to give up: see fake_await_silent() */
 	FAKE_WRONG_ID,
 	FAKE_WRONG_TYPE,
 	FAKE_WRONG_VERSION,
@@ -119,6 +119,7 @@ fake_act(struct fake *f, int fd, enum fake_act act, uint32_t id)
 		fake_send(fd, f->reply_type, id, f->reply, 0, WIRE_VERSION + 1);
 		return true;
 	case FAKE_SILENT:
+		send(f->stop[0], "", 1, 0);
 		f->gave_up = recv(fd, &byte, 1, 0) == 0;
 		return false;
 	case FAKE_REFUSE_BODY:
@@ -214,6 +215,17 @@ fake_start(struct fake *f)
 	snprintf(f->path, sizeof(f->path), "%s/helper.sock", f->dir);
 	if (sock_listen(f->path, (gid_t)-1, &f->listen_fd) != KP_OK ||
 	    pthread_create(&f->thread, NULL, fake_run, f) != 0)
+		abort();
+}
+
+/* Until FAKE_SILENT has the request. */
+static inline void
+fake_await_silent(struct fake *f)
+{
+	char byte;
+
+	if (poll(&(struct pollfd){ f->stop[1], POLLIN, 0 }, 1, 10000) != 1 ||
+	    recv(f->stop[1], &byte, 1, 0) != 1)
 		abort();
 }
 
