@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/sock.h"
 
 #define READ_BYTES 4096
@@ -125,7 +126,7 @@ ask_close(struct ask *a)
 enum kp_err
 ask(struct ask *a, uint8_t type, const void *m, int timeout_ms, struct kp_slice *body)
 {
-	int64_t until_ms = sock_now_ms() + timeout_ms;
+	int64_t until_ms = clock_mono_ms() + timeout_ms;
 	int deadline_ms = timeout_ms > GRACE_MS ? timeout_ms - GRACE_MS : timeout_ms;
 	enum kp_err err, rerr;
 	struct wire_frame f;

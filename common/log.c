@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log_out.h"
 #include "common/utf8.h"
 
@@ -61,16 +62,15 @@ static size_t
 format(char line[LOG_LINE_MAX], enum log_level level, const char *fmt, va_list ap)
 {
 	char text[LOG_LINE_MAX];
-	struct timespec now;
+	int64_t now_ms = clock_wall_ms();
 	struct tm tm;
 	size_t n;
 
 	vsnprintf(text, sizeof(text), fmt, ap);
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
+	gmtime_r(&(time_t){ now_ms / 1000 }, &tm);
 	n = strftime(line, LOG_LINE_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
-	n += (size_t)snprintf(line + n, LOG_LINE_MAX - n, ".%03ldZ %s %s[%d]: ",
-	    now.tv_nsec / 1000000, level_names[level], log_program, (int)getpid());
+	n += (size_t)snprintf(line + n, LOG_LINE_MAX - n, ".%03dZ %s %s[%d]: ",
+	    (int)(now_ms % 1000), level_names[level], log_program, (int)getpid());
 	n += escape(line + n, LOG_LINE_MAX - n - 1, text);
 	line[n++] = '\n';
 	return n;
@@ -106,13 +106,12 @@ log_line(enum log_level level, const char *fmt, ...)
 bool
 log_rate_ok(struct log_rate *r, unsigned *dropped)
 {
-	struct timespec now;
+	int64_t second = clock_mono_ms() / 1000;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	*dropped = 0;
-	if (now.tv_sec != r->second) {
+	if (second != r->second) {
 		*dropped = r->dropped;
-		*r = (struct log_rate){ .second = now.tv_sec };
+		*r = (struct log_rate){ .second = second };
 	}
 	if (r->count >= LOG_RATE_MAX) {
 		r->dropped++;

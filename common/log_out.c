@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 #define STACK_BYTES (128 * 1024)
 #define FEW_BYTES (LOG_OUT_BYTES / 4 * 3)
 
@@ -213,15 +215,8 @@ start(void)
 static bool
 await_ended(const uint64_t *lines, int timeout_ms)
 {
-	struct timespec until;
+	struct timespec until = clock_mono_after(timeout_ms);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += timeout_ms % 1000 * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000L;
-	}
 	while (q.ended < *lines)
 		if (pthread_cond_clockwait(&q.done, &q.lock, CLOCK_MONOTONIC, &until))
 			return q.ended >= *lines;

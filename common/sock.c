@@ -17,24 +17,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 #define CONNECT_PAUSE_MS 20
 /* Nobody of ours holds the lock for long; whoever else does holds nobody up. */
 #define LOCK_MS 1000
 #define LOCK_PAUSE_MS 5
 
-int64_t
-sock_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 int
 sock_left_ms(int64_t until_ms)
 {
-	int64_t left = until_ms - sock_now_ms();
+	int64_t left = until_ms - clock_mono_ms();
 
 	return left < 1 ? 1 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
@@ -101,7 +94,7 @@ make_lock_addr(const char *path, struct sockaddr_un *addr, socklen_t *len)
 int
 sock_lock(const char *path)
 {
-	int64_t until_ms = sock_now_ms() + LOCK_MS;
+	int64_t until_ms = clock_mono_ms() + LOCK_MS;
 	struct sockaddr_un addr;
 	socklen_t len;
 	int fd;
@@ -110,7 +103,7 @@ sock_lock(const char *path)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	while (fd >= 0 && bind(fd, (struct sockaddr *)&addr, len) < 0 &&
-	    errno == EADDRINUSE && sock_now_ms() < until_ms)
+	    errno == EADDRINUSE && clock_mono_ms() < until_ms)
 		poll(NULL, 0, LOCK_PAUSE_MS);
 	return fd;
 }
@@ -211,7 +204,7 @@ sock_connect(const char *path, int64_t until_ms, int *out)
 		}
 		/* EAGAIN: its queue is full. All are worth another try. */
 		close(fd);
-		if (sock_now_ms() >= until_ms)
+		if (clock_mono_ms() >= until_ms)
 			return KP_EUNAVAIL;
 		poll(NULL, 0, CONNECT_PAUSE_MS);
 	}
@@ -224,7 +217,7 @@ wait_for(int fd, short events, int64_t until_ms, int other, bool *hungup)
 	struct pollfd p[2] = { { fd, events, 0 }, { other, POLLRDHUP, 0 } };
 	int n;
 
-	if (until_ms <= sock_now_ms())
+	if (until_ms <= clock_mono_ms())
 		return KP_ETIMEDOUT;
 	n = poll(p, other >= 0 ? 2 : 1, sock_left_ms(until_ms));
 	if (n < 0 && errno != EINTR)

@@ -12,8 +12,6 @@
 
 #include "common/err.h"
 
-/* Milliseconds on CLOCK_MONOTONIC. */
-int64_t sock_now_ms(void);
 /* What is left until then, at least 1: for calls to which a time in the past is an error,
  * or -1 means for ever. */
 int sock_left_ms(int64_t until_ms);
@@ -42,7 +40,7 @@ void sock_unlock(int lock);
 enum kp_err sock_remove_stale(const char *path);
 
 /* A connected socket, tried again every 20 ms until `until_ms` (a time on
- * sock_now_ms's clock) while nobody listens. KP_EUNAVAIL after that. */
+ * clock_mono_ms's clock) while nobody listens. KP_EUNAVAIL after that. */
 enum kp_err sock_connect(const char *path, int64_t until_ms, int *fd);
 
 /*

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/ask.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/sock.h"
 #include "fcgi/room.h"
@@ -123,7 +124,7 @@ static void
 warn_unreachable(const char *path, enum kp_err err)
 {
 	static _Atomic int64_t next_ms;
-	int64_t now_ms = sock_now_ms(), due_ms = atomic_load(&next_ms);
+	int64_t now_ms = clock_mono_ms(), due_ms = atomic_load(&next_ms);
 
 	if (now_ms >= due_ms &&
 	    atomic_compare_exchange_strong(&next_ms, &due_ms, now_ms + WARN_EVERY_MS))
@@ -149,7 +150,7 @@ is_stale(int fd)
 static enum kp_err
 make_ready(struct client *c, int64_t until_ms)
 {
-	int64_t connect_until_ms = sock_now_ms() + CONNECT_MS;
+	int64_t connect_until_ms = clock_mono_ms() + CONNECT_MS;
 	enum kp_err err;
 
 	if (c->fd >= 0 && is_stale(c->fd))
@@ -190,7 +191,7 @@ attempt(struct client *c, struct call *k)
 	/* A helper that is there too late for an answer is of no use. */
 	err = make_ready(c, k->until_ms - GRACE_MS);
 	if (err == KP_OK)
-		err = put_frame(c, k->type, k->m, k->until_ms - GRACE_MS - sock_now_ms());
+		err = put_frame(c, k->type, k->m, k->until_ms - GRACE_MS - clock_mono_ms());
 	if (err)
 		return err;
 	err = sock_write(c->fd, c->out.p, c->out.len, k->until_ms, &sent);
@@ -238,7 +239,7 @@ call(struct client *c, struct call *k, uint32_t frame_ms)
 {
 	enum kp_err err = KP_EGONE;
 
-	k->until_ms = sock_now_ms() + frame_ms + GRACE_MS;
+	k->until_ms = clock_mono_ms() + frame_ms + GRACE_MS;
 	for (int i = 0; i < TRIES_MAX && err == KP_EGONE; i++) {
 		c->error.err = KP_OK;
 		err = attempt(c, k);
@@ -313,7 +314,7 @@ client_confirm(struct client *c, const struct msg_confirm *m)
 	if (c->fd < 0)
 		return;
 	if (put_frame(c, MSG_CONFIRM_OFFER, m, 0) != KP_OK ||
-	    sock_write(c->fd, c->out.p, c->out.len, sock_now_ms() + CONFIRM_MS, NULL) != KP_OK)
+	    sock_write(c->fd, c->out.p, c->out.len, clock_mono_ms() + CONFIRM_MS, NULL) != KP_OK)
 		drop(c);
 }
 

@@ -1,6 +1,6 @@
 /* GET /_status: how the helper is, and what it is connected to. */
+#include "common/clock.h"
 #include "common/status_json.h"
-#include "common/wall.h"
 #include "fcgi/route.h"
 #include "fcgi/status.h"
 
@@ -20,5 +20,5 @@ handle_status(const struct req *req, struct res *res)
 		res->status = 503;
 		res->retry_after_s = status_retry_after(res->status, RETRY_S);
 	}
-	json_status(&res->body, &m, wall_time_ms());
+	json_status(&res->body, &m, clock_wall_ms());
 }

@@ -17,6 +17,7 @@
 
 #include <fcgiapp.h>
 
+#include "common/clock.h"
 #include "common/sock.h"
 
 /* What is read of an unwanted body in order to keep the connection. */
@@ -212,7 +213,7 @@ http_taken(const struct http *h)
 {
 	struct pollfd p = { h->cgi ? STDOUT_FILENO : h->fcgi.ipcFd, 0, 0 };
 	struct timespec pause = { 0, PAUSE_MIN_NS }, none = { 0, 0 };
-	int64_t until_ms = sock_now_ms() + TAKEN_MS;
+	int64_t until_ms = clock_mono_ms() + TAKEN_MS;
 	bool is_pipe, last = false;
 
 	for (;;) {
@@ -226,7 +227,7 @@ http_taken(const struct http *h)
 			return false;
 		if (unread == 0)
 			return true;
-		if (last || sock_now_ms() > until_ms)
+		if (last || clock_mono_ms() > until_ms)
 			return false;
 		/* It has closed: what it had read by then is known in a moment. */
 		last = (p.revents & POLLHUP) != 0;

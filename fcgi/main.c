@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/conf.h"
 #include "common/log.h"
 #include "common/nohup.h"
@@ -90,7 +91,7 @@ run_fastcgi(const struct conf *conf)
 	    (size_t)conf->threads);
 	sigwait(&ends, &sig);
 	log_info("responder event=stop signal=%d", sig);
-	if (!pool_stop(pool, sock_now_ms() + STOP_MS)) {
+	if (!pool_stop(pool, clock_mono_ms() + STOP_MS)) {
 		log_flush(LOG_FLUSH_MS);
 		_exit(EXIT_SUCCESS);
 	}

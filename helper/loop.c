@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "helper/loop_lanes.h"
 
 struct loop {
@@ -34,16 +35,6 @@ struct loop_watch {
 	void *arg;
 };
 
-/* It goes on while the machine is suspended. */
-static int64_t
-boot_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 void
 loop_awake(struct loop *l)
 {
@@ -51,7 +42,7 @@ loop_awake(struct loop *l)
 
 	if (l->paused == NULL)
 		return;
-	now = boot_now_ms();
+	now = clock_boot_ms();
 	stood_ms = now - l->awake_ms;
 	l->awake_ms = now;
 	if (stood_ms > l->pause_ms)
@@ -71,7 +62,7 @@ loop_on_pause(struct loop *l, int64_t limit_ms, void (*paused)(void *arg, int64_
 	l->paused = paused;
 	l->paused_arg = arg;
 	l->pause_ms = limit_ms;
-	l->awake_ms = boot_now_ms();
+	l->awake_ms = clock_boot_ms();
 	if (paused)
 		loop_timer_set(l, &l->beat, limit_ms / 4, limit_ms / 4, beat, l);
 }

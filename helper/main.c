@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/nohup.h"
 #include "common/privacy.h"
@@ -58,7 +59,7 @@ static void
 make_member(char *out, size_t cap)
 {
 	char host[128] = "localhost", when[32];
-	time_t now = time(NULL);
+	time_t now = clock_wall_ms() / 1000;
 	struct tm tm;
 
 	gethostname(host, sizeof(host) - 1);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/sock.h"
 #include "deploy/admin/print.h"
 
@@ -22,7 +23,7 @@ void
 progress_step(struct progress *p, int64_t done)
 {
 	char bar[WIDTH + 1], n[PRINT_MAX], of[PRINT_MAX];
-	int64_t now_ms = sock_now_ms();
+	int64_t now_ms = clock_mono_ms();
 	int full;
 
 	if (!p->shown || (p->drawn_ms && now_ms - p->drawn_ms < EVERY_MS && done < p->total))

@@ -3,9 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "common/clock.h"
 #include "common/json_out.h"
 #include "common/status_json.h"
-#include "common/wall.h"
 #include "deploy/admin/commands.h"
 #include "deploy/admin/print.h"
 
@@ -154,7 +154,7 @@ list_all(struct listing *l, int64_t *next)
 	enum admin_exit status;
 
 	*next = 0;
-	l->now_ms = wall_time_ms();
+	l->now_ms = clock_wall_ms();
 	do {
 		status = list_page(l, next);
 	} while (status == ADMIN_OK && *next && l->left);

@@ -1,9 +1,9 @@
 /* kafka-pixy status: what GET /_status tells, for people or as the same JSON. */
 #include <inttypes.h>
 
+#include "common/clock.h"
 #include "common/json_out.h"
 #include "common/status_json.h"
-#include "common/wall.h"
 #include "deploy/admin/commands.h"
 #include "deploy/admin/print.h"
 
@@ -151,10 +151,10 @@ command_status(struct admin *a)
 		return admin_nonsense(a);
 	kp_buf_init(&out, 64 * 1024);
 	if (a->json) {
-		json_status(&out, &m, wall_time_ms());
+		json_status(&out, &m, clock_wall_ms());
 		kp_buf_putc(&out, '\n');
 	} else {
-		put_table(&out, &m, wall_time_ms());
+		put_table(&out, &m, clock_wall_ms());
 	}
 	status = print_out(&out) && status_all_serve(&m, NULL) ? ADMIN_OK : ADMIN_BAD;
 	kp_buf_free(&out);

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/sock.h"
 #include "deploy/launcher/backoff.h"
@@ -104,7 +105,7 @@ spawn(struct child *child)
 		return KP_EIO;
 	}
 	setpgid(child->pid, child->pid);
-	child->started_ms = sock_now_ms();
+	child->started_ms = clock_mono_ms();
 	child->due_ms = 0;
 	return KP_OK;
 }
@@ -129,7 +130,7 @@ static void
 plan(struct child *child, int64_t lived_ms)
 {
 	child->wait_ms = backoff_next_ms(child->wait_ms, lived_ms);
-	child->due_ms = sock_now_ms() + child->wait_ms;
+	child->due_ms = clock_mono_ms() + child->wait_ms;
 }
 
 enum kp_err
@@ -168,7 +169,7 @@ bury(struct children *c, struct child *child)
 	child->pid = 0;
 	if (!c->restart)
 		return;
-	plan(child, sock_now_ms() - child->started_ms);
+	plan(child, clock_mono_ms() - child->started_ms);
 	log_death(child, pid);
 }
 
@@ -213,7 +214,7 @@ children_reap(struct children *c, unsigned kinds)
 int
 children_tick(struct children *c)
 {
-	int64_t now = sock_now_ms(), next = -1;
+	int64_t now = clock_mono_ms(), next = -1;
 
 	for (size_t i = 0; i < c->n; i++) {
 		struct child *child = &c->v[i];

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/sock.h"
 #include "deploy/launcher/find.h"
@@ -150,7 +151,7 @@ static enum kp_err
 await(struct launch *l, enum child_kind kind, bool (*ready)(const struct launch *l))
 {
 	const struct child *child = children_first(&l->children, kind);
-	int64_t until_ms = sock_now_ms() + LAUNCH_START_MS;
+	int64_t until_ms = clock_mono_ms() + LAUNCH_START_MS;
 
 	while (!ready(l)) {
 		if (signals_is_stop(signals_wait(POLL_MS)))
@@ -163,7 +164,7 @@ await(struct launch *l, enum child_kind kind, bool (*ready)(const struct launch 
 				    child->spec.name, child->status);
 			return KP_EIO;
 		}
-		if (sock_now_ms() > until_ms) {
+		if (clock_mono_ms() > until_ms) {
 			log_error("%s is not ready after %d s", child->spec.name,
 			    LAUNCH_START_MS / 1000);
 			return KP_EIO;
@@ -318,7 +319,7 @@ await_end(struct launch *l, enum child_kind kind, int64_t until_ms)
 	int64_t left;
 
 	children_reap(&l->children, kind);
-	while (children_running(&l->children, kind) && (left = until_ms - sock_now_ms()) > 0) {
+	while (children_running(&l->children, kind) && (left = until_ms - clock_mono_ms()) > 0) {
 		if (signals_is_stop(signals_wait((int)left)))
 			return true;
 		children_reap(&l->children, kind);
@@ -329,7 +330,7 @@ await_end(struct launch *l, enum child_kind kind, int64_t until_ms)
 static void
 stop_children(struct launch *l, bool hurry)
 {
-	int64_t begin_ms = sock_now_ms();
+	int64_t begin_ms = clock_mono_ms();
 
 	l->children.restart = false;
 	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++) {
@@ -337,7 +338,7 @@ stop_children(struct launch *l, bool hurry)
 		if (!hurry)
 			hurry = await_end(l, stops[i].kind, begin_ms + stops[i].until_ms);
 		if (hurry)
-			await_end(l, stops[i].kind, sock_now_ms() + HURRY_MS);
+			await_end(l, stops[i].kind, clock_mono_ms() + HURRY_MS);
 		if (children_running(&l->children, stops[i].kind))
 			log_warn("child killed name=%s: it did not stop in time",
 			    children_first(&l->children, stops[i].kind)->spec.name);

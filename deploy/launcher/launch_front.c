@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/sock.h"
 #include "deploy/launcher/front.h"
@@ -43,7 +44,7 @@ say_why(const struct launch *l, const char *address, const struct front *f)
 static enum kp_err
 ask(struct launch *l, const char *address, struct front *f, bool proven)
 {
-	int64_t until_ms = sock_now_ms() + LAUNCH_START_MS;
+	int64_t until_ms = clock_mono_ms() + LAUNCH_START_MS;
 	bool wrong = false;
 	enum front_step step;
 
@@ -52,9 +53,9 @@ ask(struct launch *l, const char *address, struct front *f, bool proven)
 			break;
 		if (step == FRONT_FAILS && !wrong) {
 			wrong = true;
-			until_ms = sock_now_ms() + WRONG_MS;
+			until_ms = clock_mono_ms() + WRONG_MS;
 		}
-		if (sock_now_ms() > until_ms) {
+		if (clock_mono_ms() > until_ms) {
 			say_why(l, address, f);
 			return KP_EIO;
 		}

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
-#include "common/wall.h"
 
 #define LOOK_MS 1000
 /* A delivery or an answer within this time shows that Kafka is there. */
@@ -61,7 +61,7 @@ static void
 part_enter(struct health *h, struct part *p, const char *trouble)
 {
 	bool up = trouble == NULL, news = p->up != up;
-	int64_t now = loop_now_ms(h->loop), wall_now = wall_time_ms();
+	int64_t now = loop_now_ms(h->loop), wall_now = clock_wall_ms();
 
 	if (!up) {
 		news |= is_news(p, trouble, now);
@@ -96,7 +96,7 @@ see_left_out(struct health *h)
 	    strcmp(p->error, text) == 0)
 		return;
 	memcpy(p->error, text, sizeof(text));
-	p->wall_error_ms = wall_time_ms();
+	p->wall_error_ms = clock_wall_ms();
 }
 
 static void
@@ -158,7 +158,7 @@ struct health *
 health_new(struct loop *l, struct kafka_admin *admin, struct zk *zk, struct sender *sender)
 {
 	struct health *h = calloc(1, sizeof(*h));
-	int64_t now = wall_time_ms();
+	int64_t now = clock_wall_ms();
 
 	if (h == NULL)
 		return NULL;

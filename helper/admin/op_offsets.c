@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/msg.h"
 #include "common/sock.h"
@@ -27,7 +28,7 @@ struct offsets_job {
 	struct topics_ask ask;
 	struct loop_timer again;
 	struct helper *h;
-	int64_t until_ms;		/* sock_now_ms() */
+	int64_t until_ms;		/* clock_mono_ms() */
 	int32_t partitions;		/* of the topic, when it was last seen */
 	void (*answer)(struct offsets_job *j);
 	struct op *op;
@@ -68,7 +69,7 @@ job_done(struct loop_job *job)
 {
 	struct offsets_job *j = (struct offsets_job *)job;
 
-	if (j->err == KP_EUNAVAIL && j->op->conn && sock_now_ms() + AGAIN_MS < j->until_ms) {
+	if (j->err == KP_EUNAVAIL && j->op->conn && clock_mono_ms() + AGAIN_MS < j->until_ms) {
 		loop_timer_set(j->h->loop, &j->again, AGAIN_MS, 0, job_begin, j);
 		return;
 	}
@@ -90,7 +91,7 @@ topic_known(struct topics_ask *ask, enum kp_err err, int32_t partitions, const c
 		return;
 	}
 	j->partitions = partitions;
-	j->until_ms = sock_now_ms() + TIMEOUT_MS;
+	j->until_ms = clock_mono_ms() + TIMEOUT_MS;
 	job_begin(j);
 }
 

@@ -1,8 +1,8 @@
 /* GET_STATUS: how the helper is. */
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/msg_store.h"
-#include "common/wall.h"
 #include "helper/admin/health.h"
 #include "helper/consume/group.h"
 #include "helper/kafka/kafka_library.h"
@@ -26,7 +26,7 @@ struct status {
 static int64_t
 wall_started_ms(struct helper *h)
 {
-	int64_t at_ms = wall_time_ms() - (loop_now_ms(h->loop) - h->started_ms);
+	int64_t at_ms = clock_wall_ms() - (loop_now_ms(h->loop) - h->started_ms);
 
 	if (at_ms < h->wall_started_ms - CLOCK_SET_MS || at_ms > h->wall_started_ms + CLOCK_SET_MS)
 		h->wall_started_ms = at_ms;

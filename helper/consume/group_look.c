@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/sock.h"
 #include "helper/consume/group_state.h"
@@ -62,13 +63,13 @@ static void
 probe(struct group_look *k)
 {
 	struct partition_offsets v = { .partition = k->probe, .committed = -1 };
-	int64_t begin = sock_now_ms();
+	int64_t begin = clock_mono_ms();
 	char why[WHY_MAX];
 
 	if (kafka_admin_committed(k->gs->env.admin, k->group, k->topic, &v, 1, LOOK_TIMEOUT_MS,
 	    why) == KP_OK)
 		k->gone = v.committed < 0;
-	if (!k->member && v.committed >= 0 && sock_now_ms() - begin < PROBE_QUICK_MS)
+	if (!k->member && v.committed >= 0 && clock_mono_ms() - begin < PROBE_QUICK_MS)
 		k->refused = kafka_admin_commit(k->gs->env.admin, k->group, k->topic, &v, 1,
 		    LOOK_TIMEOUT_MS, why) == KP_ECONFLICT;
 	free(v.metadata);

@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/sock.h"
@@ -42,9 +43,9 @@ is_doubtful(struct part *p, int64_t at, int64_t end)
 		log_warn("partition ends before its offset group=%s topic=%s partition=%d "
 		    "offset=%lld end=%lld: asked again", p->t->g->name, p->t->name,
 		    p->partition, (long long)at, (long long)end);
-		p->doubt_ms = sock_now_ms();
+		p->doubt_ms = clock_mono_ms();
 	}
-	return sock_now_ms() - p->doubt_ms < fault_number("KP_DOUBT_MS", DOUBT_MS);
+	return clock_mono_ms() - p->doubt_ms < fault_number("KP_DOUBT_MS", DOUBT_MS);
 }
 
 static void

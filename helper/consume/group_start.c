@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/sock.h"
 #include "helper/consume/group_job.h"
@@ -32,14 +33,14 @@ all_led(const struct group_job *j)
 static enum kp_err
 await_leaders(struct group_job *j)
 {
-	int64_t until = sock_now_ms() + LEADER_WAIT_MS;
+	int64_t until = clock_mono_ms() + LEADER_WAIT_MS;
 	enum kp_err err;
 	int32_t there;
 
 	for (;;) {
 		err = kafka_admin_leaders(j->gs->env.admin, j->topic, j->led, j->n_led, &there,
 		    j->timeout_ms, j->why);
-		if (err || all_led(j) || sock_now_ms() >= until)
+		if (err || all_led(j) || clock_mono_ms() >= until)
 			return err;
 		uv_sleep(LEADER_PAUSE_MS);
 	}
@@ -71,9 +72,9 @@ is_doubtful(struct group_job *j, const struct partition_offsets *o)
 		log_warn("partition ends before its offset group=%s topic=%s partition=%d "
 		    "offset=%lld end=%lld: asked again", j->group, j->topic, o->partition,
 		    (long long)o->committed, (long long)o->end);
-		*since = sock_now_ms();
+		*since = clock_mono_ms();
 	}
-	return sock_now_ms() - *since < DOUBT_MS;
+	return clock_mono_ms() - *since < DOUBT_MS;
 }
 
 /* A group that had offsets here and has none is not a new one; one that has not started them

@@ -69,7 +69,7 @@ struct part {
 	bool astray;			/* while ACTIVE: Kafka says that it does not have what is
 					 * to be read next */
 	int64_t doubt_ms;		/* since when it is said to end before that, by
-					 * sock_now_ms(); 0: it is not */
+					 * clock_mono_ms(); 0: it is not */
 	int64_t behind_at;		/* how far it was when it was short of the end */
 	bool stalled;			/* it was so for too long */
 };

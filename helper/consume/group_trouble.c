@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/json_out.h"
-#include "common/wall.h"
 #include "helper/consume/group_state.h"
 
 /* A group that is just being joined is no trouble yet. */
@@ -176,7 +176,7 @@ topic_trouble(struct gtopic *t, uint32_t *retry_s)
 		return NULL;
 	}
 	if (t->wall_trouble_ms == 0) {
-		t->wall_trouble_ms = wall_time_ms();
+		t->wall_trouble_ms = clock_wall_ms();
 		t->trouble_ms = loop_now_ms(t->g->gs->env.loop);
 	}
 	json_time_text(t->wall_trouble_ms, since);

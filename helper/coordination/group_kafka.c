@@ -21,8 +21,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "helper/coordination/group_kafka_consumers.h"
 #include "helper/coordination/group_kafka_topics.h"
@@ -220,16 +220,6 @@ kafka_released(struct coordination *c, const char *topic, int32_t partition)
 
 /* ---- do we still run? ---- */
 
-/* The clock that goes on while the machine sleeps. */
-static int64_t
-boot_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return t.tv_sec * INT64_C(1000) + t.tv_nsec / 1000000;
-}
-
 static bool
 runs(struct coordination *c)
 {
@@ -237,7 +227,7 @@ runs(struct coordination *c)
 
 	if (c->doubt)
 		return false;
-	gap = boot_now_ms() - c->beat_ms;
+	gap = clock_boot_ms() - c->beat_ms;
 	if (gap <= c->session_ms / 2)
 		return true;
 	log_warn("membership doubtful group=%s: nothing ran here for %lld ms", c->group,
@@ -253,7 +243,7 @@ beat(void *arg)
 	struct coordination *c = arg;
 
 	if (runs(c))
-		c->beat_ms = boot_now_ms();
+		c->beat_ms = clock_boot_ms();
 }
 
 static bool
@@ -276,7 +266,7 @@ prove(struct coordination *c)
 
 	tell_lost(c);
 	c->doubt = false;
-	c->beat_ms = boot_now_ms();
+	c->beat_ms = clock_boot_ms();
 	if (state == KAFKA_HOLDING)
 		tell_claimed(c);
 	else if (state == KAFKA_REVOKING)
@@ -387,7 +377,7 @@ kafka_attach(struct coordination *c, struct consumer *consumer)
 	}
 	c->consumer = consumer;
 	c->session_ms = consumer_session_ms(consumer);
-	c->beat_ms = boot_now_ms();
+	c->beat_ms = clock_boot_ms();
 	loop_timer_set(c->env->loop, &c->beat, BEAT_MS, BEAT_MS, beat, c);
 	return KP_OK;
 }

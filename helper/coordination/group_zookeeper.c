@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/json_out.h"
 #include "common/log.h"
-#include "common/wall.h"
 #include "helper/coordination/group_zookeeper_state.h"
 
 #define LIMIT_MS 5000			/* for close() */
@@ -305,7 +305,7 @@ zookeeper_trouble(struct coordination *c, const char *topic)
 	if (t && why == NULL)
 		t->wall_unsettled_ms = 0;
 	else if (t && t->wall_unsettled_ms == 0)
-		t->wall_unsettled_ms = wall_time_ms();
+		t->wall_unsettled_ms = clock_wall_ms();
 	if (zk_trouble(c->env->zk))
 		return zk_trouble(c->env->zk);
 	if (why == NULL || t == NULL)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "helper/coordination/group_zookeeper_state.h"
 
@@ -140,7 +141,7 @@ print_topics(const struct coordination *c, struct kp_buf *out)
 	for (const struct ztopic *t = c->topics; t; t = t->next)
 		if (t->subscribed)
 			topics[n++] = t->name;
-	err = registration_print(topics, n, (int64_t)time(NULL), out);
+	err = registration_print(topics, n, clock_wall_ms() / 1000, out);
 	free(topics);
 	return err;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/sock.h"
 #include "helper/kafka/kafka_admin_private.h"
 
@@ -198,7 +199,7 @@ look_for_all(rd_kafka_t *rk, struct topic_look **v, size_t n, int timeout_ms)
 static void
 look(struct kafka_admin *a, struct handle *h, struct topic_look **v, size_t n, int timeout_ms)
 {
-	int64_t until = sock_now_ms() + timeout_ms;
+	int64_t until = clock_mono_ms() + timeout_ms;
 
 	for (size_t i = 0; i < n; i++)
 		handle_use(a->handles, h, v[i]->topic);
@@ -249,11 +250,11 @@ kafka_admin_partitions(struct kafka_admin *a, const char *topic, int timeout_ms,
     char *why)
 {
 	struct topic_look look = { .topic = topic }, *v = &look;
-	int64_t until = sock_now_ms() + timeout_ms;
+	int64_t until = clock_mono_ms() + timeout_ms;
 
 	for (;;) {
 		kafka_admin_look(a, &v, 1, false, sock_left_ms(until));
-		if (!look.coming || sock_now_ms() + PAUSE_MS >= until)
+		if (!look.coming || clock_mono_ms() + PAUSE_MS >= until)
 			break;
 		admin_pause();
 	}

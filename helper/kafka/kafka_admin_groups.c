@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/sock.h"
 #include "helper/kafka/kafka_admin_private.h"
 
@@ -351,7 +352,7 @@ enum kp_err
 kafka_admin_members(struct kafka_admin *a, const char *topic, const char *group, int timeout_ms,
     struct group_member **v, size_t *n, char *why)
 {
-	int64_t until = sock_now_ms() + timeout_ms;
+	int64_t until = clock_mono_ms() + timeout_ms;
 	struct members m;
 	enum kp_err err;
 	int32_t partitions;
@@ -369,7 +370,7 @@ kafka_admin_members(struct kafka_admin *a, const char *topic, const char *group,
 		if (err == KP_OK)
 			break;
 		group_members_free(m.v, m.n);
-		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
+		if (err != KP_EUNAVAIL || clock_mono_ms() + PAUSE_MS >= until)
 			return err;
 		admin_pause();
 	}

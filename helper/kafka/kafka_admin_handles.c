@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/sock.h"
@@ -109,7 +110,7 @@ handle_new(struct kafka *k, enum handle_kind kind)
 	if (h == NULL)
 		return NULL;
 	h->kind = kind;
-	h->born_ms = sock_now_ms();
+	h->born_ms = clock_mono_ms();
 	h->peers = kafka_peers_generation(kafka_peers(k));
 	h->names = calloc(BUCKETS, sizeof(*h->names));
 	if (h->names)
@@ -149,7 +150,7 @@ handle_use(struct handles *s, struct handle *h, const char *name)
 		h->n_names++;
 	}
 	if (n)
-		n->until_ms = sock_now_ms() + (n->unknown ? kinds[h->kind].forget_unknown_ms :
+		n->until_ms = clock_mono_ms() + (n->unknown ? kinds[h->kind].forget_unknown_ms :
 		    kinds[h->kind].forget_ms);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -163,7 +164,7 @@ handle_unknown(struct handles *s, struct handle *h, const char *name)
 	n = *find(h, name);
 	if (n && !n->unknown) {
 		n->unknown = true;
-		n->until_ms = sock_now_ms() + kinds[h->kind].forget_unknown_ms;
+		n->until_ms = clock_mono_ms() + kinds[h->kind].forget_unknown_ms;
 		h->n_unknown++;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -194,7 +195,7 @@ static bool
 is_lost(const struct handles *s, const struct handle *h)
 {
 	return h->peers != kafka_peers_generation(kafka_peers(s->kafka)) ||
-	    (h->lost && sock_now_ms() - h->born_ms >= KAFKA_LOST_MS / 2);
+	    (h->lost && clock_mono_ms() - h->born_ms >= KAFKA_LOST_MS / 2);
 }
 
 static bool
@@ -221,7 +222,7 @@ replace(struct handles *s, struct pool *p)
 		return;
 	log_debug("kafka handle replaced kind=%s names=%zu unknown=%zu age_ms=%lld",
 	    kinds[h->kind].name, h->n_names, h->n_unknown,
-	    (long long)(sock_now_ms() - h->born_ms));
+	    (long long)(clock_mono_ms() - h->born_ms));
 	h->next = p->replaced;
 	p->replaced = h;
 	p->n_replaced++;
@@ -246,10 +247,8 @@ next_over(struct handles *s)
 static void
 wait_a_tick(struct handles *s)
 {
-	struct timespec until;
+	struct timespec until = clock_mono_after(TICK_MS);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += TICK_MS / 1000;
 	pthread_cond_timedwait(&s->wake, &s->lock, &until);
 }
 
@@ -262,7 +261,7 @@ keep(void *arg)
 
 	pthread_mutex_lock(&s->lock);
 	while (!s->stop) {
-		int64_t now = sock_now_ms();
+		int64_t now = clock_mono_ms();
 
 		for (int i = 0; i < HANDLE_KINDS; i++)
 			if (s->pools[i].current && is_stale(s->pools[i].current, now))

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/sock.h"
 #include "helper/kafka/kafka_admin_private.h"
 
@@ -99,7 +100,7 @@ static enum kp_err
 ask_edges(struct kafka_admin *a, const char *topic, struct partition_offsets *v, size_t n,
     int timeout_ms, char *why)
 {
-	int64_t until = sock_now_ms() + timeout_ms;
+	int64_t until = clock_mono_ms() + timeout_ms;
 	enum kp_err err = ask_edge(a, HANDLE_ASKS, topic, v, n, RD_KAFKA_OFFSET_BEGINNING,
 	    timeout_ms, why);
 
@@ -214,7 +215,7 @@ enum kp_err
 kafka_admin_offsets_once(struct kafka_admin *a, const char *group, const char *topic,
     struct partition_offsets *v, size_t n, int timeout_ms, char *why)
 {
-	int64_t until = sock_now_ms() + timeout_ms;
+	int64_t until = clock_mono_ms() + timeout_ms;
 	enum kp_err err;
 
 	if (!late_room(a->late, group))
@@ -228,13 +229,13 @@ enum kp_err
 kafka_admin_offsets(struct kafka_admin *a, const char *group, const char *topic,
     struct partition_offsets *v, size_t n, int timeout_ms, char *why)
 {
-	int64_t until = sock_now_ms() + timeout_ms;
+	int64_t until = clock_mono_ms() + timeout_ms;
 	enum kp_err err;
 
 	for (;;) {
 		err = kafka_admin_offsets_once(a, group, topic, v, n,
 		    sock_left_ms(until), why);
-		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
+		if (err != KP_EUNAVAIL || clock_mono_ms() + PAUSE_MS >= until)
 			return err;
 		admin_pause();
 	}
@@ -284,7 +285,7 @@ kafka_admin_times(struct kafka_admin *a, const char *topic, struct partition_off
     size_t n, int timeout_ms, char *why)
 {
 	struct partition_offsets never = { .partition = v[0].partition, .committed = TIME_NEVER };
-	int64_t until = sock_now_ms() + timeout_ms;
+	int64_t until = clock_mono_ms() + timeout_ms;
 	rd_kafka_resp_err_t err = ask_times(a, topic, &never, 1, timeout_ms);
 
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR && never.committed >= 0)
@@ -401,14 +402,14 @@ enum kp_err
 kafka_admin_commit(struct kafka_admin *a, const char *group, const char *topic,
     const struct partition_offsets *v, size_t n, int timeout_ms, char *why)
 {
-	int64_t until = sock_now_ms() + timeout_ms;
+	int64_t until = clock_mono_ms() + timeout_ms;
 	enum kp_err err;
 
 	for (;;) {
 		err = reach_coordinator(a, group, topic, v[0].partition, until, why);
 		if (err == KP_OK)
 			err = commit_all(a, group, topic, v, n, until, why);
-		if (err != KP_EUNAVAIL || sock_now_ms() + PAUSE_MS >= until)
+		if (err != KP_EUNAVAIL || clock_mono_ms() + PAUSE_MS >= until)
 			return err;
 		admin_pause();
 	}

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/sock.h"
 #include "helper/threads.h"
@@ -95,7 +96,7 @@ was_refused(struct kafka_threads *t, int64_t within_ms)
 	bool was;
 
 	pthread_mutex_lock(&t->why_lock);
-	was = t->refused_ms && sock_now_ms() - t->refused_ms < within_ms;
+	was = t->refused_ms && clock_mono_ms() - t->refused_ms < within_ms;
 	pthread_mutex_unlock(&t->why_lock);
 	return was;
 }
@@ -104,7 +105,7 @@ static void
 refuse(struct kafka_threads *t, unsigned need)
 {
 	char why[THREADS_WHY_MAX];
-	int64_t now_ms = sock_now_ms();
+	int64_t now_ms = clock_mono_ms();
 	bool say;
 
 	threads_limit(need, why, sizeof(why));
@@ -128,7 +129,7 @@ kafka_threads_begin(struct kafka_threads *t, bool many)
 		return false;
 	pthread_mutex_lock(&t->lock);
 	own = HANDLE_THREADS + t->listed + atomic_load(&t->learned);
-	need = own + growing(t, sock_now_ms()) + SPARE_THREADS + (many ? SPARE_HANDLES * own : 0);
+	need = own + growing(t, clock_mono_ms()) + SPARE_THREADS + (many ? SPARE_HANDLES * own : 0);
 	if (threads_fit(need)) {
 		t->grow[0] += atomic_load(&t->learned);
 		t->made[0]++;
@@ -173,7 +174,7 @@ kafka_threads_brokers(struct kafka_threads *t, const struct rd_kafka_metadata *m
 	}
 	pthread_mutex_lock(&t->lock);
 	before = atomic_exchange(&t->learned, learned);
-	growing(t, sock_now_ms());
+	growing(t, clock_mono_ms());
 	/* Handles that were made without these hear of them, too. */
 	if (learned > before)
 		t->grow[0] += (learned - before) * (t->made[0] + t->made[1]);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/sock.h"
 
 /* librdkafka says the same cause again every 30 s at most, when it fails again. */
@@ -132,7 +133,7 @@ void
 kafka_trouble_note(struct kafka_trouble *t, const char *line)
 {
 	pthread_mutex_lock(&t->lock);
-	t->at_ms = sock_now_ms();
+	t->at_ms = clock_mono_ms();
 	put_text(t, line);
 	pthread_mutex_unlock(&t->lock);
 }
@@ -146,7 +147,7 @@ kafka_trouble_certificate(struct kafka_trouble *t, int code)
 		if (reasons[i].code == code)
 			say = reasons[i].say;
 	pthread_mutex_lock(&t->lock);
-	t->reason_ms = sock_now_ms();
+	t->reason_ms = clock_mono_ms();
 	t->reason = say;
 	pthread_mutex_unlock(&t->lock);
 	return say;
@@ -158,7 +159,7 @@ kafka_trouble_cause(struct kafka_trouble *t, char *out, size_t cap)
 	bool recent;
 
 	pthread_mutex_lock(&t->lock);
-	recent = t->at_ms && sock_now_ms() - t->at_ms < RECENT_MS;
+	recent = t->at_ms && clock_mono_ms() - t->at_ms < RECENT_MS;
 	snprintf(out, cap, "%s", recent ? t->text : "");
 	pthread_mutex_unlock(&t->lock);
 	return recent;

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/fault.h"
 #include "common/msg.h"
-#include "common/wall.h"
 #include "helper/ops.h"
 #include "helper/produce/sender.h"
 #include "helper/kafka/topics.h"
@@ -148,7 +148,7 @@ stamp_anew(struct sync_send *s)
 {
 	if (s->h->conf.on_old_timestamp == OLD_DEAD || s->stamped_anew)
 		return false;
-	s->stamp_ms = wall_time_ms();
+	s->stamp_ms = clock_wall_ms();
 	s->stamped_anew = true;
 	return true;
 }
@@ -215,7 +215,7 @@ send_sync(struct helper *h, struct op *op, const struct msg_produce *m)
 	}
 	s->op = op;
 	s->h = h;
-	s->stamp_ms = wall_time_ms();
+	s->stamp_ms = clock_wall_ms();
 	memcpy(s->topic, m->topic.p, m->topic.n);
 	op_keep_body(op, &s->body);
 	op->state = s;

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
-#include "common/wall.h"
 #include "helper/produce/sender_state.h"
 
 #define RETRY_MS 500
@@ -33,7 +33,7 @@ accept_entry(struct lane *lane, struct op *op, const struct msg_produce *m, stru
 		return id ? KP_ENOMEM : KP_EUNAVAIL;
 	e->op = op;
 	e->row = (struct store_row){
-		.id = id, .accepted_ms = wall_time_ms(),
+		.id = id, .accepted_ms = clock_wall_ms(),
 		.topic = kp_slice_str(lane->name), .key = m->key, .value = m->value,
 	};
 	e->body = op_take_body(op);

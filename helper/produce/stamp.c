@@ -9,7 +9,7 @@
  */
 #include <stdlib.h>
 
-#include "common/wall.h"
+#include "common/clock.h"
 #include "helper/produce/sender_state.h"
 
 /* The limit may be another one by now. */
@@ -28,7 +28,7 @@ is_too_old(const struct lane *lane, int64_t age_ms)
 int64_t
 stamp_of(const struct entry *e)
 {
-	int64_t now = wall_time_ms(), own = e->row.accepted_ms;
+	int64_t now = clock_wall_ms(), own = e->row.accepted_ms;
 
 	return own <= 0 || is_too_old(e->lane, llabs(now - own)) ? now : own;
 }
@@ -47,7 +47,7 @@ bool
 stamp_refused(struct entry *e)
 {
 	struct lane *lane = e->lane;
-	int64_t age = llabs(wall_time_ms() - e->stamp_ms), now = loop_now_ms(e->sender->loop);
+	int64_t age = llabs(clock_wall_ms() - e->stamp_ms), now = loop_now_ms(e->sender->loop);
 
 	if (e->sender->old_times_die)
 		return false;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/sock.h"
 #include "helper/store/store_disk.h"
 #include "helper/store/store_thread.h"
@@ -244,7 +245,7 @@ store_count_direct(struct store *s)
 void
 store_stats(struct store *s, struct store_stats *out)
 {
-	int64_t now = sock_now_ms(), direct = atomic_load(&s->direct);
+	int64_t now = clock_mono_ms(), direct = atomic_load(&s->direct);
 	bool hung, full;
 
 	uv_mutex_lock(&s->lock);

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
-#include "common/wall.h"
 #include "helper/store/store_state.h"
 
 /* A longer log is moved into the file after the commit: 4 MiB. */
@@ -209,7 +209,7 @@ run_bury(struct store_db *db, const struct store_cmd *cmd)
 
 	sqlite3_bind_int64(st, 1, cmd->row.id);
 	sqlite3_bind_int64(st, 2, cmd->row.attempts);
-	sqlite3_bind_int64(st, 3, wall_time_ms());
+	sqlite3_bind_int64(st, 3, clock_wall_ms());
 	sqlite3_bind_text(st, 4, cmd->reason, -1, SQLITE_STATIC);
 	err = db_step(db, Q_BURY);
 	return err ? err : delete_pending(db, cmd, true);

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "helper/store/store_disk.h"
 #include "helper/store/store_state.h"
@@ -332,7 +333,7 @@ enum kp_err
 db_salvage_resume(const char *path)
 {
 	char whole[PATH_MAX], wal[PATH_MAX], aside[PATH_MAX + 64], aside_wal[PATH_MAX + 80];
-	time_t now = time(NULL);
+	time_t now = clock_wall_ms() / 1000;
 	char date[32];
 	struct tm tm;
 

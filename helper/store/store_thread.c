@@ -5,6 +5,7 @@
  */
 #include "helper/store/store_thread.h"
 
+#include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/sock.h"
@@ -149,7 +150,7 @@ static void
 note_full(struct store *s)
 {
 	uv_mutex_lock(&s->lock);
-	s->full_ms = sock_now_ms();
+	s->full_ms = clock_mono_ms();
 	uv_mutex_unlock(&s->lock);
 }
 
@@ -239,7 +240,7 @@ run_batch(struct store *s, struct store_cmd *first)
 void
 store_look_after(struct store *s)
 {
-	int64_t now = sock_now_ms();
+	int64_t now = clock_mono_ms();
 
 	if (!atomic_load(&s->failed) &&
 	    (move_log(s, false) == KP_EIO || store_reserve_ids(s) == KP_EIO))
@@ -289,7 +290,7 @@ store_run_waiting(struct store *s)
 
 	queue_take(&s->waiting, &batch);
 	s->hurry = s->waiting.first != NULL;
-	s->busy_since_ms = sock_now_ms();
+	s->busy_since_ms = clock_mono_ms();
 	uv_mutex_unlock(&s->lock);
 	run_batch(s, batch.first);
 	for (struct store_ask *ask = batch.asks; ask; ask = ask->next) {

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/json_out.h"
 #include "common/log.h"
-#include "common/wall.h"
 #include "helper/zookeeper/zk_private.h"
 #include "helper/zookeeper/zk_servers.h"
 
@@ -322,7 +322,7 @@ put_down(struct zk *z)
 	int64_t down_ms = loop_now_ms(z->loop) - z->down_since_ms;
 	char since[JSON_TIME_MAX];
 
-	json_time_text(wall_time_ms() - down_ms, since);
+	json_time_text(clock_wall_ms() - down_ms, since);
 	snprintf(z->trouble, sizeof(z->trouble), "no connection to ZooKeeper at %s since %s (%s)",
 	    z->hosts, since, zk_session_cause());
 }

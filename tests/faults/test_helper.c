@@ -2,6 +2,7 @@
  * The helper's program below the same faults: a disk that is full, SIGKILL inside
  * SQLite, and no descriptors left.
  */
+#include "common/clock.h"
 #include "tests/it/mock.h"
 #include "tests/it/peer.h"
 
@@ -144,7 +145,7 @@ static unsigned
 count_lost(const char *topic)
 {
 	struct mock_records r;
-	int64_t until = sock_now_ms() + 2 * PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + 2 * PEER_WAIT_MS;
 	unsigned lost;
 
 	do {
@@ -162,7 +163,7 @@ count_lost(const char *topic)
 		lost = 0;
 		for (unsigned n = 0; n < sent; n++)
 			lost += kept[n] && !there[n];
-	} while (lost && sock_now_ms() < until);
+	} while (lost && clock_mono_ms() < until);
 	return lost;
 }
 
@@ -351,7 +352,7 @@ count_files(void)
 static void
 open_until_served(void)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 
 	for (;;) {
 		struct wire_frame f;
@@ -360,7 +361,7 @@ open_until_served(void)
 		if (peer_try_ask(&peer, MSG_PING, PEER_WAIT_MS) && peer_recv(&peer, &f, 1000))
 			return;
 		peer_close(&peer);
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 	}
 }
 

@@ -1,5 +1,6 @@
 /* The helper's process: start, end, memory, log. Its end is waited for through a
  * descriptor, and it dies with the test. */
+#include "common/clock.h"
 #include "tests/it/peer.h"
 
 #include <errno.h>
@@ -77,13 +78,13 @@ spawn(struct helper *h, const char *brokers, const char *const *options)
 void
 helper_start(struct helper *h, const char *brokers, const char *const *options)
 {
-	int64_t start = sock_now_ms();
+	int64_t start = clock_mono_ms();
 	struct peer p;
 
 	spawn(h, brokers, options);
 	peer_open(&p, h);
 	assert_err(peer_ping(&p), KP_OK);
-	h->start_ms = (int)(sock_now_ms() - start);
+	h->start_ms = (int)(clock_mono_ms() - start);
 	peer_close(&p);
 }
 
@@ -212,10 +213,10 @@ helper_logged(const struct helper *h, const char *text)
 void
 helper_wait_logged(const struct helper *h, const char *text)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 
 	while (helper_logged(h, text) == 0) {
-		if (sock_now_ms() > until)
+		if (clock_mono_ms() > until)
 			fail_msg("%s says nothing of \"%s\"", h->log, text);
 		poll(NULL, 0, 20);
 	}

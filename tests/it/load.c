@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 
+#include "common/clock.h"
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
@@ -293,7 +294,7 @@ missing(const struct load *l, unsigned topic, const struct load_message **first)
 static void
 wait_for_all(struct load *l, struct mock *m, unsigned topic)
 {
-	int64_t until = sock_now_ms() + LOAD_WAIT_MS;
+	int64_t until = clock_mono_ms() + LOAD_WAIT_MS;
 	const struct load_message *first = NULL;
 	struct mock_records r;
 	unsigned lost;
@@ -304,7 +305,7 @@ wait_for_all(struct load *l, struct mock *m, unsigned topic)
 		count_copies(l, topic, &r);
 		mock_records_free(&r);
 		lost = missing(l, topic, &first);
-	} while (lost && sock_now_ms() < until);
+	} while (lost && clock_mono_ms() < until);
 	if (lost)
 		fail_msg("sequence %u: LOST %u of %s, the first: id %lld, %s", l->sequence, lost,
 		    l->topics[topic], (long long)first->id, first->sync ? "sync" : "async");

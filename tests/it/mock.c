@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 
+#include "common/clock.h"
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
@@ -207,7 +208,7 @@ count_partitions(rd_kafka_t *rk, const char *topic, int64_t until)
 		rd_kafka_metadata_destroy(md);
 		if (n == 0)
 			poll(NULL, 0, 20);
-	} while (n == 0 && sock_now_ms() < until);
+	} while (n == 0 && clock_mono_ms() < until);
 	rd_kafka_topic_destroy(t);
 	return n;
 }
@@ -243,14 +244,14 @@ mock_read(struct mock *m, const char *topic, size_t want, int64_t wait_ms, struc
 	    { "bootstrap.servers", m->brokers }, { "group.id", "witness" },
 	    { "enable.partition.eof", "true" }, { "enable.auto.commit", "false" },
 	    { "fetch.wait.max.ms", "50" }, { "check.crcs", "true" }, { NULL, NULL } });
-	int64_t until = sock_now_ms() + wait_ms;
+	int64_t until = clock_mono_ms() + wait_ms;
 	bool at_end[PARTITIONS] = { false };
 	int partitions;
 
 	*r = (struct mock_records){ NULL, 0 };
 	rd_kafka_poll_set_consumer(rk);
 	assign_all(rk, topic, until, &partitions);
-	while ((r->n < want || !all_of(at_end, partitions)) && sock_now_ms() < until) {
+	while ((r->n < want || !all_of(at_end, partitions)) && clock_mono_ms() < until) {
 		rd_kafka_message_t *msg = rd_kafka_consumer_poll(rk, 50);
 
 		if (msg == NULL)
@@ -327,7 +328,7 @@ void
 mock_expect(struct mock *m, const char *topic, const char *prefix, unsigned n,
     enum mock_order order)
 {
-	int64_t until = sock_now_ms() + READ_MS;
+	int64_t until = clock_mono_ms() + READ_MS;
 	bool *seen = calloc(n, sizeof(*seen));
 	unsigned missing;
 
@@ -336,10 +337,10 @@ mock_expect(struct mock *m, const char *topic, const char *prefix, unsigned n,
 	do {
 		struct mock_records r;
 
-		mock_read(m, topic, n, until - sock_now_ms(), &r);
+		mock_read(m, topic, n, until - clock_mono_ms(), &r);
 		missing = check_records(&r, prefix, n, order, seen);
 		mock_records_free(&r);
-	} while (missing && sock_now_ms() < until);
+	} while (missing && clock_mono_ms() < until);
 	for (unsigned i = 0; i < n && missing; i++)
 		if (!seen[i])
 			fail_msg("%s: %u of %u are missing, the first is \"%s%u\"", topic, missing,

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 
+#include "common/clock.h"
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
@@ -104,7 +105,7 @@ order_reopen(struct order *o)
 void
 order_settle(struct order *o)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 	struct msg_status s;
 
 	order_take(o);
@@ -113,7 +114,7 @@ order_settle(struct order *o)
 		assert_err(peer_status(&o->peer, &s), KP_OK);
 		if (s.pending == 0 && s.accepted == s.delivered + s.dead)
 			return;
-		if (sock_now_ms() > until)
+		if (clock_mono_ms() > until)
 			fail_msg("%s: accepted %lld, delivered %lld, dead %lld, pending %lld",
 			    o->topic, (long long)s.accepted, (long long)s.delivered,
 			    (long long)s.dead, (long long)s.pending);
@@ -171,7 +172,7 @@ order_begin(struct order *o, struct helper *h, unsigned partitions)
 	static unsigned number;
 
 	*o = (struct order){ .helper = h, .partitions = partitions,
-	    .start_ms = sock_now_ms() };
+	    .start_ms = clock_mono_ms() };
 	snprintf(o->topic, sizeof(o->topic), "order%u", number++);
 	mock_topic(&mock, o->topic, (int)partitions);
 	for (unsigned i = 0; i < partitions; i++) {
@@ -185,14 +186,14 @@ order_begin(struct order *o, struct helper *h, unsigned partitions)
 void
 order_finish(struct order *o)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 
 	order_slow(false);
 	mock_up(&mock);
 	order_settle(o);
 	for (unsigned b = 1; b <= ORDER_BROKERS; b++)
 		while (order_left(b)) {
-			if (sock_now_ms() > until)
+			if (clock_mono_ms() > until)
 				fail_msg("%s: %zu errors of broker %u were not met", o->topic,
 				    order_left(b), b);
 			order_send(o, o->partitions);
@@ -281,7 +282,7 @@ order_check(struct order *o, const char *what, bool once)
 	print_message("order: %s, partitions=%u: messages=%u errors=%u overtaken=%u twice=%u"
 	    " lost=%u dead=%u refused=%u unknown=%u ms=%lld\n", what, o->partitions, o->sent,
 	    o->errors, o->overtaken, o->twice, o->lost, o->dead, o->refused, o->unknown,
-	    (long long)(sock_now_ms() - o->start_ms));
+	    (long long)(clock_mono_ms() - o->start_ms));
 	if (o->lost)
 		fail_msg("%s: LOST %u of %u", what, o->lost, o->sent);
 	if (once && o->twice)

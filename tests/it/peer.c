@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
@@ -17,7 +18,7 @@ peer_open(struct peer *p, const struct helper *h)
 	*p = (struct peer){ .fd = -1 };
 	kp_buf_init(&p->in, WIRE_HEADER + WIRE_BODY_MAX);
 	kp_buf_init(&p->out, WIRE_HEADER + WIRE_BODY_MAX);
-	assert_err(sock_connect(h->socket, sock_now_ms() + PEER_WAIT_MS, &p->fd), KP_OK);
+	assert_err(sock_connect(h->socket, clock_mono_ms() + PEER_WAIT_MS, &p->fd), KP_OK);
 }
 
 void
@@ -33,7 +34,7 @@ peer_close(struct peer *p)
 bool
 peer_send_raw(struct peer *p, const void *bytes, size_t n)
 {
-	enum kp_err err = sock_write(p->fd, bytes, n, sock_now_ms() + PEER_WAIT_MS, NULL);
+	enum kp_err err = sock_write(p->fd, bytes, n, clock_mono_ms() + PEER_WAIT_MS, NULL);
 
 	if (err != KP_EGONE)
 		assert_err(err, KP_OK);
@@ -112,7 +113,7 @@ peer_confirm(struct peer *p, uint64_t offer, bool delivered)
 bool
 peer_recv(struct peer *p, struct wire_frame *f, int64_t wait_ms)
 {
-	int64_t until = sock_now_ms() + wait_ms;
+	int64_t until = clock_mono_ms() + wait_ms;
 	size_t want, n;
 	bool hungup;
 
@@ -157,7 +158,7 @@ peer_reply(struct peer *p, uint32_t id, uint8_t type, struct wire_frame *f)
 bool
 peer_cut(struct peer *p, int64_t wait_ms)
 {
-	int64_t until = sock_now_ms() + wait_ms;
+	int64_t until = clock_mono_ms() + wait_ms;
 	char bytes[4096];
 	enum kp_err err;
 	bool hungup;
@@ -371,11 +372,11 @@ void
 peer_wait_committed(struct peer *p, const char *topic, const char *group, int32_t partition,
     int64_t offset)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS, got;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS, got;
 
 	/* Nothing tells when the helper has committed: it can only be asked. */
 	while ((got = peer_committed(p, topic, group, partition)) != offset) {
-		if (sock_now_ms() > until)
+		if (clock_mono_ms() > until)
 			fail_msg("%s %s partition %d: committed %lld, expected %lld", topic, group,
 			    partition, (long long)got, (long long)offset);
 		poll(NULL, 0, 20);

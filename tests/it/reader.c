@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "common/clock.h"
 #include "common/sock.h"
 #include "tests/unit/unit.h"
 
@@ -73,7 +74,7 @@ reader_turn(struct reader *r, int64_t wait_ms)
 void
 reader_check(struct reader *r)
 {
-	int64_t until = sock_now_ms() + READ_ALL_MS, end[READER_PARTITIONS];
+	int64_t until = clock_mono_ms() + READ_ALL_MS, end[READER_PARTITIONS];
 	struct msg_offsets o;
 	struct peer p;
 
@@ -90,7 +91,7 @@ reader_check(struct reader *r)
 	peer_close(&p);
 	for (int i = 0; i < READER_PARTITIONS; i++)
 		while (r->next[i] < end[i]) {
-			if (sock_now_ms() > until)
+			if (clock_mono_ms() > until)
 				fail_msg("%s partition %d: %lld of %lld do not come", r->topic, i,
 				    (long long)r->next[i], (long long)end[i]);
 			reader_turn(r, 100);

@@ -3,6 +3,7 @@
  * cannot move: another one, with the same topics, takes its place. The helper's waits are
  * short. And a name there that is no broker's.
  */
+#include "common/clock.h"
 #include "tests/it/door.h"
 #include "tests/it/stand.h"
 
@@ -73,11 +74,11 @@ move(const char *topic, unsigned messages, int64_t committed)
 static void
 take(const char *topic, int64_t offset)
 {
-	int64_t until = sock_now_ms() + FOUND_MS;
+	int64_t until = clock_mono_ms() + FOUND_MS;
 	struct msg_message m;
 
 	while (peer_consume(&peer, topic, topic, 1000, &m) != KP_OK)
-		if (sock_now_ms() > until)
+		if (clock_mono_ms() > until)
 			fail_msg("no message %lld: %s", (long long)offset, peer.text);
 	assert_int_equal(m.offset, offset);
 	peer_confirm(&peer, m.offer, true);
@@ -86,11 +87,11 @@ take(const char *topic, int64_t offset)
 static void
 await_committed(const char *topic, int64_t offset)
 {
-	int64_t until = sock_now_ms() + FOUND_MS;
+	int64_t until = clock_mono_ms() + FOUND_MS;
 	struct msg_message m;
 
 	do {
-		if (sock_now_ms() > until)
+		if (clock_mono_ms() > until)
 			fail_msg("%lld is not committed: %s", (long long)offset, peer.text);
 		assert_true(peer_consume(&peer, topic, topic, 500, &m) != KP_OK);
 	} while (peer_committed(&peer, topic, topic, 0) != offset);
@@ -99,21 +100,21 @@ await_committed(const char *topic, int64_t offset)
 static void
 await_empty(const char *topic)
 {
-	int64_t until = sock_now_ms() + FOUND_MS;
+	int64_t until = clock_mono_ms() + FOUND_MS;
 	struct msg_message m;
 
 	while (peer_consume(&peer, topic, topic, 1000, &m) != KP_ENOMSG)
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 }
 
 static void
 await_assigned_again(const char *topic)
 {
-	int64_t until = sock_now_ms() + FOUND_MS;
+	int64_t until = clock_mono_ms() + FOUND_MS;
 	struct msg_message m;
 
 	while (helper_logged(&helper, "membership assigned") < 2) {
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 		peer_consume(&peer, topic, topic, 1000, &m);
 	}
 }
@@ -175,7 +176,7 @@ test_member_that_holds_joins_again(void **state)
 static void
 test_what_cannot_be_committed_is_held(void **state)
 {
-	int64_t until = sock_now_ms() + FOUND_MS;
+	int64_t until = clock_mono_ms() + FOUND_MS;
 	unsigned taken = 1;
 	struct msg_message m;
 	enum kp_err err;
@@ -189,7 +190,7 @@ test_what_cannot_be_committed_is_held(void **state)
 		rd_kafka_mock_push_request_errors(mock.cluster, MOCK_OFFSET_COMMIT, 1,
 		    RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
 	do {
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 		err = peer_consume(&peer, "held", "held", 500, &m);
 		if (err == KP_OK)
 			peer_confirm(&peer, m.offer, true);
@@ -216,11 +217,11 @@ test_produce_goes_on(void **state)
 	assert_err(peer_produce(&peer, "sent", NULL, "m1", false, &r), KP_OK);
 	mock_expect(&mock, "sent", "m", 2, MOCK_ONCE);
 	move("sent", 0, -1);
-	until = sock_now_ms() + FOUND_MS;
+	until = clock_mono_ms() + FOUND_MS;
 	assert_err(peer_produce(&peer, "sent", NULL, "m0", false, &r), KP_OK);
 	mock_expect(&mock, "sent", "m", 1, MOCK_ONCE);
 	while (peer_produce(&peer, "sent", NULL, "m1", true, &r) != KP_OK)
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 }
 
 /* What a controller says that it can do, which is not to tell of topics. */

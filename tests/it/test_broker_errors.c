@@ -8,6 +8,7 @@
  * put onto brokers one by one, so that it is known how many were met; it ends when all of
  * them were.
  */
+#include "common/clock.h"
 #include "tests/it/load.h"
 #include "tests/it/reader.h"
 
@@ -290,7 +291,7 @@ takes(struct peer *p, const char *topic)
 static void
 begin(void)
 {
-	int64_t until = sock_now_ms() + LOAD_WAIT_MS;
+	int64_t until = clock_mono_ms() + LOAD_WAIT_MS;
 	struct peer p;
 
 	peer_open(&p, &helper);
@@ -298,7 +299,7 @@ begin(void)
 		seq.leaders[t] = 1 + (int32_t)dice(BROKERS);
 		lead(t, seq.leaders[t]);
 		while (!takes(&p, load.topics[t])) {
-			if (sock_now_ms() > until)
+			if (clock_mono_ms() > until)
 				fail_msg("sequence %u: %s is not taken before it begins: %s",
 				    seq.number, load.topics[t], p.text);
 			poll(NULL, 0, 20);
@@ -312,7 +313,7 @@ begin(void)
 static void
 meet_all_errors(void)
 {
-	int64_t until = sock_now_ms() + LOAD_WAIT_MS;
+	int64_t until = clock_mono_ms() + LOAD_WAIT_MS;
 	unsigned refused;
 
 	for (int32_t b = 1; b <= BROKERS; b++) {
@@ -321,7 +322,7 @@ meet_all_errors(void)
 		for (unsigned t = 0; t < LOAD_TOPICS; t++)
 			lead(t, b);
 		while (left_on(b, MOCK_PRODUCE) > 0) {
-			if (sock_now_ms() > until)
+			if (clock_mono_ms() > until)
 				fail_msg("sequence %u: %zu errors of broker %d were not met",
 				    seq.number, left_on(b, MOCK_PRODUCE), b);
 			refused = load.refused;
@@ -402,14 +403,14 @@ adds_up(const struct msg_status *s)
 static void
 check_counts(void)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 	struct msg_status s;
 	struct peer p;
 
 	peer_open(&p, &helper);
 	do {
 		assert_err(peer_status(&p, &s), KP_OK);
-		if (sock_now_ms() > until)
+		if (clock_mono_ms() > until)
 			fail_msg("accepted %lld, delivered %lld, pending %lld, dead %lld of %u "
 			    "and %u unknown",
 			    (long long)s.accepted, (long long)s.delivered,
@@ -428,7 +429,7 @@ test_random_broker_errors(void **state)
 	srand(seed);
 	print_message("broker errors: seed=%u\n", seed);
 	for (unsigned i = 0; i < n; i++) {
-		int64_t start = sock_now_ms();
+		int64_t start = clock_mono_ms();
 
 		if (i % PER_ROUND == 0)
 			new_round(i / PER_ROUND);
@@ -436,7 +437,7 @@ test_random_broker_errors(void **state)
 		if (getenv("KP_VERBOSE"))
 			print_message("sequence %u%s%s: %lld ms, sent=%u kept=%u dead=%u"
 			    " dup=%u\n", i, seq.clean ? " clean" : "", seq.mild ? " mild" : "",
-			    (long long)(sock_now_ms() - start),
+			    (long long)(clock_mono_ms() - start),
 			    load.sent, load.kept, load.dead, load.dup);
 	}
 	print_message("broker errors: sequences=%u injected=%u others=%u slow=%u away=%u moved=%u"

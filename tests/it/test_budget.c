@@ -3,6 +3,7 @@
  * for them; each partition gets its turn, and one that is alone is not slowed down by those
  * that have nothing.
  */
+#include "common/clock.h"
 #include "tests/it/stand.h"
 
 #include <stdio.h>
@@ -47,7 +48,7 @@ fill(const char *topic, int32_t first, int32_t last, unsigned n, size_t bytes)
 static double
 take_many(const char *topic, unsigned n, unsigned window, unsigned *seen)
 {
-	int64_t begin = sock_now_ms();
+	int64_t begin = clock_mono_ms();
 	struct wire_frame f;
 	struct msg_message m;
 
@@ -57,7 +58,7 @@ take_many(const char *topic, unsigned n, unsigned window, unsigned *seen)
 		assert_true(peer_recv(&peer, &f, 3 * POLL_MS));
 		if (f.type == MSG_ERROR) {
 			/* So many take their time to be joined. */
-			assert_true(sock_now_ms() - begin < 60000);
+			assert_true(clock_mono_ms() - begin < 60000);
 			peer_ask_consume(&peer, topic, G, POLL_MS);
 			i--;
 			continue;
@@ -70,7 +71,7 @@ take_many(const char *topic, unsigned n, unsigned window, unsigned *seen)
 		if (i + window < n)
 			peer_ask_consume(&peer, topic, G, POLL_MS);
 	}
-	return n * 1000.0 / (double)(sock_now_ms() - begin + 1);
+	return n * 1000.0 / (double)(clock_mono_ms() - begin + 1);
 }
 
 /* Waits until it no longer grows, and gives the most that was seen. */
@@ -92,7 +93,7 @@ settled_rss_kib(void)
 static void
 take_of_each(const char *topic, int32_t partitions, unsigned *seen)
 {
-	int64_t until = sock_now_ms() + 60000;
+	int64_t until = clock_mono_ms() + 60000;
 	int32_t left;
 
 	do {
@@ -100,7 +101,7 @@ take_of_each(const char *topic, int32_t partitions, unsigned *seen)
 		left = 0;
 		for (int32_t p = 0; p < partitions; p++)
 			left += seen[p] == 0;
-	} while (left && sock_now_ms() < until);
+	} while (left && clock_mono_ms() < until);
 	assert_int_equal(left, 0);
 }
 
@@ -202,11 +203,11 @@ consume(const char *topic, bool no_ack, uint32_t deadline_ms, struct msg_message
 static void
 take(const char *topic, int64_t offset)
 {
-	int64_t until = sock_now_ms() + 3 * POLL_MS;
+	int64_t until = clock_mono_ms() + 3 * POLL_MS;
 	struct msg_message m;
 
 	while (consume(topic, false, 3000, &m) != KP_OK)
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 	assert_int_equal(m.offset, offset);
 	peer_confirm(&peer, m.offer, true);
 }
@@ -215,7 +216,7 @@ take(const char *topic, int64_t offset)
 static void
 test_acks_have_a_half(void **state)
 {
-	int64_t until = sock_now_ms() + 3 * POLL_MS;
+	int64_t until = clock_mono_ms() + 3 * POLL_MS;
 	struct msg_message m;
 	unsigned n = 0;
 
@@ -225,7 +226,7 @@ test_acks_have_a_half(void **state)
 	fill("acks", 0, 1, 40, LARGE);
 	fill("plain", 0, 1, 40, LARGE);
 	while (strstr(peer.text, "have used up their half of --consumeMaxBytes") == NULL) {
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 		if (consume("acks", true, 1000, &m) == KP_OK) {
 			assert_int_equal(m.offset, n++);
 			peer_confirm(&peer, m.offer, true);
@@ -264,7 +265,7 @@ static void
 test_more_topics_than_fit(void **state)
 {
 	int topic_of[4096], next[TOPICS] = { 0 }, left = TOPICS * EACH;
-	int64_t until = sock_now_ms() + 120000;
+	int64_t until = clock_mono_ms() + 120000;
 	struct wire_frame f;
 	struct msg_message m;
 	char name[32];
@@ -282,7 +283,7 @@ test_more_topics_than_fit(void **state)
 		for (int i = 0; i < TOPICS; i++)
 			ask_for(i, topic_of, COUNT(topic_of));
 		while (n > 0) {
-			assert_true(sock_now_ms() < until);
+			assert_true(clock_mono_ms() < until);
 			assert_true(peer_recv(&peer, &f, POLL_MS));
 			if (f.type == MSG_ERROR) {
 				ask_for(topic_of[f.id], topic_of, COUNT(topic_of));
@@ -316,7 +317,7 @@ setup_names(void **state)
 static void
 test_names_are_forgotten(void **state)
 {
-	int64_t until = sock_now_ms() + 60000, offset = 0;
+	int64_t until = clock_mono_ms() + 60000, offset = 0;
 	struct msg_message m;
 	char name[32];
 
@@ -329,7 +330,7 @@ test_names_are_forgotten(void **state)
 	mock_topic(&mock, "stays", 1);
 	assert_err(consume("stays", false, 1000, &m), KP_ENOMSG);
 	while (!helper_logged(&helper, "group has left many topics")) {
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 		mock_put(&mock, "stays", 0, NULL, "m");
 		take("stays", offset++);
 		usleep(300000);

@@ -3,6 +3,7 @@
  * and not before; until then it comes back, first. What is committed never passes
  * a message that was not confirmed.
  */
+#include "common/clock.h"
 #include "tests/it/stand.h"
 
 #include <poll.h>
@@ -72,9 +73,9 @@ test_first_use(void **state)
 	(void)state;
 	mock_topic(&mock, "first", 3);
 	mock_put_many(&mock, "first", 1, "old", 5);
-	start = sock_now_ms();
+	start = clock_mono_ms();
 	assert_err(peer_consume(&peer, "first", G, 1500, &m), KP_ENOMSG);
-	assert_in_range(sock_now_ms() - start, 1300, 2500);
+	assert_in_range(clock_mono_ms() - start, 1300, 2500);
 	assert_int_equal(peer_committed(&peer, "first", G, 0), 0);
 	assert_int_equal(peer_committed(&peer, "first", G, 1), 5);
 	assert_int_equal(peer_committed(&peer, "first", G, 2), 0);
@@ -394,9 +395,9 @@ test_deadlines_of_long_polls(void **state)
 	(void)state;
 	join("patience", 1);
 	for (unsigned ms = 100; ms <= 900; ms += 400) {
-		start = sock_now_ms();
+		start = clock_mono_ms();
 		assert_err(peer_consume(&peer, "patience", G, ms, &m), KP_ENOMSG);
-		assert_in_range(sock_now_ms() - start, ms > 150 ? ms - 150 : 0, ms + 800);
+		assert_in_range(clock_mono_ms() - start, ms > 150 ? ms - 150 : 0, ms + 800);
 	}
 }
 
@@ -465,23 +466,23 @@ test_kafka_away(void **state)
 	take_and_confirm(&peer, "away", "m0");
 	peer_wait_committed(&peer, "away", G, 0, 1);
 	mock_down(&mock);
-	for (int64_t until = sock_now_ms() + PEER_WAIT_MS; ; ) {
+	for (int64_t until = clock_mono_ms() + PEER_WAIT_MS; ; ) {
 		enum kp_err err = peer_consume(&peer, "away", G, 1000, &m);
 
 		if (err == KP_EUNAVAIL)
 			break;
 		assert_err(err, KP_ENOMSG);	/* it may take a poll to be seen */
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 	}
 	assert_true(peer.text[0] != '\0');
 	mock_up(&mock);
 	mock_put_many(&mock, "away", 0, "n", 2);
-	for (int64_t until = sock_now_ms() + PEER_WAIT_MS; ; ) {
+	for (int64_t until = clock_mono_ms() + PEER_WAIT_MS; ; ) {
 		enum kp_err err = peer_consume(&peer, "away", G, 2000, &m);
 
 		if (err == KP_OK)
 			break;
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 	}
 	assert_true(kp_slice_eq(m.value, LIT("n0")));
 	peer_confirm(&peer, m.offer, true);

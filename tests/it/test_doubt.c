@@ -3,6 +3,7 @@
  * once, nor for ever. Nothing that was kept becomes a dead letter while a cluster starts,
  * what is really gone does, and what stands still is sent again.
  */
+#include "common/clock.h"
 #include "tests/it/stand.h"
 
 #include <poll.h>
@@ -44,10 +45,10 @@ status(void)
 static void
 wait_for_dead(int64_t n)
 {
-	int64_t until = sock_now_ms() + 3 * PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + 3 * PEER_WAIT_MS;
 
 	while (status().dead < n) {
-		if (sock_now_ms() > until)
+		if (clock_mono_ms() > until)
 			fail_msg("%lld dead letters, not %lld", (long long)status().dead,
 			    (long long)n);
 		wait_ms(50);
@@ -223,11 +224,11 @@ test_names_go_with_their_handle(void **state)
 	begin("busy");
 	for (int i = 0; i < 3; i++) {
 		int before = helper_logged(&helper, "producer renewed");
-		int64_t until = sock_now_ms() + PEER_WAIT_MS;
+		int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 
 		assert_err(peer_produce(&peer, "once", "k", "m0", i % 2, &got), KP_OK);
 		while (helper_logged(&helper, "producer renewed") == before) {
-			assert_true(sock_now_ms() < until);
+			assert_true(clock_mono_ms() < until);
 			peer_produce_many(&peer, "busy", "k", "m", n, n + 20, 20);
 			n += 20;
 			wait_ms(5);	/* a pace that can be read back */

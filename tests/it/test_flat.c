@@ -2,6 +2,7 @@
  * Nothing of what was done stays: memory and speed after many waves are those of before,
  * names that nobody uses any more go, and a message costs the same among many topics.
  */
+#include "common/clock.h"
 #include "tests/it/stand.h"
 
 #include <poll.h>
@@ -45,12 +46,12 @@ produce(const char *topic, unsigned n)
 static void
 wait_until_delivered(void)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 	struct msg_status s;
 
 	do {
 		assert_err(peer_status(&peer, &s), KP_OK);
-		if (sock_now_ms() > until)
+		if (clock_mono_ms() > until)
 			fail_msg("%lld are pending", (long long)s.pending);
 		poll(NULL, 0, 5);
 	} while (s.pending > 0);
@@ -73,7 +74,7 @@ test_waves_leave_nothing_behind(void **state)
 	(void)state;
 	mock_topic(&mock, "waves", PARTITIONS);
 	for (int i = 0; i < ROUNDS; i++) {
-		int64_t begin = sock_now_ms(), cpu = helper_loop_ns(&helper);
+		int64_t begin = clock_mono_ms(), cpu = helper_loop_ns(&helper);
 		long kib;
 
 		produce("waves", ROUND);
@@ -82,7 +83,7 @@ test_waves_leave_nothing_behind(void **state)
 		growth[i] = kib - before;
 		before = kib;
 		print_message("waves: rss_kib=%ld ms=%d loop_us_a_message=%.1f\n", kib,
-		    (int)(sock_now_ms() - begin),
+		    (int)(clock_mono_ms() - begin),
 		    (double)(helper_loop_ns(&helper) - cpu) / 1000 / ROUND);
 	}
 	qsort(growth, ROUNDS, sizeof(growth[0]), by_size);

@@ -1,5 +1,6 @@
 /* A peer that is broken or means harm: it loses its connection at worst; the next
  * request of somebody else is answered, and the helper stays small. */
+#include "common/clock.h"
 #include "tests/it/mock.h"
 #include "tests/it/peer.h"
 
@@ -373,10 +374,10 @@ test_replies_that_are_never_read(void **state)
 	memcpy(pings, b.p, sizeof(pings));
 	kp_buf_free(&b);
 	peer_open(&p, &helper);
-	until = sock_now_ms() + PEER_WAIT_MS;
+	until = clock_mono_ms() + PEER_WAIT_MS;
 	/* at most 32 MiB of them: far above what may wait for one connection */
-	for (int i = 0; i < 512 && sock_now_ms() < until; i++) {
-		enum kp_err err = sock_write(p.fd, pings, sizeof(pings), sock_now_ms() + 1000,
+	for (int i = 0; i < 512 && clock_mono_ms() < until; i++) {
+		enum kp_err err = sock_write(p.fd, pings, sizeof(pings), clock_mono_ms() + 1000,
 		    NULL);
 
 		if (err)
@@ -433,7 +434,7 @@ send_by_many(size_t less)
 	for (size_t i = 0; i < CROWD; i++) {
 		peer_open(&crowd[i], &helper);
 		/* Cut off in the middle of it, or not. */
-		sock_write(crowd[i].fd, b.p, b.len - less, sock_now_ms() + PEER_WAIT_MS, NULL);
+		sock_write(crowd[i].fd, b.p, b.len - less, clock_mono_ms() + PEER_WAIT_MS, NULL);
 	}
 	assert_true(helper_rss_kib(&helper) < ROOM_KIB + MEMORY_KIB);
 	/* A small one finds room. */
@@ -519,7 +520,7 @@ test_replies_that_many_never_read(void **state)
 		assert_err(wire_end(&b, wire_begin(&b, MSG_PING, 1, 1000)), KP_OK);
 	for (size_t i = 0; i < COUNT(crowd); i++) {
 		peer_open(&crowd[i], &helper);
-		while (sock_write(crowd[i].fd, b.p, b.len, sock_now_ms() + 20, NULL) == KP_OK)
+		while (sock_write(crowd[i].fd, b.p, b.len, clock_mono_ms() + 20, NULL) == KP_OK)
 			;
 	}
 	kp_buf_free(&b);
@@ -535,7 +536,7 @@ static void
 test_what_is_begun_and_never_ended(void **state)
 {
 	struct peer waits, idle, half, large, deaf;
-	int64_t begin_ms = sock_now_ms();
+	int64_t begin_ms = clock_mono_ms();
 	struct wire_frame f;
 	struct kp_buf b;
 	uint32_t id;
@@ -553,18 +554,18 @@ test_what_is_begun_and_never_ended(void **state)
 	kp_buf_reset(&b);
 	for (int i = 0; i < 4096; i++)
 		assert_err(wire_end(&b, wire_begin(&b, MSG_PING, 1, 1000)), KP_OK);
-	while (sock_write(deaf.fd, b.p, b.len, sock_now_ms() + 100, NULL) == KP_OK)
+	while (sock_write(deaf.fd, b.p, b.len, clock_mono_ms() + 100, NULL) == KP_OK)
 		;
 	kp_buf_free(&b);
 	id = peer_ask_consume(&waits, "patient", "g", 26000);
 	assert_true(peer_cut(&half, 2 * PEER_WAIT_MS));
 	assert_true(peer_cut(&large, 2 * PEER_WAIT_MS));
-	assert_in_range(sock_now_ms() - begin_ms, 8000, 2 * PEER_WAIT_MS);
+	assert_in_range(clock_mono_ms() - begin_ms, 8000, 2 * PEER_WAIT_MS);
 	/* Seen by what is logged: to look at the socket would be to read. */
 	while (helper_logged(&helper, "ipc connection cut dropped_lines=0: replies are not read") <
-	    1 && sock_now_ms() - begin_ms < 4 * PEER_WAIT_MS)
+	    1 && clock_mono_ms() - begin_ms < 4 * PEER_WAIT_MS)
 		poll(NULL, 0, 100);
-	assert_in_range(sock_now_ms() - begin_ms, 18000, 3 * PEER_WAIT_MS);
+	assert_in_range(clock_mono_ms() - begin_ms, 18000, 3 * PEER_WAIT_MS);
 	assert_err(peer_ping(&idle), KP_OK);
 	assert_err(peer_reply(&waits, id, MSG_MESSAGE, &f), KP_ENOMSG);
 	peer_close(&waits);
@@ -606,20 +607,20 @@ static void
 test_more_connections_than_are_served(void **state)
 {
 	static struct peer many[1100];
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 	bool served = false;
 	size_t n = 0;
 
 	(void)state;
 	for (; n < COUNT(many); n++) {
 		many[n] = (struct peer){ .fd = -1 };
-		if (sock_connect(helper.socket, sock_now_ms() + 2000, &many[n].fd) != KP_OK)
+		if (sock_connect(helper.socket, clock_mono_ms() + 2000, &many[n].fd) != KP_OK)
 			break;		/* out of our own descriptors: enough */
 	}
 	assert_true(n > 900);
 	while (n > 0)
 		close(many[--n].fd);
-	while (!served && sock_now_ms() < until) {
+	while (!served && clock_mono_ms() < until) {
 		struct wire_frame f;
 		struct peer p;
 

@@ -1,5 +1,6 @@
 /* Topics that do not exist, many of them: who asks is told so, by many at once as by one;
  * others do not wait for it; and nothing is left of it. */
+#include "common/clock.h"
 #include "tests/it/stand.h"
 
 #include <dirent.h>
@@ -64,12 +65,12 @@ next_error(struct peer *p)
 static int64_t
 ms_of_offsets(const char *topic)
 {
-	int64_t begin = sock_now_ms();
+	int64_t begin = clock_mono_ms();
 	struct msg_offsets r;
 
 	assert_err(peer_get_offsets(&peer, topic, "g", &r), KP_OK);
 	msg_offsets_free(&r);
-	return sock_now_ms() - begin;
+	return clock_mono_ms() - begin;
 }
 
 static void
@@ -83,14 +84,14 @@ test_many_at_once_are_unknown_as_soon_as_one(void **state)
 	peer_open(&p, &helper);
 	for (unsigned i = 0; i < AT_ONCE; i++)
 		unknown_name(name, sizeof(name), "many", i);
-	begin = sock_now_ms();
+	begin = clock_mono_ms();
 	for (unsigned i = 0; i < AT_ONCE; i++) {
 		snprintf(name, sizeof(name), "many%u", i);
 		ask_about(&p, name, i);
 	}
 	for (unsigned i = 0; i < AT_ONCE; i++)
 		assert_err(next_error(&p), KP_ENOTFOUND);
-	assert_true(sock_now_ms() - begin < CREATE_MS + SOON_MS);
+	assert_true(clock_mono_ms() - begin < CREATE_MS + SOON_MS);
 	peer_close(&p);
 }
 
@@ -141,7 +142,7 @@ threads(void)
 static void
 test_they_are_forgotten(void **state)
 {
-	int64_t until = sock_now_ms() + FORGET_MS;
+	int64_t until = clock_mono_ms() + FORGET_MS;
 	unsigned before;
 	struct peer p;
 	char name[32];
@@ -161,7 +162,7 @@ test_they_are_forgotten(void **state)
 	peer_close(&p);
 	helper_wait_logged(&helper, "kafka handle replaced kind=looks");
 	helper_wait_logged(&helper, "kafka handle replaced kind=creates");
-	while (threads() > before && sock_now_ms() < until)
+	while (threads() > before && clock_mono_ms() < until)
 		usleep(20 * 1000);
 	assert_true(threads() <= before);
 	assert_true(ms_of_offsets("lasting") < SOON_MS);

@@ -1,5 +1,6 @@
 /* What the helper tells of itself and of what it holds, and what an operator may do
  * with dead letters. */
+#include "common/clock.h"
 #include "tests/it/stand.h"
 
 #include <poll.h>
@@ -29,7 +30,7 @@ make_topic(const char *topic, int partitions)
 static void
 expect_counts(int64_t accepted, int64_t pending, int64_t dead, int64_t dropped)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 	struct msg_status s;
 
 	for (;;) {
@@ -38,7 +39,7 @@ expect_counts(int64_t accepted, int64_t pending, int64_t dead, int64_t dropped)
 		    s.dropped == dropped &&
 		    s.delivered == accepted - pending - dead - dropped)
 			return;
-		if (sock_now_ms() > until)
+		if (clock_mono_ms() > until)
 			fail_msg("accepted %lld delivered %lld pending %lld dead %lld dropped %lld,"
 			    " expected %lld accepted, %lld %lld %lld", (long long)s.accepted,
 			    (long long)s.delivered, (long long)s.pending, (long long)s.dead,
@@ -52,12 +53,12 @@ expect_counts(int64_t accepted, int64_t pending, int64_t dead, int64_t dropped)
 static void
 wait_empty(void)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 	struct msg_status s;
 
 	do {
 		assert_err(peer_status(&peer, &s), KP_OK);
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 	} while (s.pending && poll(NULL, 0, 20) == 0);
 }
 
@@ -74,12 +75,12 @@ accept_async(const char *topic, const char *key, const char *value)
 static void
 find(int64_t id, uint8_t state, struct msg_receipt *r)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 
 	do {
 		assert_err(peer_find(&peer, id, r), KP_OK);
 		assert_int_equal(r->id, id);
-	} while (r->state != state && sock_now_ms() < until && poll(NULL, 0, 20) == 0);
+	} while (r->state != state && clock_mono_ms() < until && poll(NULL, 0, 20) == 0);
 	assert_int_equal(r->state, state);
 	if (state != RECEIPT_DELIVERED)
 		assert_int_equal(r->partition, -1);
@@ -207,11 +208,11 @@ test_counts_add_up_when_killed_under_load(void **state)
 			peer_next_produced(&peer);
 		stand_kill();
 	}
-	for (int64_t until = sock_now_ms() + PEER_WAIT_MS; ; poll(NULL, 0, 20)) {
+	for (int64_t until = clock_mono_ms() + PEER_WAIT_MS; ; poll(NULL, 0, 20)) {
 		assert_err(peer_status(&peer, &s), KP_OK);
 		if (s.pending == 0 && s.accepted == s.delivered + s.dead + s.dropped)
 			break;
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 	}
 	print_message("counts: kills=%u sent=%u answered=%u accepted=%lld delivered=%lld\n", kills,
 	    sent, answered, (long long)s.accepted, (long long)s.delivered);
@@ -222,7 +223,7 @@ test_counts_add_up_when_killed_under_load(void **state)
 static void
 test_status_tells_of_parts(void **state)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS, now = time(NULL) * INT64_C(1000);
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS, now = time(NULL) * INT64_C(1000);
 	struct msg_status s;
 
 	(void)state;
@@ -241,7 +242,7 @@ test_status_tells_of_parts(void **state)
 	accept_async("parts", NULL, "waits");
 	do {
 		assert_err(peer_status(&peer, &s), KP_OK);
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 		/* A store that is slow to answer is not waited for. */
 	} while ((s.kafka.state != PART_DOWN || s.oldest_ms == 0) && poll(NULL, 0, 50) == 0);
 	assert_true(s.kafka.error.n > 0);
@@ -250,7 +251,7 @@ test_status_tells_of_parts(void **state)
 	mock_up(&mock);
 	do {
 		assert_err(peer_status(&peer, &s), KP_OK);
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 	} while ((s.kafka.state != PART_UP || s.oldest_ms) && poll(NULL, 0, 50) == 0);
 }
 

@@ -3,6 +3,7 @@
  * accepted, whatever brokers answer: what becomes of one request must not let a second
  * one, which was ready meanwhile, overtake.
  */
+#include "common/clock.h"
 #include "tests/it/order.h"
 
 #include <poll.h>
@@ -220,7 +221,7 @@ test_a_partition_that_stands_still(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(faults); i++) {
 		struct order *o = &order;
-		int64_t until = sock_now_ms() + PEER_WAIT_MS;
+		int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 
 		order_begin(o, &helper, 2);
 		order_send(o, 2);
@@ -230,7 +231,7 @@ test_a_partition_that_stands_still(void **state)
 		order_take(o);
 		for (unsigned n = 3; n < o->sent; n += 2)
 			while (!delivered(o, n)) {
-				if (sock_now_ms() > until)
+				if (clock_mono_ms() > until)
 					fail_msg("m%u waits for the other partition", n);
 				poll(NULL, 0, 5);
 			}

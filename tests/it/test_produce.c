@@ -1,5 +1,6 @@
 /* Produce: what is kept is what was sent, where it was said to be, in its order,
  * whatever Kafka answers meanwhile. */
+#include "common/clock.h"
 #include "tests/it/stand.h"
 
 #include <stdio.h>
@@ -211,9 +212,9 @@ test_async_while_kafka_is_away(void **state)
 	mock_topic(&mock, "away", 1);
 	peer_produce_many(&peer, "away", "k", "m", 0, 10, 1);
 	mock_down(&mock);
-	start = sock_now_ms();
+	start = clock_mono_ms();
 	peer_produce_many(&peer, "away", "k", "m", 10, 500, 16);
-	assert_true(sock_now_ms() - start < PEER_WAIT_MS);
+	assert_true(clock_mono_ms() - start < PEER_WAIT_MS);
 	mock_up(&mock);
 	mock_expect(&mock, "away", "m", 500, MOCK_TWICE);
 }
@@ -261,9 +262,9 @@ test_sync_while_kafka_is_away(void **state)
 	mock_topic(&mock, "syncaway", 1);
 	assert_err(peer_produce(&peer, "syncaway", NULL, "before", true, &got), KP_OK);
 	mock_down(&mock);
-	start = sock_now_ms();
+	start = clock_mono_ms();
 	assert_err(peer_produce(&peer, "syncaway", NULL, "lost", true, &got), KP_ETIMEDOUT);
-	assert_in_range(sock_now_ms() - start, 500, 5000);
+	assert_in_range(clock_mono_ms() - start, 500, 5000);
 	mock_up(&mock);
 	assert_err(peer_produce(&peer, "syncaway", NULL, "after", true, &got), KP_OK);
 	mock_read(&mock, "syncaway", 2, PEER_WAIT_MS, &r);
@@ -289,11 +290,11 @@ test_sync_within_the_askers_deadline(void **state)
 	mock_topic(&mock, "short", 1);
 	assert_err(peer_produce(&peer, "short", NULL, "before", true, &got), KP_OK);
 	mock_down(&mock);
-	start = sock_now_ms();
+	start = clock_mono_ms();
 	err = peer_reply(&peer, peer_ask_produce(&peer, &m, 300), MSG_PRODUCED, &f);
 	assert_true(err == KP_ETIMEDOUT || err == KP_EUNAVAIL);
 	/* the helper takes a moment more, to learn whether a copy was on its way */
-	assert_true(sock_now_ms() - start < 2000);
+	assert_true(clock_mono_ms() - start < 2000);
 	assert_err(peer_produce(&peer, "short", NULL, "later", true, &got), KP_ETIMEDOUT);
 	mock_up(&mock);
 	assert_err(peer_produce(&peer, "short", NULL, "after", true, &got), KP_OK);

@@ -2,6 +2,7 @@
  * A broker that answers every question and gives no message: not the same as an empty
  * topic, and the group starts anew. The helper's waits are short.
  */
+#include "common/clock.h"
 #include "tests/it/stand.h"
 
 #include "common/sock.h"
@@ -37,12 +38,12 @@ teardown(void **state)
 static void
 join(const char *topic)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 	struct msg_message m;
 
 	mock_topic(&mock, topic, 1);
 	while (peer_consume(&peer, topic, topic, 1000, &m) != KP_ENOMSG)
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 }
 
 static void
@@ -65,11 +66,11 @@ fail_fetches(void)
 static void
 poll_until_logged(const char *topic, const char *text)
 {
-	int64_t until = sock_now_ms() + 2 * PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + 2 * PEER_WAIT_MS;
 	struct msg_message m;
 
 	while (!helper_logged(&helper, text)) {
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 		assert_true(peer_consume(&peer, topic, topic, 1000, &m) != KP_OK);
 	}
 }
@@ -78,11 +79,11 @@ poll_until_logged(const char *topic, const char *text)
 static void
 poll_until_told(const char *topic, const char *text)
 {
-	int64_t until = sock_now_ms() + 3 * PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + 3 * PEER_WAIT_MS;
 	struct msg_message m;
 
 	do {
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 		assert_true(peer_consume(&peer, topic, topic, 1000, &m) != KP_OK);
 	} while (strstr(peer.text, text) == NULL);
 }
@@ -91,11 +92,11 @@ poll_until_told(const char *topic, const char *text)
 static void
 take(const char *topic, int64_t offset)
 {
-	int64_t until = sock_now_ms() + 4 * PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + 4 * PEER_WAIT_MS;
 	struct msg_message m;
 
 	while (peer_consume(&peer, topic, topic, 1000, &m) != KP_OK)
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 	assert_int_equal(m.offset, offset);
 	peer_confirm(&peer, m.offer, true);
 }

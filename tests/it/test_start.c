@@ -3,6 +3,7 @@
  * whatever the clock of a producer says, and nothing comes twice because of what a broker
  * says for a moment.
  */
+#include "common/clock.h"
 #include "tests/it/stand.h"
 
 #include <stdio.h>
@@ -44,11 +45,11 @@ lead(const char *topic, int32_t broker)
 static void
 poll_until_told(const char *topic, const char *text)
 {
-	int64_t until = sock_now_ms() + 2 * PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + 2 * PEER_WAIT_MS;
 	struct msg_message m;
 
 	do {
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 		assert_true(peer_consume(&peer, topic, topic, 500, &m) != KP_OK);
 	} while (strstr(peer.text, text) == NULL);
 }
@@ -57,11 +58,11 @@ poll_until_told(const char *topic, const char *text)
 static void
 take(const char *topic, int32_t partition, int64_t offset)
 {
-	int64_t until = sock_now_ms() + 2 * PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + 2 * PEER_WAIT_MS;
 	struct msg_message m;
 
 	while (peer_consume(&peer, topic, topic, 1000, &m) != KP_OK)
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 	assert_int_equal(m.partition, partition);
 	assert_int_equal(m.offset, offset);
 	peer_confirm(&peer, m.offer, true);

@@ -1,5 +1,6 @@
 /* The store's bounds: what is refused when, with which advice, whom that leaves alone,
  * and that it ends when Kafka takes messages again. */
+#include "common/clock.h"
 #include "tests/it/stand.h"
 
 #include <poll.h>
@@ -73,13 +74,13 @@ expect_pieces(const char *topic, unsigned n)
 static void
 wait_accepted(const char *topic)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 	struct msg_produced r;
 	enum kp_err err;
 
 	while ((err = peer_produce(&peer, topic, "k", "again", false, &r)) != KP_OK) {
 		assert_err(err, KP_EFULL);
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 		poll(NULL, 0, 50);
 	}
 }
@@ -156,14 +157,14 @@ count_dead(const char *topic, int64_t *ids, unsigned max)
 static void
 bury_half(const char *topic, int64_t *ids, unsigned n)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 
 	for (unsigned i = 0; i < 4 * n; i++)
 		rd_kafka_mock_push_request_errors(mock.cluster, MOCK_PRODUCE, 1,
 		    RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
 	set_leader(topic, 1);
 	while (count_dead(topic, ids, n) < n / 2) {
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 		poll(NULL, 0, 20);
 	}
 	set_leader(topic, NO_LEADER);
@@ -175,7 +176,7 @@ bury_half(const char *topic, int64_t *ids, unsigned n)
 static void
 test_dead_letters_leave_room_for_other_topics(void **state)
 {
-	int64_t ids[2 * MAX_BYTES / PIECE], until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t ids[2 * MAX_BYTES / PIECE], until = clock_mono_ms() + PEER_WAIT_MS;
 	struct msg_acted acted;
 	struct msg_produced r;
 	struct msg_status s;
@@ -189,7 +190,7 @@ test_dead_letters_leave_room_for_other_topics(void **state)
 	bury_half("dead", ids, n);
 	/* the half that died is no room for more */
 	while (send_piece("dead", 0) == KP_OK)
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 	assert_non_null(strstr(peer.text, "its share"));
 	assert_err(peer_status(&peer, &s), KP_OK);
 	assert_true(s.dead > 0);
@@ -218,12 +219,12 @@ test_dead_letters_leave_room_for_other_topics(void **state)
 static uint32_t
 advice(const char *topic, uint32_t not)
 {
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 
 	do {
 		assert_err(send_piece(topic, 0), KP_EFULL);
 		assert_true(peer.retry_after_s > 0);
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 	} while (peer.retry_after_s == not && poll(NULL, 0, 100) == 0);
 	return peer.retry_after_s;
 }
@@ -256,7 +257,7 @@ static void
 test_nearly_full_disk(void **state)
 {
 	static const char *const floor[] = { "--storeMinFreeBytes", "1152921504606846976", NULL };
-	int64_t until = sock_now_ms() + PEER_WAIT_MS;
+	int64_t until = clock_mono_ms() + PEER_WAIT_MS;
 	struct msg_produced r;
 	struct msg_status s;
 
@@ -265,7 +266,7 @@ test_nearly_full_disk(void **state)
 	mock_topic(&mock, "disk", 1);
 	/* how much is free is learnt with the first look */
 	while (peer_produce(&peer, "disk", "k", "v", false, &r) == KP_OK)
-		assert_true(sock_now_ms() < until);
+		assert_true(clock_mono_ms() < until);
 	assert_err(peer_produce(&peer, "disk", "k", "v", false, &r), KP_EFULL);
 	assert_true(peer.retry_after_s > 0);
 	assert_non_null(strstr(peer.text, "--storeMinFreeBytes"));
@@ -290,11 +291,11 @@ test_a_stuck_topic_holds_up_nobody(void **state)
 	mock_topic(&mock, "free2", 1);
 	make_stuck("held");
 	peer_produce_many(&peer, "held", "k", "m", 1, 6000, 60);
-	start = sock_now_ms();
+	start = clock_mono_ms();
 	peer_produce_many(&peer, "free", "k", "m", 0, 500, 60);
 	assert_err(peer_produce(&peer, "free2", "k", "v", true, &r), KP_OK);
 	mock_expect(&mock, "free", "m", 500, MOCK_TWICE);
-	assert_true(sock_now_ms() - start < PEER_WAIT_MS);
+	assert_true(clock_mono_ms() - start < PEER_WAIT_MS);
 	set_leader("held", 1);
 	mock_expect(&mock, "held", "m", 6000, MOCK_TWICE);
 }
@@ -308,9 +309,9 @@ test_stop_says_what_is_left(void **state)
 	make_stuck("left");
 	peer_produce_many(&peer, "left", "k", "m", 1, 12, 4);
 	peer_close(&peer);
-	start = sock_now_ms();
+	start = clock_mono_ms();
 	helper_stop(&helper, STOP_MS);
-	assert_true(sock_now_ms() - start < 10000);
+	assert_true(clock_mono_ms() - start < 10000);
 	assert_int_equal(helper_logged(&helper, "in_store=11"), 1);
 	set_leader("left", 1);
 	stand_start(small);

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/msg.h"
 #include "common/sock.h"
 
@@ -72,7 +73,7 @@ fake_send(int fd, uint8_t type, uint32_t id, struct kp_slice body, size_t cut, i
 	if (wire_end(&b, begin) != KP_OK)
 		abort();
 	b.p[4] = (uint8_t)version;
-	sock_write(fd, b.p, b.len - cut, sock_now_ms() + 5000, NULL);
+	sock_write(fd, b.p, b.len - cut, clock_mono_ms() + 5000, NULL);
 	kp_buf_free(&b);
 }
 
@@ -154,7 +155,7 @@ fake_read(struct fake *f, int fd, struct kp_buf *in, struct wire_frame *frame)
 		if (used || (in->len >= WIRE_HEADER && fake_next(f) == FAKE_REFUSE_BODY))
 			return true;
 		if (!kp_buf_reserve(in, want) ||
-		    sock_read(fd, in->p + in->len, want - in->len, sock_now_ms() + 10000,
+		    sock_read(fd, in->p + in->len, want - in->len, clock_mono_ms() + 10000,
 		    f->stop[0], &n, &hungup) != KP_OK || hungup)
 			return false;
 		in->len += n;

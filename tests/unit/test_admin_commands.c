@@ -1,6 +1,6 @@
 /* The commands: what they ask a helper, what they print, how they end. */
+#include "common/clock.h"
 #include "common/status_json.h"
-#include "common/wall.h"
 #include "tests/unit/admin_run.h"
 
 #define BUFS 4
@@ -49,7 +49,7 @@ has_not(const char *text, const char *part)
 static struct msg_status
 sample(uint8_t kafka)
 {
-	int64_t now_ms = wall_time_ms();
+	int64_t now_ms = clock_wall_ms();
 
 	return (struct msg_status){
 		.version = LIT("0.1.0"), .librdkafka = LIT("2.8.0"),
@@ -238,7 +238,7 @@ static struct msg_row
 dead_row(int64_t id, struct kp_slice topic)
 {
 	return (struct msg_row){
-		.id = id, .topic = topic, .accepted_ms = wall_time_ms() - 61000, .attempts = 2,
+		.id = id, .topic = topic, .accepted_ms = clock_wall_ms() - 61000, .attempts = 2,
 		.buried_ms = 1769860800000, .reason = LIT("too\nlarge"), .value_bytes = 2048,
 	};
 }

@@ -1,4 +1,5 @@
 /* Whole requests on a FastCGI connection, when there is no room for what is in them. */
+#include "common/clock.h"
 #include "fcgi/serve.h"
 
 #include <poll.h>
@@ -115,11 +116,11 @@ web_run(void *arg)
 	size_t n;
 
 	kp_buf_init(&text, SIZE_MAX);
-	if (sock_write(w->fd, w->out.p, w->out.len, sock_now_ms() + WAIT_MS, NULL) != KP_OK)
+	if (sock_write(w->fd, w->out.p, w->out.len, clock_mono_ms() + WAIT_MS, NULL) != KP_OK)
 		kp_buf_puts(&text, "not written");
 	while (text.len == 0 || !ended(kp_buf_slice(&w->in), &text)) {
 		if (!kp_buf_reserve(&w->in, 65536) || sock_read(w->fd, w->in.p + w->in.len, 65536,
-		    sock_now_ms() + WAIT_MS, -1, &n, &hungup) != KP_OK)
+		    clock_mono_ms() + WAIT_MS, -1, &n, &hungup) != KP_OK)
 			break;
 		w->in.len += n;
 		ended(kp_buf_slice(&w->in), &text);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "common/clock.h"
 #include "helper/coordination/group_kafka_consumers.h"
 #include "tests/unit/unit.h"
 
@@ -18,7 +19,7 @@
 #define consumer_lost fake_lost
 #define consumer_session_ms fake_session_ms
 #define consumer_leave fake_leave
-#define clock_gettime fake_clock_gettime
+#define clock_boot_ms fake_boot_ms
 #define coordination_kafka coordination_kafka_under_test
 static enum kp_err fake_join(struct consumer *, const struct consumer_member_events *, void *);
 static enum kp_err fake_subscribe(struct consumer *, const char *const *, size_t);
@@ -26,9 +27,9 @@ static void fake_give_up(struct consumer *);
 static bool fake_lost(const struct consumer *);
 static int64_t fake_session_ms(const struct consumer *);
 static void fake_leave(struct consumer *);
-static int fake_clock_gettime(int, struct timespec *);
+static int64_t fake_boot_ms(void);
 #include "helper/coordination/group_kafka.c"
-#undef clock_gettime
+#undef clock_boot_ms
 
 static const struct coordination_ops *const ops = &coordination_kafka_under_test;
 
@@ -114,12 +115,10 @@ fake_leave(struct consumer *c)
 	w.events->left(w.arg);
 }
 
-static int
-fake_clock_gettime(int clock, struct timespec *t)
+static int64_t
+fake_boot_ms(void)
 {
-	assert_int_equal(clock, CLOCK_BOOTTIME);
-	*t = (struct timespec){ w.clock_ms / 1000, w.clock_ms % 1000 * 1000000 };
-	return 0;
+	return w.clock_ms;
 }
 
 /* ---- the group ---- */

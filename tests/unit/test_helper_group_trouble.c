@@ -1,5 +1,5 @@
 /* Why a topic gives nothing, and since when: with clocks of the test's. */
-#include "common/wall.h"
+#include "common/clock.h"
 #include "tests/unit/unit.h"
 
 /* The module under test, with this file's clocks below it. */
@@ -8,7 +8,7 @@
 #include "helper/consume/group_state.h"
 
 #define loop_now_ms(l) ((void)(l), now_ms)
-#define wall_time_ms() wall_ms
+#define clock_wall_ms() wall_ms
 #define consumer_unfit(p) ((void)(p), "it is too large")
 #define consumer_position(p) ((void)(p), INT64_C(41))
 static int64_t now_ms = 1000000, wall_ms = INT64_C(1700000000000);

@@ -1,5 +1,5 @@
 /* What /_status says of a part, and that a start takes a moment. */
-#include "common/wall.h"
+#include "common/clock.h"
 #include "tests/unit/unit.h"
 
 /* The module under test, with this file's clocks and parts below it. */
@@ -10,7 +10,7 @@
 #include "helper/admin/health.h"
 
 #define loop_now_ms(l) fake_now_ms(l)
-#define wall_time_ms() fake_wall_ms()
+#define clock_wall_ms() fake_wall_ms()
 #define zk_trouble(z) fake_zk_trouble(z)
 #define sender_stats(s, out) fake_sender_stats(s, out)
 #define sender_store(s) NULL

@@ -1,5 +1,5 @@
 /* The time that a message is sent with, for a broker with a limit: with clocks of the test's. */
-#include "common/wall.h"
+#include "common/clock.h"
 #include "tests/unit/unit.h"
 
 /* The module under test, with this file's clocks below it. */
@@ -8,7 +8,7 @@
 #include "helper/produce/sender_state.h"
 
 #define loop_now_ms(l) ((void)(l), now_ms)
-#define wall_time_ms() (WALL_0 + now_ms)
+#define clock_wall_ms() (WALL_0 + now_ms)
 #define WALL_0 INT64_C(1700000000000)
 static int64_t now_ms;
 #include "helper/produce/stamp.c"
@@ -40,7 +40,7 @@ accepted(int64_t ms)
 static bool
 taken(const struct entry *e)
 {
-	return llabs(wall_time_ms() - e->stamp_ms) <= LIMIT_MS;
+	return llabs(clock_wall_ms() - e->stamp_ms) <= LIMIT_MS;
 }
 
 /* One request: all of it, or none, and each of its messages is told so. */
@@ -76,7 +76,7 @@ test_a_long_outage(void **state)
 			assert_true(refused < 20);
 		}
 		for (size_t i = 0; i < BATCH; i++) {
-			bool is_young = wall_time_ms() - v[i].row.accepted_ms < LIMIT_MS;
+			bool is_young = clock_wall_ms() - v[i].row.accepted_ms < LIMIT_MS;
 
 			young += is_young;
 			lost += is_young && v[i].stamp_ms != v[i].row.accepted_ms;
@@ -98,7 +98,7 @@ test_now_is_refused(void **state)
 	now_ms += REQUEST_MS;
 	assert_true(stamp_refused(&e));
 	e.stamp_ms = stamp_of(&e);
-	assert_int_equal(e.stamp_ms, wall_time_ms());
+	assert_int_equal(e.stamp_ms, clock_wall_ms());
 	now_ms += REQUEST_MS;
 	assert_false(stamp_refused(&e));
 	now_ms += 2 * LATE_MS;
@@ -116,8 +116,8 @@ test_other_clocks(void **state)
 	assert_int_equal(ahead.stamp_ms, ahead.row.accepted_ms);
 	assert_true(stamp_refused(&ahead));
 	now_ms += REQUEST_MS;
-	assert_int_equal(stamp_of(&ahead), wall_time_ms());
-	assert_int_equal(stamp_of(&none), wall_time_ms());
+	assert_int_equal(stamp_of(&ahead), clock_wall_ms());
+	assert_int_equal(stamp_of(&none), clock_wall_ms());
 }
 
 /* The limit may have been raised. */
@@ -131,7 +131,7 @@ test_what_is_known_ends(void **state)
 	now_ms += HOUR_MS;
 	assert_true(stamp_refused(&old));
 	next = accepted(now_ms - HOUR_MS);
-	assert_int_equal(stamp_of(&next), wall_time_ms());
+	assert_int_equal(stamp_of(&next), clock_wall_ms());
 	now_ms += KNOWN_MS;
 	assert_int_equal(stamp_of(&next), next.row.accepted_ms);
 }

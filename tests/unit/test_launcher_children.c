@@ -1,4 +1,5 @@
 /* Children: how long to wait for the next start, what a death leaves; the pid file. */
+#include "common/clock.h"
 #include "deploy/launcher/children.h"
 
 #include <errno.h>
@@ -52,10 +53,10 @@ shell(const char *const *argv)
 static void
 reap_all(struct children *c)
 {
-	int64_t until_ms = sock_now_ms() + 5000;
+	int64_t until_ms = clock_mono_ms() + 5000;
 
 	while (children_running(c, CHILD_ANY)) {
-		assert_true(sock_now_ms() < until_ms);
+		assert_true(clock_mono_ms() < until_ms);
 		poll(NULL, 0, 5);
 		children_reap(c, CHILD_ANY);
 	}
@@ -166,7 +167,7 @@ test_strangers_are_buried(void **state)
 	struct child_spec spec = shell(argv);
 	struct children c = { 0 };
 	siginfo_t info = { 0 };
-	int64_t until_ms = sock_now_ms() + 5000;
+	int64_t until_ms = clock_mono_ms() + 5000;
 	int fds[2];
 
 	(void)state;
@@ -181,7 +182,7 @@ test_strangers_are_buried(void **state)
 	close(fds[1]);
 	reap_all(&c);
 	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
-		assert_true(sock_now_ms() < until_ms);
+		assert_true(clock_mono_ms() < until_ms);
 		children_reap(&c, CHILD_ANY);
 		poll(NULL, 0, 5);
 	}
