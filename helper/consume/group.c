@@ -142,8 +142,8 @@ group_free(struct group *g)
 		at = &(*at)->next;
 	*at = g->next;
 	gs->n--;
-	group_forget_look(g);
-	group_forget_check(g);
+	group_commit_forget(g);
+	group_forget_probe(g);
 	if (g->consumer) {
 		consumer_free(g->consumer);
 		log_info("group closed group=%s", g->name);
@@ -184,9 +184,8 @@ group_left(void *arg)
 	if (group_is_member(g) || g->renewing) {
 		consumer_free(g->consumer);
 		g->consumer = NULL;
-		group_forget_check(g);
-		group_forget_look(g);
-		g->committing = false;
+		group_commit_forget(g);
+		group_forget_probe(g);
 	}
 	g->renewing = g->lost = false;
 	reopen(g);
@@ -253,7 +252,7 @@ static void
 renew_step(struct group *g)
 {
 	if (!g->renewing || g->closing || g->coord == NULL || g->topics == NULL ||
-	    g->committing || g->look || g->own_sets > 0)
+	    group_commit_busy(g) || g->own_sets > 0)
 		return;
 	for (const struct gtopic *t = g->topics; t; t = t->next)
 		if (t->state != TOPIC_ASKING || t->ask_out)

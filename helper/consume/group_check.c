@@ -62,17 +62,14 @@ check_done(struct loop_job *job)
 	struct group_check *k = (struct group_check *)job;
 	struct group *g = k->g;
 
-	if (g) {
-		g->check = NULL;
-		g->committing = false;
-		for (size_t i = 0; i < k->n && k->err == KP_OK; i++) {
-			struct gtopic *t = k->v[i].gone ? topic_find(g, k->v[i].topic) : NULL;
+	for (size_t i = 0; g && i < k->n && k->err == KP_OK; i++) {
+		struct gtopic *t = k->v[i].gone ? topic_find(g, k->v[i].topic) : NULL;
 
-			if (t)
-				topic_made_again(t);
-		}
-		group_commit_checked(g, k->err);
+		if (t)
+			topic_made_again(t);
 	}
+	if (g)
+		group_commit_checked(g, k->err);
 	free(k);
 }
 
@@ -89,17 +86,13 @@ group_check_begin(struct group_check *k)
 		free(k);
 		return false;
 	}
-	g->check = k;
-	g->committing = true;
 	return true;
 }
 
 void
-group_forget_check(struct group *g)
+group_check_forget(struct group_check *k)
 {
-	if (g->check)
-		g->check->g = NULL;
-	g->check = NULL;
+	k->g = NULL;
 }
 
 void

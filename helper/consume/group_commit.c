@@ -1,10 +1,59 @@
-/* What is confirmed and acknowledged becomes a commit of the whole group, and what became of it. */
+/*
+ * What is confirmed and acknowledged becomes a commit of the whole group, and what became of it.
+ *
+ *	IDLE -> CHECKING -> SENT -> IDLE
+ *	            '--------------->^	nothing of it is left to be committed, or Kafka did not say
+ *
+ * A probe (group_look.c) and a commit are never on their way at the same time.
+ */
+#include "helper/consume/group_commit.h"
+
 #include "common/fault.h"
 #include "common/log.h"
 #include "helper/consume/group_state.h"
 
 /* What is answered and cannot be committed comes twice. */
 #define HOLD_MS (KAFKA_LOST_MS * 3 / 2)
+
+static const struct {
+	const char *name;
+	unsigned from;			/* states that it may come after, as bits */
+} states[] = {
+	[COMMIT_IDLE] = { "idle", 1u << COMMIT_CHECKING | 1u << COMMIT_SENT },
+	[COMMIT_CHECKING] = { "checking", 1u << COMMIT_IDLE },
+	[COMMIT_SENT] = { "sent", 1u << COMMIT_CHECKING },
+};
+
+/* The only place that changes the state. `k` is the check of CHECKING. */
+static void
+commit_enter(struct group *g, enum commit_state next, struct group_check *k)
+{
+	struct group_commit *c = &g->commit;
+
+	if ((states[next].from & 1u << c->state) == 0 || group_is_probing(g))
+		log_error("commit group=%s state=%s next=%s: no such step", g->name,
+		    states[c->state].name, states[next].name);
+	else
+		log_debug("commit group=%s state=%s next=%s", g->name, states[c->state].name,
+		    states[next].name);
+	c->state = next;
+	c->check = k;
+}
+
+bool
+group_commit_busy(const struct group *g)
+{
+	return g->commit.state != COMMIT_IDLE || group_is_probing(g);
+}
+
+void
+group_commit_forget(struct group *g)
+{
+	if (g->commit.check)
+		group_check_forget(g->commit.check);
+	if (g->commit.state != COMMIT_IDLE)
+		commit_enter(g, COMMIT_IDLE, NULL);
+}
 
 bool
 topic_is_uncommitted(const struct gtopic *t)
@@ -81,7 +130,7 @@ commit_done(void *arg, enum kp_err err, const struct consumer_commit *x)
 {
 	struct group *g = arg;
 
-	g->committing = false;
+	commit_enter(g, COMMIT_IDLE, NULL);
 	if (err != KP_EUNAVAIL)
 		g->uncommitted_ms = 0;
 	if (err == KP_ETOOBIG && !g->plain) {
@@ -185,7 +234,7 @@ group_commit(struct group *g)
 {
 	struct group_check *k;
 
-	if (g->committing || g->lost || !group_usable(g))
+	if (group_commit_busy(g) || g->lost || !group_usable(g))
 		return;
 	g->commit_ms = loop_now_ms(g->gs->env.loop);
 	k = what_to_check(g);
@@ -193,8 +242,8 @@ group_commit(struct group *g)
 		g->uncommitted_ms = 0;
 	else if (g->uncommitted_ms == 0)
 		g->uncommitted_ms = g->commit_ms;
-	if (k)
-		group_check_begin(k);	/* else the tick tries again */
+	if (k && group_check_begin(k))	/* else the tick tries again */
+		commit_enter(g, COMMIT_CHECKING, k);
 }
 
 /* The coordinator did not say what it has: it would not take a commit either. */
@@ -203,6 +252,7 @@ check_failed(struct group *g, enum kp_err err)
 {
 	bool said = false;
 
+	commit_enter(g, COMMIT_IDLE, NULL);
 	if (err != KP_EUNAVAIL)
 		g->uncommitted_ms = 0;
 	for (struct gtopic *t = g->topics; t; t = t->next)
@@ -226,18 +276,21 @@ group_commit_checked(struct group *g, enum kp_err err)
 		check_failed(g, err);
 		return;
 	}
-	if (!group_usable(g))
+	if (!group_usable(g)) {
+		commit_enter(g, COMMIT_IDLE, NULL);
 		return;
+	}
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		topic_commit(t, &x);
 	g->commit_ms = loop_now_ms(g->gs->env.loop);
 	if (x == NULL) {
+		commit_enter(g, COMMIT_IDLE, NULL);
 		g->uncommitted_ms = 0;
 		group_run_sets(g);
 		groups_tick_soon(g->gs);
 		return;
 	}
-	g->committing = true;
+	commit_enter(g, COMMIT_SENT, NULL);
 	if (g->uncommitted_ms == 0)
 		g->uncommitted_ms = g->commit_ms;
 	consumer_commit_send(x);

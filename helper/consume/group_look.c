@@ -137,6 +137,19 @@ group_start_again(struct group *g)
 		    "until its members there have left", g->name);
 }
 
+/* The only place that changes whether a probe is on its way: `k`; NULL: none. */
+static void
+probe_enter(struct group *g, struct group_look *k)
+{
+	const char *next = k ? "out" : "none";
+
+	if (k ? group_commit_busy(g) : g->look == NULL)
+		log_error("probe group=%s next=%s: no such step", g->name, next);
+	else
+		log_debug("probe group=%s next=%s", g->name, next);
+	g->look = k;
+}
+
 static void
 look_done(struct loop_job *job)
 {
@@ -146,8 +159,7 @@ look_done(struct loop_job *job)
 
 	k->gs->looks--;
 	if (g) {
-		g->look = NULL;
-		g->committing = false;
+		probe_enter(g, NULL);
 		g->fenced |= k->refused;
 	}
 	if (k->err == KP_OK || k->err == KP_EUNAVAIL)
@@ -180,7 +192,7 @@ to_probe(struct gtopic *t, int64_t now)
 	uint32_t retry_s;
 
 	if (now - g->probe_ms < PROBE_MS || t->first == NULL ||
-	    g->committing || g->sets || t->holds || topic_trouble(t, &retry_s))
+	    group_commit_busy(g) || g->sets || t->holds || topic_trouble(t, &retry_s))
 		return -1;
 	for (const struct part *p = t->parts; p; p = p->next)
 		if (p->state == PART_ACTIVE)
@@ -217,8 +229,7 @@ look(struct gtopic *t, int64_t now)
 	}
 	if (k->probe >= 0) {
 		k->g = g;
-		g->look = k;
-		g->committing = true;
+		probe_enter(g, k);
 		g->probe_ms = now;
 	}
 	t->looked_ms = now;
@@ -263,12 +274,19 @@ groups_look(struct groups *gs)
 	}
 }
 
-void
-group_forget_look(struct group *g)
+bool
+group_is_probing(const struct group *g)
 {
-	if (g->look)
-		g->look->g = NULL;
-	g->look = NULL;
+	return g->look != NULL;
+}
+
+void
+group_forget_probe(struct group *g)
+{
+	if (g->look == NULL)
+		return;
+	g->look->g = NULL;
+	probe_enter(g, NULL);
 }
 
 void

@@ -2,10 +2,13 @@
  * The life of one partition that this host has claimed:
  *
  *	claimed -> STARTING -> ACTIVE -> STOPPING -> released
- *	               ^---------'  offsets were set, or out of range
+ *	             ^  |        |          ^
+ *	             |  '--------|----------'	revoked before it has started
+ *	             '-----------'	offsets were set, or it is read from somewhere else
  *
  * While ACTIVE it offers messages; STOPPING waits for those that are out, commits
- * and only then gives the claim back, so that nothing is skipped or read by two.
+ * and only then gives the claim back, so that nothing is skipped or read by two. One that is
+ * lost ends in any state.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +17,30 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "helper/consume/group_state.h"
+
+static const struct {
+	const char *name;
+	unsigned from;			/* states that it may come after, as bits */
+} states[] = {
+	[PART_STARTING] = { "starting", 1u << PART_ACTIVE },
+	[PART_ACTIVE] = { "active", 1u << PART_STARTING },
+	[PART_STOPPING] = { "stopping", 1u << PART_STARTING | 1u << PART_ACTIVE },
+};
+
+/* The only place that changes the state. */
+static void
+part_enter(struct part *p, enum part_state next)
+{
+	if ((states[next].from & 1u << p->state) == 0)
+		log_error("partition group=%s topic=%s partition=%d state=%s next=%s: no such "
+		    "step", p->t->g->name, p->t->name, p->partition, states[p->state].name,
+		    states[next].name);
+	else
+		log_debug("partition group=%s topic=%s partition=%d state=%s next=%s",
+		    p->t->g->name, p->t->name, p->partition, states[p->state].name,
+		    states[next].name);
+	p->state = next;
+}
 
 static void
 drop_message(void *message)
@@ -262,7 +289,7 @@ part_start_at(struct part *p, const struct partition_offsets *from)
 		restore(p, from->metadata);
 	p->changes = p->offers.changes;
 	p->committed_ms = part_now_ms(p);
-	p->state = PART_ACTIVE;
+	part_enter(p, PART_ACTIVE);
 	t->known = p->partition;
 	p->doubt_ms = 0;
 	p->stalled = false;
@@ -277,7 +304,7 @@ part_restart(struct part *p)
 {
 	part_withdraw(p);
 	p->committing = -1;
-	p->state = PART_STARTING;
+	part_enter(p, PART_STARTING);
 	p->placing = p->placed = false;
 	topic_start_parts(p->t);
 }
@@ -328,12 +355,11 @@ part_step(struct part *p)
 	if (p->reader == NULL && (p->t->start || p->t->holds))
 		return;
 	/* Nor a commit that is on its way, of what is committed already. */
-	if ((p->committing >= 0 || g->look) && waited < STOP_CONFIRM_MS + STOP_COMMIT_MS)
+	if ((p->committing >= 0 || group_is_probing(g)) && waited < STOP_CONFIRM_MS + STOP_COMMIT_MS)
 		return;
 	if (p->reader && part_changed(p) && !g->lost &&
 	    waited < STOP_CONFIRM_MS + STOP_COMMIT_MS) {
-		if (!g->committing)
-			group_commit(g);
+		group_commit(g);
 		return;
 	}
 	part_end(p, true);
@@ -352,7 +378,7 @@ part_revoke(void *arg, const char *topic, int32_t partition)
 	}
 	if (p->state == PART_STOPPING)
 		return;
-	p->state = PART_STOPPING;
+	part_enter(p, PART_STOPPING);
 	p->stop_ms = part_now_ms(p);
 	part_step(p);
 }

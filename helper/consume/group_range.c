@@ -55,7 +55,7 @@ see_range(struct part *p, const struct partition_offsets *o)
 
 	if (o->committed < 0) {
 		/* A commit that is on its way would have the last word. */
-		if (!p->t->g->committing)
+		if (!group_commit_busy(p->t->g))
 			topic_made_again(p->t);
 	} else if (at < o->begin) {
 		start_at_the_nearest(p);

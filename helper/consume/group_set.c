@@ -70,7 +70,7 @@ set_start(struct group_job *j)
 static bool
 set_must_wait(const struct group_job *j)
 {
-	return j->t && (j->t->g->committing || j->t->start);
+	return j->t && (group_commit_busy(j->t->g) || j->t->start);
 }
 
 void

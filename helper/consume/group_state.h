@@ -14,6 +14,7 @@
 
 #include "helper/kafka/consumer.h"
 #include "helper/consume/group.h"
+#include "helper/consume/group_commit.h"
 #include "helper/consume/known.h"
 #include "helper/consume/offers.h"
 #include "helper/ipc.h"
@@ -39,7 +40,6 @@ struct group;
 struct gtopic;
 struct group_job;
 struct group_look;
-struct group_check;
 
 enum part_state {
 	PART_STARTING,			/* claimed; where to start is being asked */
@@ -139,7 +139,7 @@ struct group {
 	size_t n_topics;
 	bool closing;			/* the coordination is leaving */
 	int64_t reopen_ms;		/* not before, when it has none */
-	bool committing;
+	struct group_commit commit;
 	int64_t commit_ms;		/* the last commit */
 	bool down;			/* no broker answers */
 	/* Since when, or 0: that; it has been sent no answer to a commit; it is not joined. */
@@ -156,7 +156,6 @@ struct group {
 	unsigned left_names;		/* topics that went, which its consumer still knows */
 	struct group_look *look;	/* that probes whether commits are taken, or NULL */
 	int64_t probe_ms;		/* when the last one began */
-	struct group_check *check;	/* before a commit, or NULL */
 	struct group_job *sets;		/* offsets to be set, waiting for their turn */
 	unsigned own_sets;		/* being committed by our consumer, which must stay */
 };
@@ -232,7 +231,10 @@ const char *topic_trouble(struct gtopic *t, uint32_t *retry_s);
  * group members that brokers manage? */
 void groups_look(struct groups *gs);
 void topic_forget_look(struct gtopic *t);
-void group_forget_look(struct group *g);
+/* A probe of whether commits are taken is on its way. */
+bool group_is_probing(const struct group *g);
+/* Its answer must not find the group any more. */
+void group_forget_probe(struct group *g);
 /* Nothing that is out or unconfirmed can be committed: all parts start again, from what
  * is committed then. */
 void group_start_again(struct group *g);
@@ -257,9 +259,10 @@ void topic_ask_range(struct gtopic *t);
 /* Room for a partition of each topic of the group. NULL without memory. */
 struct group_check *group_check_new(struct group *g);
 void group_check_add(struct group_check *k, const struct part *p);
-/* The group commits nothing until group_commit_checked() is called. Takes k; false: not now. */
+/* group_commit_checked() comes later. Takes k; false: not now. */
 bool group_check_begin(struct group_check *k);
-void group_forget_check(struct group *g);
+/* Nothing comes any more. */
+void group_check_forget(struct group_check *k);
 /* What was committed for it is gone: all partitions begin with their first message. */
 void topic_begins_again(struct gtopic *t);
 /* Likewise, while it is being read: nothing that is held of it counts any more, and all
@@ -289,13 +292,6 @@ int64_t part_now_ms(const struct part *p);
 /* It has what Kafka has not been told of. */
 bool part_changed(const struct part *p);
 void part_forget_metadata(struct part *p);
-
-/* group_commit.c: commits what has changed, of the whole group; one commit at a time. */
-void group_commit(struct group *g);
-/* Once it is known what is still there. */
-void group_commit_checked(struct group *g, enum kp_err err);
-/* Nothing of it could be committed for so long that nothing more may be handed out. */
-bool topic_is_uncommitted(const struct gtopic *t);
 
 /* group_start.c */
 /* Asks where the STARTING parts start, unless that is being done. */
