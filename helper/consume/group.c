@@ -39,13 +39,13 @@ ready(void *arg)
 static void
 arrived(void *owner)
 {
-	part_ready(owner);
+	gpart_ready(owner);
 }
 
 static void
 slept(void *owner)
 {
-	struct part *p = owner;
+	struct gpart *p = owner;
 
 	p->t->slept = true;
 }
@@ -112,7 +112,7 @@ static enum kp_err
 group_open(struct group *g)
 {
 	static const struct coordination_events coordination_events = {
-		part_claimed, part_revoke, part_lost
+		gpart_claimed, gpart_revoke, gpart_lost
 	};
 	struct groups *gs = g->gs;
 	enum kp_err err;
@@ -227,7 +227,7 @@ is_quiet(const struct group *g)
 	for (const struct gtopic *t = g->topics; t; t = t->next) {
 		if (t->first || t->first_ack)
 			return false;
-		for (const struct part *p = t->parts; p; p = p->next)
+		for (const struct gpart *p = t->parts; p; p = p->next)
 			if (p->offers.n)
 				return false;
 	}
@@ -371,12 +371,12 @@ own_members(struct groups *gs, const char *topic, const char *group, struct msg_
 
 		if (t == NULL || t->parts == NULL || (group && strcmp(g->name, group) != 0))
 			continue;
-		for (const struct part *p = t->parts; p; p = p->next)
+		for (const struct gpart *p = t->parts; p; p = p->next)
 			n++;
 		c->partitions = calloc(n, sizeof(*c->partitions));
 		if (c->partitions == NULL)
 			return KP_ENOMEM;
-		for (const struct part *p = t->parts; p; p = p->next)
+		for (const struct gpart *p = t->parts; p; p = p->next)
 			c->partitions[c->n++] = p->partition;
 		c->group = kp_slice_str(g->name);
 		c->member = kp_slice_str(gs->env.coordination.member);

@@ -51,11 +51,11 @@ static bool
 try(struct gtopic *t, struct op *op)
 {
 	struct msg_ack m = ack_of(op);
-	struct part *p = part_find(t, m.partition);
+	struct gpart *p = gpart_find(t, m.partition);
 	uint32_t retry_s;
 
 	if (p && p->reader && group_usable(t->g) && !t->g->fenced) {
-		decided(t, op, &m, part_ack(p, m.offset));
+		decided(t, op, &m, gpart_ack(p, m.offset));
 		return true;
 	}
 	if (t->g->gs->closing) {

@@ -39,7 +39,7 @@ group_check_new(struct group *g)
 }
 
 void
-group_check_add(struct group_check *k, const struct part *p)
+group_check_add(struct group_check *k, const struct gpart *p)
 {
 	struct offset_look *v = &k->v[k->n++];
 
@@ -109,11 +109,11 @@ topic_made_again(struct gtopic *t)
 {
 	topic_begins_again(t);
 	t->holds++;			/* all of them are asked for together */
-	for (struct part *p = t->parts; p; p = p->next)
-		if (p->state == PART_ACTIVE)
-			part_restart(p);
+	for (struct gpart *p = t->parts; p; p = p->next)
+		if (p->state == GPART_ACTIVE)
+			gpart_restart(p);
 		else if (p->reader)
-			part_withdraw(p);	/* it stops, without a commit */
+			gpart_withdraw(p);	/* it stops, without a commit */
 	t->holds--;
 	topic_start_parts(t);
 }

@@ -63,26 +63,26 @@ topic_is_uncommitted(const struct gtopic *t)
 }
 
 static bool
-part_wants_commit(const struct part *p)
+gpart_wants_commit(const struct gpart *p)
 {
-	return p->reader && (part_changed(p) ||
-	    part_now_ms(p) - p->committed_ms > fault_number("KP_RECOMMIT_MS", RECOMMIT_MS));
+	return p->reader && (gpart_changed(p) ||
+	    gpart_now_ms(p) - p->committed_ms > fault_number("KP_RECOMMIT_MS", RECOMMIT_MS));
 }
 
 static void
-part_committed(struct part *p, enum kp_err err)
+gpart_committed(struct gpart *p, enum kp_err err)
 {
 	if (p->committing >= 0 && err == KP_OK) {
-		if (part_changed(p))
-			part_forget_metadata(p);
+		if (gpart_changed(p))
+			gpart_forget_metadata(p);
 		p->committed = p->committing;
 		p->changes = p->committing_changes;
-		p->committed_ms = part_now_ms(p);
+		p->committed_ms = gpart_now_ms(p);
 	}
 	/* The group went on without us: no commit can succeed any more. */
-	if (p->committing >= 0 && err == KP_ECONFLICT && p->state == PART_STOPPING &&
+	if (p->committing >= 0 && err == KP_ECONFLICT && p->state == GPART_STOPPING &&
 	    group_is_member(p->t->g))
-		p->stop_ms = part_now_ms(p) - STOP_CONFIRM_MS - STOP_COMMIT_MS;
+		p->stop_ms = gpart_now_ms(p) - STOP_CONFIRM_MS - STOP_COMMIT_MS;
 	p->committing = -1;
 }
 
@@ -107,7 +107,7 @@ topic_committed(struct gtopic *t, enum kp_err err, const struct consumer_commit 
 	const char *why = NULL;
 	bool any = false;
 
-	for (struct part *p = t->parts; p; p = p->next) {
+	for (struct gpart *p = t->parts; p; p = p->next) {
 		enum kp_err its;
 		const char *trouble;
 
@@ -115,7 +115,7 @@ topic_committed(struct gtopic *t, enum kp_err err, const struct consumer_commit 
 			continue;
 		its = consumer_commit_err(x, err, t->name, p->partition);
 		trouble = commit_trouble(t->g, its);
-		part_committed(p, its);
+		gpart_committed(p, its);
 		any = true;
 		why = trouble ? trouble : why;
 	}
@@ -151,9 +151,9 @@ commit_done(void *arg, enum kp_err err, const struct consumer_commit *x)
 /* What stands beside the offset: what is acknowledged above it, or what a user has put
  * there, as long as the offset does not move. */
 static struct kp_slice
-part_metadata(const struct part *p, struct sparse_text *ranges)
+gpart_metadata(const struct gpart *p, struct sparse_text *ranges)
 {
-	if (p->metadata && !part_changed(p))
+	if (p->metadata && !gpart_changed(p))
 		return kp_slice_str(p->metadata);
 	ranges->n = 0;
 	if (!p->t->g->plain)
@@ -177,8 +177,8 @@ topic_commit(struct gtopic *t, struct consumer_commit **x)
 	struct sparse_text ranges;
 	bool any = false;
 
-	for (struct part *p = t->parts; p; p = p->next) {
-		if (!part_wants_commit(p))
+	for (struct gpart *p = t->parts; p; p = p->next) {
+		if (!gpart_wants_commit(p))
 			continue;
 		any = true;
 		if (*x == NULL)
@@ -188,7 +188,7 @@ topic_commit(struct gtopic *t, struct consumer_commit **x)
 		p->committing = offers_commit(&p->offers);
 		p->committing_changes = p->offers.changes;
 		consumer_commit_add(*x, t->name, p->partition, p->committing,
-		    part_metadata(p, &ranges));
+		    gpart_metadata(p, &ranges));
 	}
 	if (!any)
 		has_nothing(t);
@@ -199,7 +199,7 @@ topic_commit(struct gtopic *t, struct consumer_commit **x)
 static void
 topic_pass(struct gtopic *t)
 {
-	for (struct part *p = t->parts; p; p = p->next)
+	for (struct gpart *p = t->parts; p; p = p->next)
 		if (p->reader)
 			offers_pass(&p->offers, consumer_position(p->reader));
 }
@@ -211,10 +211,10 @@ what_to_check(struct group *g)
 	struct group_check *k = NULL;
 
 	for (struct gtopic *t = g->topics; t; t = t->next) {
-		const struct part *p = t->parts;
+		const struct gpart *p = t->parts;
 
 		topic_pass(t);
-		while (p && !part_wants_commit(p))
+		while (p && !gpart_wants_commit(p))
 			p = p->next;
 		if (p == NULL) {
 			has_nothing(t);
@@ -256,8 +256,8 @@ check_failed(struct group *g, enum kp_err err)
 	if (err != KP_EUNAVAIL)
 		g->uncommitted_ms = 0;
 	for (struct gtopic *t = g->topics; t; t = t->next)
-		for (const struct part *p = t->parts; p; p = p->next)
-			if (part_wants_commit(p)) {
+		for (const struct gpart *p = t->parts; p; p = p->next)
+			if (gpart_wants_commit(p)) {
 				said |= t->commit_why != NULL;
 				t->commit_why = commit_trouble(g, err);
 			}

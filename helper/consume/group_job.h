@@ -22,7 +22,7 @@ struct group_job {
 	size_t n_start;			/* start: that many of v have a leader; they come first */
 	int timeout_ms;
 	bool *led;			/* start: by partition, n_led of them */
-	int64_t *doubt_ms;		/* likewise: see part.doubt_ms */
+	int64_t *doubt_ms;		/* likewise: see gpart.doubt_ms */
 	int32_t n_led;
 	bool oldest;
 	bool member;			/* the group's own consumer commits */

@@ -92,7 +92,7 @@ look_work(struct loop_job *job)
 static void
 see_leaders(struct gtopic *t, const struct group_look *k)
 {
-	for (struct part *p = t->parts; p; p = p->next) {
+	for (struct gpart *p = t->parts; p; p = p->next) {
 		bool led = p->partition >= k->n || k->led[p->partition];
 
 		if (!led && !p->no_leader)
@@ -127,10 +127,10 @@ group_start_again(struct group *g)
 	bool any = false;
 
 	for (struct gtopic *t = g->topics; t; t = t->next)
-		for (struct part *p = t->parts; p; p = p->next)
-			if (p->state == PART_ACTIVE) {
+		for (struct gpart *p = t->parts; p; p = p->next)
+			if (p->state == GPART_ACTIVE) {
 				any = true;
-				part_restart(p);
+				gpart_restart(p);
 			}
 	if (any)
 		log_warn("group is managed by the broker protocol group=%s: nothing is offered "
@@ -194,8 +194,8 @@ to_probe(struct gtopic *t, int64_t now)
 	if (now - g->probe_ms < PROBE_MS || t->first == NULL ||
 	    group_commit_busy(g) || g->sets || t->holds || topic_trouble(t, &retry_s))
 		return -1;
-	for (const struct part *p = t->parts; p; p = p->next)
-		if (p->state == PART_ACTIVE)
+	for (const struct gpart *p = t->parts; p; p = p->next)
+		if (p->state == GPART_ACTIVE)
 			return p->partition;
 	return -1;
 }
@@ -242,7 +242,7 @@ due_ms(const struct gtopic *t)
 {
 	if (t->first == NULL && t->first_ack == NULL)
 		return t->looked_ms + LOOK_IDLY_MS;
-	for (const struct part *p = t->parts; p; p = p->next)
+	for (const struct gpart *p = t->parts; p; p = p->next)
 		if (p->no_leader)
 			return t->looked_ms + LOOK_AGAIN_MS;
 	return t->looked_ms + LOOK_MS;

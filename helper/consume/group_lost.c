@@ -41,19 +41,19 @@ see_membership(struct group *g, int64_t now)
 
 /* The part goes on where it is. */
 static void
-hand_over(struct part *p, struct consumer *next)
+hand_over(struct gpart *p, struct consumer *next)
 {
 	struct consumer_part *reader = consumer_add(next, p->t->name, p->partition,
 	    consumer_position(p->reader), p);
 
-	if (reader == NULL && p->state == PART_ACTIVE) {
-		part_restart(p);
+	if (reader == NULL && p->state == GPART_ACTIVE) {
+		gpart_restart(p);
 	} else if (reader == NULL) {
-		part_withdraw(p);
+		gpart_withdraw(p);
 	} else {
 		consumer_remove(p->reader);
 		p->reader = reader;
-		part_ready(p);
+		gpart_ready(p);
 	}
 }
 
@@ -67,7 +67,7 @@ group_change_consumer(struct group *g)
 	consumer_give_up_commits(before);
 	g->consumer = next;
 	for (struct gtopic *t = g->topics; t; t = t->next)
-		for (struct part *p = t->parts; p; p = p->next)
+		for (struct gpart *p = t->parts; p; p = p->next)
 			if (p->reader)
 				hand_over(p, next);
 	consumer_free(before);

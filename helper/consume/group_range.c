@@ -28,16 +28,16 @@ range_work(struct loop_job *job)
 }
 
 static void
-start_at_the_nearest(struct part *p)
+start_at_the_nearest(struct gpart *p)
 {
 	log_warn("partition out of range group=%s topic=%s partition=%d: resuming at the nearest "
 	    "valid offset", p->t->g->name, p->t->name, p->partition);
-	part_restart(p);
+	gpart_restart(p);
 }
 
 /* Where a topic that was deleted and made again would be told from a leader of old. */
 static bool
-is_doubtful(struct part *p, int64_t at, int64_t end)
+is_doubtful(struct gpart *p, int64_t at, int64_t end)
 {
 	if (p->doubt_ms == 0) {
 		log_warn("partition ends before its offset group=%s topic=%s partition=%d "
@@ -49,7 +49,7 @@ is_doubtful(struct part *p, int64_t at, int64_t end)
 }
 
 static void
-see_range(struct part *p, const struct partition_offsets *o)
+see_range(struct gpart *p, const struct partition_offsets *o)
 {
 	int64_t at = consumer_position(p->reader);
 
@@ -79,9 +79,9 @@ range_done(struct loop_job *job)
 		t->range_ms = loop_now_ms(t->g->gs->env.loop);
 	}
 	for (size_t i = 0; t && j->err == KP_OK && i < j->n; i++) {
-		struct part *p = part_find(t, j->v[i].partition);
+		struct gpart *p = gpart_find(t, j->v[i].partition);
 
-		if (p && p->astray && p->state == PART_ACTIVE)
+		if (p && p->astray && p->state == GPART_ACTIVE)
 			see_range(p, &j->v[i]);
 	}
 	job_free(j);
@@ -94,7 +94,7 @@ topic_ask_range(struct gtopic *t)
 	struct group_job *j;
 	size_t n = 0;
 
-	for (const struct part *p = t->parts; p; p = p->next)
+	for (const struct gpart *p = t->parts; p; p = p->next)
 		n += p->astray;
 	if (n == 0 || t->range || loop_now_ms(gs->env.loop) - t->range_ms < RETRY_MS)
 		return;
@@ -103,7 +103,7 @@ topic_ask_range(struct gtopic *t)
 		free(j);		/* the tick tries again */
 		return;
 	}
-	for (const struct part *p = t->parts; p; p = p->next)
+	for (const struct gpart *p = t->parts; p; p = p->next)
 		if (p->astray)
 			j->v[j->n++].partition = p->partition;
 	j->t = t;

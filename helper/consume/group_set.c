@@ -96,14 +96,14 @@ hold_parts(struct gtopic *t, const struct partition_offsets *v, size_t n)
 {
 	t->holds++;
 	for (size_t i = 0; i < n; i++) {
-		struct part *p = part_find(t, v[i].partition);
+		struct gpart *p = gpart_find(t, v[i].partition);
 
 		if (p == NULL || p->reader == NULL)
 			continue;
-		if (p->state == PART_ACTIVE)
-			part_restart(p);
+		if (p->state == GPART_ACTIVE)
+			gpart_restart(p);
 		else
-			part_withdraw(p);
+			gpart_withdraw(p);
 	}
 }
 

@@ -22,9 +22,9 @@
 #define RENEW_MS (10 * 60 * 1000)
 
 static bool
-wants_messages(const struct part *p)
+wants_messages(const struct gpart *p)
 {
-	return p->state == PART_ACTIVE && !p->astray && !offers_full(&p->offers) &&
+	return p->state == GPART_ACTIVE && !p->astray && !offers_full(&p->offers) &&
 	    !consumer_waits_for_room(p->reader) && consumer_unfit(p->reader) == NULL;
 }
 
@@ -34,7 +34,7 @@ is_throttled(struct gtopic *t)
 {
 	if (t->g->consumer == NULL || consumer_throttled_ms(t->g->consumer) == 0)
 		return false;
-	for (struct part *p = t->parts; p; p = p->next) {
+	for (struct gpart *p = t->parts; p; p = p->next) {
 		p->behind_at = -1;
 		p->stalled = false;
 	}
@@ -52,14 +52,14 @@ stall_begin(struct gtopic *t, int64_t now_ms, size_t *n)
 	if (t->first == NULL || now_ms - t->ends_ms < fault_number("KP_STALL_MS", STALL_MS) +
 	    (int64_t)t->n_partitions * STALL_EACH_MS)
 		return NULL;
-	for (const struct part *p = t->parts; p; p = p->next)
+	for (const struct gpart *p = t->parts; p; p = p->next)
 		*n += wants_messages(p);
 	v = *n ? calloc(*n, sizeof(*v)) : NULL;
 	if (v == NULL)
 		return NULL;
 	t->ends_ms = now_ms;
 	*n = 0;
-	for (const struct part *p = t->parts; p; p = p->next)
+	for (const struct gpart *p = t->parts; p; p = p->next)
 		if (wants_messages(p))
 			v[(*n)++].partition = p->partition;
 	return v;
@@ -67,7 +67,7 @@ stall_begin(struct gtopic *t, int64_t now_ms, size_t *n)
 
 /* True when it is so. */
 static bool
-see_end(struct part *p, int64_t end)
+see_end(struct gpart *p, int64_t end)
 {
 	int64_t at = consumer_position(p->reader);
 	int64_t behind = at < end ? consumer_progress(p->reader) : -1;
@@ -86,7 +86,7 @@ see_end(struct part *p, int64_t end)
 }
 
 static uint64_t
-mix(uint64_t h, const struct part *p)
+mix(uint64_t h, const struct gpart *p)
 {
 	h = (h ^ (uint64_t)p->partition) * UINT64_C(1099511628211);
 	return (h ^ (uint64_t)p->behind_at) * UINT64_C(1099511628211);
@@ -102,7 +102,7 @@ stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n)
 	if (is_throttled(t))
 		return;
 	for (size_t i = 0; i < n && t->first; i++) {
-		struct part *p = part_find(t, v[i].partition);
+		struct gpart *p = gpart_find(t, v[i].partition);
 
 		if (p && wants_messages(p) && see_end(p, v[i].end))
 			where = mix(where + 1, p);

@@ -222,8 +222,8 @@ started(struct gtopic *t, const struct group_job *j)
 		topic_begins_again(t);
 	t->why[0] = '\0';
 	t->commit_why = NULL;
-	for (struct part *p = t->parts; p; p = p->next) {
-		if (p->state != PART_STARTING || p->partition >= j->n_led)
+	for (struct gpart *p = t->parts; p; p = p->next) {
+		if (p->state != GPART_STARTING || p->partition >= j->n_led)
 			continue;
 		p->no_leader = !j->led[p->partition];
 		p->placed |= p->placing;
@@ -232,10 +232,10 @@ started(struct gtopic *t, const struct group_job *j)
 			t->retry_ms = loop_now_ms(t->g->gs->env.loop) + DOUBT_AGAIN_MS;
 	}
 	for (size_t i = 0; i < j->n_start; i++) {
-		struct part *p = part_find(t, j->v[i].partition);
+		struct gpart *p = gpart_find(t, j->v[i].partition);
 
-		if (p && p->state == PART_STARTING)
-			part_start_at(p, &j->v[i]);
+		if (p && p->state == GPART_STARTING)
+			gpart_start_at(p, &j->v[i]);
 	}
 }
 
@@ -302,9 +302,9 @@ topic_start_is_stale(struct gtopic *t)
 bool
 topic_any_starting(const struct gtopic *t)
 {
-	const struct part *p = t->parts;
+	const struct gpart *p = t->parts;
 
-	while (p && p->state != PART_STARTING)
+	while (p && p->state != GPART_STARTING)
 		p = p->next;
 	return p != NULL;
 }
@@ -312,9 +312,9 @@ topic_any_starting(const struct gtopic *t)
 /* Without a leader it has a place all the same: what is produced once it has one must not be
  * skipped. */
 static bool
-can_start(const struct part *p)
+can_start(const struct gpart *p)
 {
-	return p->state == PART_STARTING && (!p->no_leader || !p->placed);
+	return p->state == GPART_STARTING && (!p->no_leader || !p->placed);
 }
 
 /* Those that can start, and a place for each partition up to the last of them: brokers may
@@ -327,7 +327,7 @@ start_new(struct gtopic *t)
 
 	if (j == NULL)
 		return NULL;
-	for (const struct part *p = t->parts; p; p = p->next)
+	for (const struct gpart *p = t->parts; p; p = p->next)
 		if (can_start(p)) {
 			n++;
 			if (j->n_led <= p->partition)
@@ -340,7 +340,7 @@ start_new(struct gtopic *t)
 		job_free(j);
 		return NULL;
 	}
-	for (struct part *p = t->parts; p; p = p->next) {
+	for (struct gpart *p = t->parts; p; p = p->next) {
 		p->placing = can_start(p);
 		if (p->placing) {
 			j->v[j->n++].partition = p->partition;
@@ -354,7 +354,7 @@ void
 topic_start_parts(struct gtopic *t)
 {
 	struct groups *gs = t->g->gs;
-	const struct part *p = t->parts;
+	const struct gpart *p = t->parts;
 	struct group_job *j;
 
 	while (p && !can_start(p))

@@ -1,13 +1,13 @@
 /*
  * The state of groups, shared by group.c (life of groups), group_topic.c (their
- * topics and who waits), group_ack.c (acknowledgements), group_part.c (life of a
+ * topics and who waits), group_ack.c (acknowledgements), gpart.c (life of a
  * partition: start, offer, stop), group_commit.c, group_start.c and group_set.c (what has
  * to be asked of Kafka), group_range.c (what Kafka does not have), group_check.c (topics that
  * were made again), group_look.c and group_stall.c (what is looked at now and then),
  * group_lost.c (who does not find Kafka) and
  * group_trouble.c (why a topic gives nothing). Nobody else includes it.
  *
- *	groups -> group -> gtopic -> part -> offering
+ *	groups -> group -> gtopic -> gpart -> offering
  */
 #ifndef KP_GROUP_STATE_H
 #define KP_GROUP_STATE_H
@@ -41,18 +41,18 @@ struct gtopic;
 struct group_job;
 struct group_look;
 
-enum part_state {
-	PART_STARTING,			/* claimed; where to start is being asked */
-	PART_ACTIVE,			/* offering */
-	PART_STOPPING,			/* revoked; waits for confirms and the last commit */
+enum gpart_state {
+	GPART_STARTING,			/* claimed; where to start is being asked */
+	GPART_ACTIVE,			/* offering */
+	GPART_STOPPING,			/* revoked; waits for confirms and the last commit */
 };
 
-struct part {
-	struct part *next;
+struct gpart {
+	struct gpart *next;
 	struct gtopic *t;
 	struct budget_link ready;	/* among those that may have something to hand out */
 	int32_t partition;
-	enum part_state state;
+	enum gpart_state state;
 	struct consumer_part *reader;	/* NULL while STARTING */
 	struct offers offers;
 	struct offering *first, *last;	/* that are out, oldest first */
@@ -78,7 +78,7 @@ struct part {
 struct offering {
 	struct conn_hook hook;		/* first */
 	struct offering *prev, *next;
-	struct part *part;
+	struct gpart *part;
 	struct offer *offer;
 	int64_t made_ms;
 	bool pend;			/* delivered is not enough: it is to be acknowledged */
@@ -96,8 +96,8 @@ struct gtopic {
 					 * first message is as new as their last */
 	int32_t known;			/* one of which the group has, or had, an offset;
 					 * -1: we know of none */
-	struct part *parts;		/* by partition */
-	struct part **index;		/* the same, n_index of them, NULL: not ours */
+	struct gpart *parts;		/* by partition */
+	struct gpart **index;		/* the same, n_index of them, NULL: not ours */
 	int32_t n_index;
 	struct budget_link ready;	/* parts that may have something, the next one first */
 	bool slept;			/* some parts have lost what was read ahead */
@@ -194,7 +194,7 @@ struct consumer *group_consumer(struct group *g);
 /* group_topic.c */
 struct gtopic *topic_find(struct group *g, const char *name);
 struct gtopic *topic_new(struct group *g, struct kp_slice name);
-struct part *part_find(struct gtopic *t, int32_t partition);
+struct gpart *gpart_find(struct gtopic *t, int32_t partition);
 /* Makes room in its index. */
 bool topic_has_place(struct gtopic *t, int32_t partition);
 /* The op waits for a message of the topic; at most WAITERS_MAX do. */
@@ -202,7 +202,7 @@ void topic_wait(struct gtopic *t, struct op *op);
 /* Acknowledgements, too. */
 void topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why);
 /* The part may have something to hand out: it is looked at when it is its turn. */
-void part_ready(struct part *p);
+void gpart_ready(struct gpart *p);
 /* Gives what there is to who waits. */
 void topic_serve(struct gtopic *t);
 /* Asks whether it exists. The answer may come at once, and may free the topic. */
@@ -258,7 +258,7 @@ void topic_ask_range(struct gtopic *t);
 /* group_check.c */
 /* Room for a partition of each topic of the group. NULL without memory. */
 struct group_check *group_check_new(struct group *g);
-void group_check_add(struct group_check *k, const struct part *p);
+void group_check_add(struct group_check *k, const struct gpart *p);
 /* group_commit_checked() comes later. Takes k; false: not now. */
 bool group_check_begin(struct group_check *k);
 /* Nothing comes any more. */
@@ -269,29 +269,29 @@ void topic_begins_again(struct gtopic *t);
  * parts start again. */
 void topic_made_again(struct gtopic *t);
 
-/* group_part.c */
-void part_claimed(void *arg, const char *topic, int32_t partition);
-void part_revoke(void *arg, const char *topic, int32_t partition);
-void part_lost(void *arg, const char *topic, int32_t partition);
+/* gpart.c */
+void gpart_claimed(void *arg, const char *topic, int32_t partition);
+void gpart_revoke(void *arg, const char *topic, int32_t partition);
+void gpart_lost(void *arg, const char *topic, int32_t partition);
 /* Where `o` says, without what its metadata says is acknowledged. */
-void part_start_at(struct part *p, const struct partition_offsets *o);
+void gpart_start_at(struct gpart *p, const struct partition_offsets *o);
 /* Withdraws all offers and asks Kafka again where to start. */
-void part_restart(struct part *p);
+void gpart_restart(struct gpart *p);
 /* Withdraws all offers, for good or for now; confirms of them find nothing. */
-void part_withdraw(struct part *p);
+void gpart_withdraw(struct gpart *p);
 /* Moves a STOPPING part on, as far as it can go now. */
-void part_step(struct part *p);
+void gpart_step(struct gpart *p);
 /* The next message of the part as an offer that is out, or NULL. */
-struct offer *part_next(struct part *p);
+struct offer *gpart_next(struct gpart *p);
 /* Of a part that has a reader. Moves a STOPPING one on later. */
-enum offers_ack part_ack(struct part *p, int64_t offset);
+enum offers_ack gpart_ack(struct gpart *p, int64_t offset);
 /* Binds an offer to the connection that it goes out on. */
-struct offering *offering_new(struct part *p, struct offer *f, struct conn *c);
+struct offering *offering_new(struct gpart *p, struct offer *f, struct conn *c);
 void offering_end(struct offering *o, bool delivered);
-int64_t part_now_ms(const struct part *p);
+int64_t gpart_now_ms(const struct gpart *p);
 /* It has what Kafka has not been told of. */
-bool part_changed(const struct part *p);
-void part_forget_metadata(struct part *p);
+bool gpart_changed(const struct gpart *p);
+void gpart_forget_metadata(struct gpart *p);
 
 /* group_start.c */
 /* Asks where the STARTING parts start, unless that is being done. */

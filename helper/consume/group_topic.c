@@ -63,12 +63,12 @@ next_waiter(struct gtopic *t)
 }
 
 /* A partition that gives nothing before something is acknowledged; NULL: there is none. */
-static const struct part *
+static const struct gpart *
 held_up(const struct gtopic *t)
 {
-	const struct part *p = t->parts;
+	const struct gpart *p = t->parts;
 
-	while (p && !(p->state == PART_ACTIVE && p->offers.pending && offers_full(&p->offers)))
+	while (p && !(p->state == GPART_ACTIVE && p->offers.pending && offers_full(&p->offers)))
 		p = p->next;
 	return p;
 }
@@ -80,7 +80,7 @@ waiter_late(struct op *op, enum kp_err err)
 	struct gtopic *t = op->state;
 	uint32_t retry_s = 0;
 	const char *why = topic_trouble(t, &retry_s);
-	const struct part *p = held_up(t);
+	const struct gpart *p = held_up(t);
 	bool full = will_pend(op) && !budget_may_pend(&t->g->gs->budget);
 
 	waiter_remove(t, op);
@@ -128,9 +128,9 @@ topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why)
 /* ---- offering ---- */
 
 void
-part_ready(struct part *p)
+gpart_ready(struct gpart *p)
 {
-	if (p->state == PART_ACTIVE && budget_link_alone(&p->ready))
+	if (p->state == GPART_ACTIVE && budget_link_alone(&p->ready))
 		budget_link_last(&p->t->ready, &p->ready);
 }
 
@@ -139,23 +139,23 @@ static void
 want_parts(struct gtopic *t)
 {
 	t->slept = false;
-	for (struct part *p = t->parts; p; p = p->next)
+	for (struct gpart *p = t->parts; p; p = p->next)
 		if (p->reader)
 			consumer_want(p->reader);
 }
 
 /* The next message of the topic; partitions that have any take turns. */
-static struct part *
+static struct gpart *
 next_in_turn(struct gtopic *t, struct offer **f)
 {
 	while (!budget_link_alone(&t->ready)) {
 		struct budget_link *l = t->ready.next;
-		struct part *p = (struct part *)((char *)l - offsetof(struct part, ready));
+		struct gpart *p = (struct gpart *)((char *)l - offsetof(struct gpart, ready));
 
 		budget_link_leave(l);
-		*f = part_next(p);
+		*f = gpart_next(p);
 		if (*f) {
-			part_ready(p);
+			gpart_ready(p);
 			return p;
 		}
 	}
@@ -165,7 +165,7 @@ next_in_turn(struct gtopic *t, struct offer **f)
 }
 
 static void
-offer(struct part *p, struct offer *f, struct op *op)
+offer(struct gpart *p, struct offer *f, struct op *op)
 {
 	struct offering *o = offering_new(p, f, op->conn);
 	struct msg_consume asked;
@@ -194,7 +194,7 @@ void
 topic_serve(struct gtopic *t)
 {
 	struct offer *f;
-	struct part *p;
+	struct gpart *p;
 	struct op *op;
 
 	if (t->first == NULL || !group_usable(t->g) || topic_is_uncommitted(t))
@@ -217,8 +217,8 @@ topic_find(struct group *g, const char *name)
 	return t;
 }
 
-struct part *
-part_find(struct gtopic *t, int32_t partition)
+struct gpart *
+gpart_find(struct gtopic *t, int32_t partition)
 {
 	return partition >= 0 && partition < t->n_index ? t->index[partition] : NULL;
 }
@@ -226,15 +226,15 @@ part_find(struct gtopic *t, int32_t partition)
 bool
 topic_has_place(struct gtopic *t, int32_t partition)
 {
-	struct part **index;
+	struct gpart **index;
 	int32_t n = partition < t->n_partitions ? t->n_partitions : partition + 1;
 
 	if (partition < t->n_index)
 		return true;
-	index = realloc(t->index, (size_t)n * sizeof(struct part *));
+	index = realloc(t->index, (size_t)n * sizeof(struct gpart *));
 	if (index == NULL)
 		return false;
-	memset(index + t->n_index, 0, (size_t)(n - t->n_index) * sizeof(struct part *));
+	memset(index + t->n_index, 0, (size_t)(n - t->n_index) * sizeof(struct gpart *));
 	t->index = index;
 	t->n_index = n;
 	return true;
@@ -384,7 +384,7 @@ topic_wait(struct gtopic *t, struct op *op)
 }
 
 static void
-expire(struct part *p, int64_t now)
+expire(struct gpart *p, int64_t now)
 {
 	size_t n = offers_expire(&p->offers, now);
 
@@ -396,10 +396,10 @@ expire(struct part *p, int64_t now)
 static void
 tick_parts(struct gtopic *t, int64_t now)
 {
-	for (struct part *p = t->parts, *next; p; p = next) {
+	for (struct gpart *p = t->parts, *next; p; p = next) {
 		next = p->next;
 		/* One that is stopping has a shorter limit, and may end by this. */
-		while (p->state == PART_ACTIVE && p->first &&
+		while (p->state == GPART_ACTIVE && p->first &&
 		    now - p->first->made_ms > OFFER_MS) {
 			log_warn("offer not confirmed in time group=%s topic=%s partition=%d",
 			    t->g->name, t->name, p->partition);
@@ -410,7 +410,7 @@ tick_parts(struct gtopic *t, int64_t now)
 			consumer_look_again(p->reader, now);
 		/* Whatever kept it from giving what it has may have gone. */
 		if (p->reader && (p->offers.returned || consumer_has(p->reader)))
-			part_ready(p);
+			gpart_ready(p);
 	}
 }
 
@@ -439,9 +439,9 @@ topic_tick(struct gtopic *t, int64_t now)
 	if (t->state == TOPIC_ACTIVE && now - t->grown_ms > GROW_MS)
 		topic_ask(t);
 	/* The last part of a leaving topic may take the topic with it. */
-	for (struct part *p = t->parts, *next; p; p = next) {
+	for (struct gpart *p = t->parts, *next; p; p = next) {
 		next = p->next;
-		if (p->state == PART_STOPPING)
-			part_step(p);
+		if (p->state == GPART_STOPPING)
+			gpart_step(p);
 	}
 }

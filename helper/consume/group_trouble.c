@@ -56,9 +56,9 @@ put_query(struct kp_buf *b, const char *s)
 
 /* What is next cannot be handed out: it is for the operator to go on behind it. */
 static bool
-find_unfit(const struct part *p, struct cause *c)
+find_unfit(const struct gpart *p, struct cause *c)
 {
-	const char *why = p->state == PART_ACTIVE ? consumer_unfit(p->reader) : NULL;
+	const char *why = p->state == GPART_ACTIVE ? consumer_unfit(p->reader) : NULL;
 	long long at;
 	struct kp_buf b;
 
@@ -89,7 +89,7 @@ static bool
 find_in_parts(struct gtopic *t, struct cause *c)
 {
 	c->dated = false;
-	for (const struct part *p = t->parts; p; p = p->next) {
+	for (const struct gpart *p = t->parts; p; p = p->next) {
 		if (find_unfit(p, c))
 			break;
 		if (p->no_leader || p->stalled || p->doubt_ms) {
@@ -104,7 +104,7 @@ find_in_parts(struct gtopic *t, struct cause *c)
 			c->text = "messages have used up --consumeMaxBytes";
 			c->retry_s = RETRY_SOON_S;
 		}
-		if (p->state == PART_STARTING) {
+		if (p->state == GPART_STARTING) {
 			c->text = "the offsets of the group are being read";
 			c->retry_s = RETRY_SOON_S;
 		}

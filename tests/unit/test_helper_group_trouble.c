@@ -52,7 +52,7 @@ test_what_to_post(void **state)
 	    .trouble = no_trouble } };
 	struct group g = { .gs = &gs, .name = "a b&c%\"" };
 	struct gtopic t = { .g = &g, .name = "t", .state = TOPIC_ACTIVE };
-	struct part p = { .t = &t, .partition = 3, .state = PART_ACTIVE };
+	struct gpart p = { .t = &t, .partition = 3, .state = GPART_ACTIVE };
 	uint32_t retry_s;
 	const char *text;
 

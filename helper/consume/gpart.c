@@ -22,14 +22,14 @@ static const struct {
 	const char *name;
 	unsigned from;			/* states that it may come after, as bits */
 } states[] = {
-	[PART_STARTING] = { "starting", 1u << PART_ACTIVE },
-	[PART_ACTIVE] = { "active", 1u << PART_STARTING },
-	[PART_STOPPING] = { "stopping", 1u << PART_STARTING | 1u << PART_ACTIVE },
+	[GPART_STARTING] = { "starting", 1u << GPART_ACTIVE },
+	[GPART_ACTIVE] = { "active", 1u << GPART_STARTING },
+	[GPART_STOPPING] = { "stopping", 1u << GPART_STARTING | 1u << GPART_ACTIVE },
 };
 
 /* The only place that changes the state. */
 static void
-part_enter(struct part *p, enum part_state next)
+gpart_enter(struct gpart *p, enum gpart_state next)
 {
 	if ((states[next].from & 1u << p->state) == 0)
 		log_error("partition group=%s topic=%s partition=%d state=%s next=%s: no such "
@@ -49,7 +49,7 @@ drop_message(void *message)
 }
 
 int64_t
-part_now_ms(const struct part *p)
+gpart_now_ms(const struct gpart *p)
 {
 	return loop_now_ms(p->t->g->gs->env.loop);
 }
@@ -59,7 +59,7 @@ part_now_ms(const struct part *p)
 static void
 offering_unlink(struct offering *o)
 {
-	struct part *p = o->part;
+	struct gpart *p = o->part;
 
 	conn_hook_remove(&o->hook);
 	if (o->prev)
@@ -76,16 +76,16 @@ offering_unlink(struct offering *o)
 void
 offering_end(struct offering *o, bool delivered)
 {
-	struct part *p = o->part;
+	struct gpart *p = o->part;
 	struct offer *f = o->offer;
 
 	bool pend = o->pend;
 
 	offering_unlink(o);
-	part_ready(p);
+	gpart_ready(p);
 	if (delivered && pend) {
 		consumer_message_pend(f->message, true);
-		offers_pend(&p->offers, f, part_now_ms(p) +
+		offers_pend(&p->offers, f, gpart_now_ms(p) +
 		    (int64_t)p->t->g->gs->env.conf->ack_timeout_s * 1000);
 	} else if (delivered) {
 		consumer_message_free(offers_confirm(&p->offers, f));
@@ -93,8 +93,8 @@ offering_end(struct offering *o, bool delivered)
 		offers_return(&p->offers, f);
 		topic_serve(p->t);
 	}
-	if (p->state == PART_STOPPING)
-		part_step(p);
+	if (p->state == GPART_STOPPING)
+		gpart_step(p);
 }
 
 /* The connection went before it confirmed. */
@@ -110,7 +110,7 @@ offering_gone(struct conn_hook *hook)
 }
 
 struct offering *
-offering_new(struct part *p, struct offer *f, struct conn *c)
+offering_new(struct gpart *p, struct offer *f, struct conn *c)
 {
 	struct offering *o = calloc(1, sizeof(*o));
 
@@ -118,7 +118,7 @@ offering_new(struct part *p, struct offer *f, struct conn *c)
 		return NULL;
 	o->part = p;
 	o->offer = f;
-	o->made_ms = part_now_ms(p);
+	o->made_ms = gpart_now_ms(p);
 	o->hook.id = ++p->t->g->gs->last_offer;
 	o->hook.gone = offering_gone;
 	conn_hook_add(c, &o->hook);
@@ -132,7 +132,7 @@ offering_new(struct part *p, struct offer *f, struct conn *c)
 }
 
 enum offers_ack
-part_ack(struct part *p, int64_t offset)
+gpart_ack(struct gpart *p, int64_t offset)
 {
 	struct offer *f = offers_find(&p->offers, offset);
 	enum offers_ack done;
@@ -149,15 +149,15 @@ part_ack(struct part *p, int64_t offset)
 	}
 	done = offers_ack(&p->offers, offset, &message);
 	consumer_message_free(message);
-	part_ready(p);
-	if (p->state == PART_STOPPING)
+	gpart_ready(p);
+	if (p->state == GPART_STOPPING)
 		groups_tick_soon(p->t->g->gs);
 	return done;
 }
 
 /* The next one that is not acknowledged already. */
 static struct offer *
-read_next(struct part *p)
+read_next(struct gpart *p)
 {
 	struct consumer_message *message;
 	struct msg_message m;
@@ -183,17 +183,17 @@ read_next(struct part *p)
 	f = offers_add(&p->offers, m.offset, message, m.key.n + m.value.n);
 	if (f == NULL) {
 		consumer_message_free(message);
-		part_restart(p);	/* it was read, and must be read again */
+		gpart_restart(p);	/* it was read, and must be read again */
 	}
 	return f;
 }
 
 struct offer *
-part_next(struct part *p)
+gpart_next(struct gpart *p)
 {
 	struct offer *f;
 
-	if (p->state != PART_ACTIVE)
+	if (p->state != GPART_ACTIVE)
 		return NULL;
 	f = offers_again(&p->offers);
 	if (f)
@@ -204,7 +204,7 @@ part_next(struct part *p)
 }
 
 void
-part_withdraw(struct part *p)
+gpart_withdraw(struct gpart *p)
 {
 	while (p->first)
 		offering_unlink(p->first);
@@ -217,14 +217,14 @@ part_withdraw(struct part *p)
 /* ---- claim, start, stop ---- */
 
 void
-part_claimed(void *arg, const char *topic, int32_t partition)
+gpart_claimed(void *arg, const char *topic, int32_t partition)
 {
 	struct group *g = arg;
 	struct gtopic *t = topic_find(g, topic);
-	struct part *p, **at;
+	struct gpart *p, **at;
 
 	/* One that is leaving gets its revoke() next. */
-	if (t == NULL || t->state == TOPIC_LEAVING || part_find(t, partition))
+	if (t == NULL || t->state == TOPIC_LEAVING || gpart_find(t, partition))
 		return;
 	p = topic_has_place(t, partition) ? calloc(1, sizeof(*p)) : NULL;
 	if (p == NULL) {
@@ -253,7 +253,7 @@ part_claimed(void *arg, const char *topic, int32_t partition)
 /* What was acknowledged above the committed offset, by us or by a Kafka-Pixy; else a text
  * of a user, which stays beside that offset. */
 static void
-restore(struct part *p, const char *metadata)
+restore(struct gpart *p, const char *metadata)
 {
 	struct sparse_range v[SPARSE_MAX];
 	size_t n;
@@ -267,14 +267,14 @@ restore(struct part *p, const char *metadata)
 }
 
 void
-part_forget_metadata(struct part *p)
+gpart_forget_metadata(struct gpart *p)
 {
 	free(p->metadata);
 	p->metadata = NULL;
 }
 
 void
-part_start_at(struct part *p, const struct partition_offsets *from)
+gpart_start_at(struct gpart *p, const struct partition_offsets *from)
 {
 	struct gtopic *t = p->t;
 	int64_t offset = from->committed;
@@ -284,42 +284,42 @@ part_start_at(struct part *p, const struct partition_offsets *from)
 		return;			/* stays STARTING, is tried again */
 	offers_init(&p->offers, offset, from->end);
 	p->committed = offset;
-	part_forget_metadata(p);
+	gpart_forget_metadata(p);
 	if (from->metadata)
 		restore(p, from->metadata);
 	p->changes = p->offers.changes;
-	p->committed_ms = part_now_ms(p);
-	part_enter(p, PART_ACTIVE);
+	p->committed_ms = gpart_now_ms(p);
+	gpart_enter(p, GPART_ACTIVE);
 	t->known = p->partition;
 	p->doubt_ms = 0;
 	p->stalled = false;
 	p->behind_at = -1;
-	part_ready(p);
+	gpart_ready(p);
 	log_info("partition started group=%s topic=%s partition=%d offset=%lld", t->g->name,
 	    t->name, p->partition, (long long)offset);
 }
 
 void
-part_restart(struct part *p)
+gpart_restart(struct gpart *p)
 {
-	part_withdraw(p);
+	gpart_withdraw(p);
 	p->committing = -1;
-	part_enter(p, PART_STARTING);
+	gpart_enter(p, GPART_STARTING);
 	p->placing = p->placed = false;
 	topic_start_parts(p->t);
 }
 
 /* Takes it out of the topic; `committed` tells whether others may have it. */
 static void
-part_end(struct part *p, bool release)
+gpart_end(struct gpart *p, bool release)
 {
 	struct gtopic *t = p->t;
 	struct group *g = t->g;
 	int32_t partition = p->partition;
-	struct part **at = &t->parts;
+	struct gpart **at = &t->parts;
 
 	if (p->reader)
-		part_withdraw(p);
+		gpart_withdraw(p);
 	while (*at != p)
 		at = &(*at)->next;
 	*at = p->next;
@@ -329,7 +329,7 @@ part_end(struct part *p, bool release)
 		t->why[0] = '\0';	/* of parts that could not start */
 	log_info("partition %s group=%s topic=%s partition=%d offset=%lld",
 	    release ? "released" : "lost", g->name, t->name, partition, (long long)p->committed);
-	part_forget_metadata(p);
+	gpart_forget_metadata(p);
 	free(p);
 	if (release)
 		g->gs->env.ops->released(g->coord, t->name, partition);
@@ -337,16 +337,16 @@ part_end(struct part *p, bool release)
 }
 
 bool
-part_changed(const struct part *p)
+gpart_changed(const struct gpart *p)
 {
 	return p->offers.changes != p->changes || offers_commit(&p->offers) != p->committed;
 }
 
 void
-part_step(struct part *p)
+gpart_step(struct gpart *p)
 {
 	struct group *g = p->t->g;
-	int64_t waited = part_now_ms(p) - p->stop_ms;
+	int64_t waited = gpart_now_ms(p) - p->stop_ms;
 
 	if (p->offers.out > 0 && waited < STOP_CONFIRM_MS)
 		return;
@@ -355,43 +355,44 @@ part_step(struct part *p)
 	if (p->reader == NULL && (p->t->start || p->t->holds))
 		return;
 	/* Nor a commit that is on its way, of what is committed already. */
-	if ((p->committing >= 0 || group_is_probing(g)) && waited < STOP_CONFIRM_MS + STOP_COMMIT_MS)
+	if ((p->committing >= 0 || group_is_probing(g)) &&
+	    waited < STOP_CONFIRM_MS + STOP_COMMIT_MS)
 		return;
-	if (p->reader && part_changed(p) && !g->lost &&
+	if (p->reader && gpart_changed(p) && !g->lost &&
 	    waited < STOP_CONFIRM_MS + STOP_COMMIT_MS) {
 		group_commit(g);
 		return;
 	}
-	part_end(p, true);
+	gpart_end(p, true);
 }
 
 void
-part_revoke(void *arg, const char *topic, int32_t partition)
+gpart_revoke(void *arg, const char *topic, int32_t partition)
 {
 	struct group *g = arg;
 	struct gtopic *t = topic_find(g, topic);
-	struct part *p = t ? part_find(t, partition) : NULL;
+	struct gpart *p = t ? gpart_find(t, partition) : NULL;
 
 	if (p == NULL) {
 		g->gs->env.ops->released(g->coord, topic, partition);
 		return;
 	}
-	if (p->state == PART_STOPPING)
+	if (p->state == GPART_STOPPING)
 		return;
-	part_enter(p, PART_STOPPING);
-	p->stop_ms = part_now_ms(p);
-	part_step(p);
+	gpart_enter(p, GPART_STOPPING);
+	p->stop_ms = gpart_now_ms(p);
+	gpart_step(p);
 }
 
 void
-part_lost(void *arg, const char *topic, int32_t partition)
+gpart_lost(void *arg, const char *topic, int32_t partition)
 {
 	struct group *g = arg;
 	struct gtopic *t = topic_find(g, topic);
-	struct part *p = t ? part_find(t, partition) : NULL;
+	struct gpart *p = t ? gpart_find(t, partition) : NULL;
 
 	if (p == NULL)
 		return;
 	topic_start_is_stale(t);
-	part_end(p, false);
+	gpart_end(p, false);
 }
