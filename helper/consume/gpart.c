@@ -10,13 +10,15 @@
  * and only then gives the claim back, so that nothing is skipped or read by two. One that is
  * lost ends in any state.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "helper/consume/gpart.h"
 
-#include "common/fault.h"
+#include <stdlib.h>
+
 #include "common/log.h"
 #include "helper/consume/group_state.h"
+
+#define STOP_CONFIRM_MS 3000
+#define STOP_COMMIT_MS 5000
 
 static const struct {
 	const char *name;
@@ -56,81 +58,6 @@ gpart_now_ms(const struct gpart *p)
 
 /* ---- offers ---- */
 
-static void
-offering_unlink(struct offering *o)
-{
-	struct gpart *p = o->part;
-
-	conn_hook_remove(&o->hook);
-	if (o->prev)
-		o->prev->next = o->next;
-	else
-		p->first = o->next;
-	if (o->next)
-		o->next->prev = o->prev;
-	else
-		p->last = o->prev;
-	free(o);
-}
-
-void
-offering_end(struct offering *o, bool delivered)
-{
-	struct gpart *p = o->part;
-	struct offer *f = o->offer;
-
-	bool pend = o->pend;
-
-	offering_unlink(o);
-	gpart_ready(p);
-	if (delivered && pend) {
-		consumer_message_pend(f->message, true);
-		offers_pend(&p->offers, f, gpart_now_ms(p) +
-		    (int64_t)p->t->g->gs->env.conf->ack_timeout_s * 1000);
-	} else if (delivered) {
-		consumer_message_free(offers_confirm(&p->offers, f));
-	} else {
-		offers_return(&p->offers, f);
-		topic_serve(p->t);
-	}
-	if (p->state == GPART_STOPPING)
-		gpart_step(p);
-}
-
-/* The connection went before it confirmed. */
-static void
-offering_gone(struct conn_hook *hook)
-{
-	struct offering *o = (struct offering *)hook;
-
-	log_debug("offer returned group=%s topic=%s partition=%d offset=%lld",
-	    o->part->t->g->name, o->part->t->name, o->part->partition,
-	    (long long)o->offer->offset);
-	offering_end(o, false);
-}
-
-struct offering *
-offering_new(struct gpart *p, struct offer *f, struct conn *c)
-{
-	struct offering *o = calloc(1, sizeof(*o));
-
-	if (o == NULL)
-		return NULL;
-	o->part = p;
-	o->offer = f;
-	o->made_ms = gpart_now_ms(p);
-	o->hook.id = ++p->t->g->gs->last_offer;
-	o->hook.gone = offering_gone;
-	conn_hook_add(c, &o->hook);
-	o->prev = p->last;
-	if (p->last)
-		p->last->next = o;
-	else
-		p->first = o;
-	p->last = o;
-	return o;
-}
-
 enum offers_ack
 gpart_ack(struct gpart *p, int64_t offset)
 {
@@ -140,13 +67,8 @@ gpart_ack(struct gpart *p, int64_t offset)
 
 	/* The acknowledgement may be here before the responder's word that the message was
 	 * delivered, which finds nothing then. */
-	if (f && f->state == OFFER_OUT) {
-		struct offering *o = p->first;
-
-		while (o->offer != f)
-			o = o->next;
-		offering_unlink(o);
-	}
+	if (f && f->state == OFFER_OUT)
+		offering_drop(offering_of(p, f));
 	done = offers_ack(&p->offers, offset, &message);
 	consumer_message_free(message);
 	gpart_ready(p);
@@ -172,7 +94,7 @@ read_next(struct gpart *p)
 			topic_ask_range(p->t);
 			return NULL;
 		case CONSUMER_MESSAGE:
-			p->stalled = false;
+			stall_gave(&p->stall);
 			break;
 		}
 		m = consumer_message_view(message);
@@ -207,11 +129,50 @@ void
 gpart_withdraw(struct gpart *p)
 {
 	while (p->first)
-		offering_unlink(p->first);
+		offering_drop(p->first);
 	offers_clear(&p->offers, drop_message);
 	consumer_remove(p->reader);
 	p->reader = NULL;
 	p->astray = false;
+}
+
+void
+gpart_hand_over(struct gpart *p, struct consumer *next)
+{
+	struct consumer_part *reader = consumer_add(next, p->t->name, p->partition,
+	    consumer_position(p->reader), p);
+
+	if (reader == NULL && p->state == GPART_ACTIVE) {
+		gpart_restart(p);
+	} else if (reader == NULL) {
+		gpart_withdraw(p);
+	} else {
+		consumer_remove(p->reader);
+		p->reader = reader;
+		gpart_ready(p);
+	}
+}
+
+/* ---- what Kafka says of it ---- */
+
+void
+gpart_note_leader(struct gpart *p, bool led)
+{
+	p->no_leader = !led;
+}
+
+void
+gpart_doubt(struct gpart *p, int64_t since_ms)
+{
+	p->doubt_ms = since_ms;
+}
+
+void
+gpart_found(struct gpart *p)
+{
+	p->doubt_ms = 0;
+	p->astray = false;
+	consumer_rewind(p->reader);
 }
 
 /* ---- claim, start, stop ---- */
@@ -235,8 +196,8 @@ gpart_claimed(void *arg, const char *topic, int32_t partition)
 	budget_link_init(&p->ready);
 	p->t = t;
 	p->partition = partition;
-	p->committing = -1;
-	p->behind_at = -1;
+	committed_init(&p->committed);
+	stall_reset(&p->stall);
 	for (at = &t->parts; *at && (*at)->partition < partition; at = &(*at)->next)
 		;
 	p->next = *at;
@@ -250,29 +211,6 @@ gpart_claimed(void *arg, const char *topic, int32_t partition)
 	topic_start_parts(t);
 }
 
-/* What was acknowledged above the committed offset, by us or by a Kafka-Pixy; else a text
- * of a user, which stays beside that offset. */
-static void
-restore(struct gpart *p, const char *metadata)
-{
-	struct sparse_range v[SPARSE_MAX];
-	size_t n;
-
-	if (sparse_decode(kp_slice_str(metadata), p->committed, v, &n) == KP_OK &&
-	    offers_restore(&p->offers, v, n))
-		return;
-	p->metadata = strdup(metadata);
-	log_debug("metadata is no list of acknowledged messages group=%s topic=%s partition=%d",
-	    p->t->g->name, p->t->name, p->partition);
-}
-
-void
-gpart_forget_metadata(struct gpart *p)
-{
-	free(p->metadata);
-	p->metadata = NULL;
-}
-
 void
 gpart_start_at(struct gpart *p, const struct partition_offsets *from)
 {
@@ -283,17 +221,13 @@ gpart_start_at(struct gpart *p, const struct partition_offsets *from)
 	if (p->reader == NULL)
 		return;			/* stays STARTING, is tried again */
 	offers_init(&p->offers, offset, from->end);
-	p->committed = offset;
-	gpart_forget_metadata(p);
-	if (from->metadata)
-		restore(p, from->metadata);
-	p->changes = p->offers.changes;
-	p->committed_ms = gpart_now_ms(p);
+	if (!committed_start(&p->committed, &p->offers, offset, from->metadata, gpart_now_ms(p)))
+		log_debug("metadata is no list of acknowledged messages group=%s topic=%s "
+		    "partition=%d", t->g->name, t->name, p->partition);
 	gpart_enter(p, GPART_ACTIVE);
 	t->known = p->partition;
 	p->doubt_ms = 0;
-	p->stalled = false;
-	p->behind_at = -1;
+	stall_reset(&p->stall);
 	gpart_ready(p);
 	log_info("partition started group=%s topic=%s partition=%d offset=%lld", t->g->name,
 	    t->name, p->partition, (long long)offset);
@@ -303,13 +237,13 @@ void
 gpart_restart(struct gpart *p)
 {
 	gpart_withdraw(p);
-	p->committing = -1;
+	committed_unsend(&p->committed);
 	gpart_enter(p, GPART_STARTING);
 	p->placing = p->placed = false;
 	topic_start_parts(p->t);
 }
 
-/* Takes it out of the topic; `committed` tells whether others may have it. */
+/* Takes it out of the topic; `release` tells whether others may have it. */
 static void
 gpart_end(struct gpart *p, bool release)
 {
@@ -328,18 +262,13 @@ gpart_end(struct gpart *p, bool release)
 	if (t->state == TOPIC_ACTIVE && !topic_any_starting(t))
 		t->why[0] = '\0';	/* of parts that could not start */
 	log_info("partition %s group=%s topic=%s partition=%d offset=%lld",
-	    release ? "released" : "lost", g->name, t->name, partition, (long long)p->committed);
-	gpart_forget_metadata(p);
+	    release ? "released" : "lost", g->name, t->name, partition,
+	    (long long)p->committed.offset);
+	committed_free(&p->committed);
 	free(p);
 	if (release)
 		g->gs->env.ops->released(g->coord, t->name, partition);
 	topic_step(t);
-}
-
-bool
-gpart_changed(const struct gpart *p)
-{
-	return p->offers.changes != p->changes || offers_commit(&p->offers) != p->committed;
 }
 
 void
@@ -355,15 +284,21 @@ gpart_step(struct gpart *p)
 	if (p->reader == NULL && (p->t->start || p->t->holds))
 		return;
 	/* Nor a commit that is on its way, of what is committed already. */
-	if ((p->committing >= 0 || group_is_probing(g)) &&
+	if ((committed_is_sent(&p->committed) || g->probe.job) &&
 	    waited < STOP_CONFIRM_MS + STOP_COMMIT_MS)
 		return;
-	if (p->reader && gpart_changed(p) && !g->lost &&
+	if (p->reader && committed_is_old(&p->committed, &p->offers) && !g->lost.leaves &&
 	    waited < STOP_CONFIRM_MS + STOP_COMMIT_MS) {
 		group_commit(g);
 		return;
 	}
 	gpart_end(p, true);
+}
+
+void
+gpart_give_up(struct gpart *p)
+{
+	p->stop_ms = gpart_now_ms(p) - STOP_CONFIRM_MS - STOP_COMMIT_MS;
 }
 
 void

@@ -50,38 +50,6 @@ slept(void *owner)
 	p->t->slept = true;
 }
 
-static void
-down(void *arg)
-{
-	struct group *g = arg;
-
-	if (g->down)
-		return;
-	log_warn("group cannot reach kafka group=%s", g->name);
-	g->down = true;
-	g->down_ms = now_ms(g->gs);
-}
-
-static void
-probed(void *arg, enum kp_err err)
-{
-	struct group *g = arg;
-
-	if (err == KP_EUNAVAIL)
-		return;
-	g->down = false;
-	g->down_ms = 0;
-}
-
-/* Asks Kafka for a sign of life, until one comes: by the group's own connections, because
- * a password that was changed keeps them out while older ones live on. */
-static void
-probe(struct group *g)
-{
-	if (g->topics && g->consumer)
-		consumer_probe(g->consumer, probed);
-}
-
 bool
 group_is_member(const struct group *g)
 {
@@ -99,11 +67,12 @@ group_usable(const struct group *g)
 struct consumer *
 group_consumer(struct group *g)
 {
-	static const struct consumer_events events = { arrived, slept, ready, down };
+	static const struct consumer_events events = { arrived, slept, ready,
+	    group_goes_down };
 	struct groups *gs = g->gs;
 
 	g->left_names = 0;
-	g->peers = kafka_peers_generation(kafka_peers(gs->env.kafka));
+	group_note_peers(g);
 	return consumer_new(gs->env.loop, gs->env.kafka, g->name, group_is_member(g),
 	    &gs->budget, &events, g);
 }
@@ -187,7 +156,8 @@ group_left(void *arg)
 		group_commit_forget(g);
 		group_forget_probe(g);
 	}
-	g->renewing = g->lost = false;
+	g->renewing = false;
+	group_left_lost(g);
 	reopen(g);
 }
 
@@ -431,14 +401,10 @@ tick(void *arg)
 		group_find_kafka(g, now);
 		renew_grown(g);
 		renew_step(g);
-		if (now - g->commit_ms >= COMMIT_MS)
-			group_commit(g);
+		group_commit_tick(g, now);
 		group_run_sets(g);
-		if (g->down)
-			probe(g);
-		if (g->fenced)
-			group_start_again(g);
-		g->fenced = false;
+		group_tick_down(g);
+		group_tick_fenced(g);
 		for (struct gtopic *t = g->topics, *next; t; t = next) {
 			next = t->next;
 			topic_tick(t, now);

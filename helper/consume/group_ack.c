@@ -54,7 +54,7 @@ try(struct gtopic *t, struct op *op)
 	struct gpart *p = gpart_find(t, m.partition);
 	uint32_t retry_s;
 
-	if (p && p->reader && group_usable(t->g) && !t->g->fenced) {
+	if (p && p->reader && group_usable(t->g) && !t->g->probe.fenced) {
 		decided(t, op, &m, gpart_ack(p, m.offset));
 		return true;
 	}

@@ -7,6 +7,8 @@
  *
  * One partition tells for the whole topic.
  */
+#include "helper/consume/group_check.h"
+
 #include <stdlib.h>
 #include <string.h>
 

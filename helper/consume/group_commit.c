@@ -10,10 +10,14 @@
 
 #include "common/fault.h"
 #include "common/log.h"
+#include "helper/consume/group_check.h"
 #include "helper/consume/group_state.h"
 
+#define COMMIT_MS 500
+#define RECOMMIT_MS (60 * 60 * 1000)	/* before brokers let an idle group expire */
 /* What is answered and cannot be committed comes twice. */
 #define HOLD_MS (KAFKA_LOST_MS * 3 / 2)
+#define COMMIT_FAILS "offsets cannot be committed"
 
 static const struct {
 	const char *name;
@@ -30,7 +34,7 @@ commit_enter(struct group *g, enum commit_state next, struct group_check *k)
 {
 	struct group_commit *c = &g->commit;
 
-	if ((states[next].from & 1u << c->state) == 0 || group_is_probing(g))
+	if ((states[next].from & 1u << c->state) == 0 || g->probe.job)
 		log_error("commit group=%s state=%s next=%s: no such step", g->name,
 		    states[c->state].name, states[next].name);
 	else
@@ -43,7 +47,7 @@ commit_enter(struct group *g, enum commit_state next, struct group_check *k)
 bool
 group_commit_busy(const struct group *g)
 {
-	return g->commit.state != COMMIT_IDLE || group_is_probing(g);
+	return g->commit.state != COMMIT_IDLE || g->probe.job;
 }
 
 void
@@ -58,45 +62,57 @@ group_commit_forget(struct group *g)
 bool
 topic_is_uncommitted(const struct gtopic *t)
 {
-	return t->uncommitted_ms &&
-	    loop_now_ms(t->g->gs->env.loop) - t->uncommitted_ms >= HOLD_MS;
+	return t->commit.failing_ms &&
+	    loop_now_ms(t->g->gs->env.loop) - t->commit.failing_ms >= HOLD_MS;
+}
+
+const char *
+topic_commit_trouble(const struct gtopic *t)
+{
+	return t->commit.why ? t->commit.why : topic_is_uncommitted(t) ? COMMIT_FAILS : NULL;
+}
+
+void
+topic_commit_is_well(struct gtopic *t)
+{
+	t->commit.why = NULL;
+}
+
+void
+group_commit_wait_anew(struct group *g)
+{
+	g->commit.unanswered_ms = 0;
 }
 
 static bool
-gpart_wants_commit(const struct gpart *p)
+wants_commit(const struct gpart *p)
 {
-	return p->reader && (gpart_changed(p) ||
-	    gpart_now_ms(p) - p->committed_ms > fault_number("KP_RECOMMIT_MS", RECOMMIT_MS));
+	const struct committed *c = &p->committed;
+
+	return p->reader && (committed_is_old(c, &p->offers) ||
+	    gpart_now_ms(p) - c->since_ms > fault_number("KP_RECOMMIT_MS", RECOMMIT_MS));
 }
 
 static void
-gpart_committed(struct gpart *p, enum kp_err err)
+see_commit(struct gpart *p, enum kp_err err)
 {
-	if (p->committing >= 0 && err == KP_OK) {
-		if (gpart_changed(p))
-			gpart_forget_metadata(p);
-		p->committed = p->committing;
-		p->changes = p->committing_changes;
-		p->committed_ms = gpart_now_ms(p);
-	}
-	/* The group went on without us: no commit can succeed any more. */
-	if (p->committing >= 0 && err == KP_ECONFLICT && p->state == GPART_STOPPING &&
-	    group_is_member(p->t->g))
-		p->stop_ms = gpart_now_ms(p) - STOP_CONFIRM_MS - STOP_COMMIT_MS;
-	p->committing = -1;
+	committed_done(&p->committed, &p->offers, err == KP_OK, gpart_now_ms(p));
+	/* The group went on without us. */
+	if (err == KP_ECONFLICT && p->state == GPART_STOPPING && group_is_member(p->t->g))
+		gpart_give_up(p);
 }
 
 /* Why the offset of a part cannot be committed, in words for the user; NULL: it can. */
 static const char *
 commit_trouble(struct group *g, enum kp_err err)
 {
-	if (err == KP_OK || (err == KP_ETOOBIG && g->plain))
+	if (err == KP_OK || (err == KP_ETOOBIG && g->commit.plain))
 		return NULL;
 	if (err != KP_ECONFLICT)
 		return COMMIT_FAILS;
 	if (group_is_member(g))
 		return "the group has gone on without this host";
-	g->fenced = true;
+	group_fence(g);
 	return NULL;
 }
 
@@ -111,18 +127,18 @@ topic_committed(struct gtopic *t, enum kp_err err, const struct consumer_commit 
 		enum kp_err its;
 		const char *trouble;
 
-		if (p->committing < 0)
+		if (!committed_is_sent(&p->committed))
 			continue;
 		its = consumer_commit_err(x, err, t->name, p->partition);
 		trouble = commit_trouble(t->g, its);
-		gpart_committed(p, its);
+		see_commit(p, its);
 		any = true;
 		why = trouble ? trouble : why;
 	}
 	if (any)
-		t->commit_why = why;
+		t->commit.why = why;
 	if (why == NULL)
-		t->uncommitted_ms = 0;
+		t->commit.failing_ms = 0;
 }
 
 static void
@@ -132,12 +148,12 @@ commit_done(void *arg, enum kp_err err, const struct consumer_commit *x)
 
 	commit_enter(g, COMMIT_IDLE, NULL);
 	if (err != KP_EUNAVAIL)
-		g->uncommitted_ms = 0;
-	if (err == KP_ETOOBIG && !g->plain) {
+		g->commit.unanswered_ms = 0;
+	if (err == KP_ETOOBIG && !g->commit.plain) {
 		log_warn("commit group=%s: the brokers' offset.metadata.max.bytes is below %d; "
 		    "what is acknowledged out of order may come twice after a restart",
 		    g->name, METADATA_MAX);
-		g->plain = true;
+		g->commit.plain = true;
 	} else if (err) {
 		log_warn("commit failed group=%s err=%s", g->name, kp_err_name(err));
 	}
@@ -148,25 +164,12 @@ commit_done(void *arg, enum kp_err err, const struct consumer_commit *x)
 	groups_tick_soon(g->gs);
 }
 
-/* What stands beside the offset: what is acknowledged above it, or what a user has put
- * there, as long as the offset does not move. */
-static struct kp_slice
-gpart_metadata(const struct gpart *p, struct sparse_text *ranges)
-{
-	if (p->metadata && !gpart_changed(p))
-		return kp_slice_str(p->metadata);
-	ranges->n = 0;
-	if (!p->t->g->plain)
-		offers_ranges(&p->offers, ranges);
-	return (struct kp_slice){ (const uint8_t *)ranges->p, ranges->n };
-}
-
 /* What could not be committed is no longer ours. */
 static void
 has_nothing(struct gtopic *t)
 {
-	t->commit_why = NULL;
-	t->uncommitted_ms = 0;
+	t->commit.why = NULL;
+	t->commit.failing_ms = 0;
 }
 
 /* Adds what there is of the topic to the commit, which is begun when there is any. */
@@ -178,17 +181,16 @@ topic_commit(struct gtopic *t, struct consumer_commit **x)
 	bool any = false;
 
 	for (struct gpart *p = t->parts; p; p = p->next) {
-		if (!gpart_wants_commit(p))
+		if (!wants_commit(p))
 			continue;
 		any = true;
 		if (*x == NULL)
 			*x = consumer_commit_begin(g->consumer, commit_done, g);
 		if (*x == NULL)
 			return;
-		p->committing = offers_commit(&p->offers);
-		p->committing_changes = p->offers.changes;
-		consumer_commit_add(*x, t->name, p->partition, p->committing,
-		    gpart_metadata(p, &ranges));
+		consumer_commit_add(*x, t->name, p->partition,
+		    committed_send(&p->committed, &p->offers),
+		    committed_metadata(&p->committed, &p->offers, g->commit.plain, &ranges));
 	}
 	if (!any)
 		has_nothing(t);
@@ -214,14 +216,14 @@ what_to_check(struct group *g)
 		const struct gpart *p = t->parts;
 
 		topic_pass(t);
-		while (p && !gpart_wants_commit(p))
+		while (p && !wants_commit(p))
 			p = p->next;
 		if (p == NULL) {
 			has_nothing(t);
 			continue;
 		}
-		if (t->uncommitted_ms == 0)
-			t->uncommitted_ms = loop_now_ms(g->gs->env.loop);
+		if (t->commit.failing_ms == 0)
+			t->commit.failing_ms = loop_now_ms(g->gs->env.loop);
 		if (k == NULL && (k = group_check_new(g)) == NULL)
 			break;
 		group_check_add(k, p);
@@ -234,16 +236,23 @@ group_commit(struct group *g)
 {
 	struct group_check *k;
 
-	if (group_commit_busy(g) || g->lost || !group_usable(g))
+	if (group_commit_busy(g) || g->lost.leaves || !group_usable(g))
 		return;
-	g->commit_ms = loop_now_ms(g->gs->env.loop);
+	g->commit.began_ms = loop_now_ms(g->gs->env.loop);
 	k = what_to_check(g);
 	if (k == NULL)
-		g->uncommitted_ms = 0;
-	else if (g->uncommitted_ms == 0)
-		g->uncommitted_ms = g->commit_ms;
+		g->commit.unanswered_ms = 0;
+	else if (g->commit.unanswered_ms == 0)
+		g->commit.unanswered_ms = g->commit.began_ms;
 	if (k && group_check_begin(k))	/* else the tick tries again */
 		commit_enter(g, COMMIT_CHECKING, k);
+}
+
+void
+group_commit_tick(struct group *g, int64_t now_ms)
+{
+	if (now_ms - g->commit.began_ms >= COMMIT_MS)
+		group_commit(g);
 }
 
 /* The coordinator did not say what it has: it would not take a commit either. */
@@ -254,12 +263,12 @@ check_failed(struct group *g, enum kp_err err)
 
 	commit_enter(g, COMMIT_IDLE, NULL);
 	if (err != KP_EUNAVAIL)
-		g->uncommitted_ms = 0;
+		g->commit.unanswered_ms = 0;
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		for (const struct gpart *p = t->parts; p; p = p->next)
-			if (gpart_wants_commit(p)) {
-				said |= t->commit_why != NULL;
-				t->commit_why = commit_trouble(g, err);
+			if (wants_commit(p)) {
+				said |= t->commit.why != NULL;
+				t->commit.why = commit_trouble(g, err);
 			}
 	if (!said)
 		log_warn("commit failed group=%s err=%s", g->name, kp_err_name(err));
@@ -282,17 +291,17 @@ group_commit_checked(struct group *g, enum kp_err err)
 	}
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		topic_commit(t, &x);
-	g->commit_ms = loop_now_ms(g->gs->env.loop);
+	g->commit.began_ms = loop_now_ms(g->gs->env.loop);
 	if (x == NULL) {
 		commit_enter(g, COMMIT_IDLE, NULL);
-		g->uncommitted_ms = 0;
+		g->commit.unanswered_ms = 0;
 		group_run_sets(g);
 		groups_tick_soon(g->gs);
 		return;
 	}
 	commit_enter(g, COMMIT_SENT, NULL);
-	if (g->uncommitted_ms == 0)
-		g->uncommitted_ms = g->commit_ms;
+	if (g->commit.unanswered_ms == 0)
+		g->commit.unanswered_ms = g->commit.began_ms;
 	consumer_commit_send(x);
 	fault_point("C4");
 }

@@ -37,8 +37,7 @@ topic_forget_jobs(struct gtopic *t)
 {
 	if (t->start)
 		t->start->t = NULL;
-	if (t->range)
-		t->range->t = NULL;
+	topic_forget_range(t);
 	for (struct group_job *j = t->g->sets; j; j = j->next)
 		if (j->t == t)
 			j->t = NULL;

@@ -6,12 +6,15 @@
  * Few looks are under way at a time, those that have waited longest first, so that a
  * Kafka that hangs does not hold up all workers.
  */
+#include "helper/consume/group_look.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/sock.h"
+#include "helper/consume/group_check.h"
 #include "helper/consume/group_state.h"
 
 #define LOOK_MS 2000
@@ -98,7 +101,7 @@ see_leaders(struct gtopic *t, const struct group_look *k)
 		if (!led && !p->no_leader)
 			log_warn("partition has no leader group=%s topic=%s partition=%d",
 			    t->g->name, t->name, p->partition);
-		p->no_leader = !led;
+		gpart_note_leader(p, led);
 	}
 }
 
@@ -111,30 +114,14 @@ see_size(struct gtopic *t, int32_t there)
 		return;
 	if (there > t->n_partitions)
 		topic_join(t, there);
-	t->fewer = there < t->n_partitions ? t->fewer + 1 : 0;
-	if (t->fewer < FEWER_TIMES)
+	t->look.fewer = there < t->n_partitions ? t->look.fewer + 1 : 0;
+	if (t->look.fewer < FEWER_TIMES)
 		return;
 	log_warn("topic has fewer partitions group=%s topic=%s partitions=%d before=%d: it is "
 	    "joined anew", t->g->name, t->name, there, t->n_partitions);
-	t->fewer = 0;
+	t->look.fewer = 0;
 	topics_forget(t->g->gs->env.topics, kp_slice_str(t->name));
 	topic_leave(t);
-}
-
-void
-group_start_again(struct group *g)
-{
-	bool any = false;
-
-	for (struct gtopic *t = g->topics; t; t = t->next)
-		for (struct gpart *p = t->parts; p; p = p->next)
-			if (p->state == GPART_ACTIVE) {
-				any = true;
-				gpart_restart(p);
-			}
-	if (any)
-		log_warn("group is managed by the broker protocol group=%s: nothing is offered "
-		    "until its members there have left", g->name);
 }
 
 /* The only place that changes whether a probe is on its way: `k`; NULL: none. */
@@ -143,11 +130,11 @@ probe_enter(struct group *g, struct group_look *k)
 {
 	const char *next = k ? "out" : "none";
 
-	if (k ? group_commit_busy(g) : g->look == NULL)
+	if (k ? group_commit_busy(g) : g->probe.job == NULL)
 		log_error("probe group=%s next=%s: no such step", g->name, next);
 	else
 		log_debug("probe group=%s next=%s", g->name, next);
-	g->look = k;
+	g->probe.job = k;
 }
 
 static void
@@ -157,13 +144,14 @@ look_done(struct loop_job *job)
 	struct gtopic *t = k->t;
 	struct group *g = k->g;
 
-	k->gs->looks--;
+	k->gs->look.n--;
 	if (g) {
 		probe_enter(g, NULL);
-		g->fenced |= k->refused;
+		if (k->refused)
+			group_fence(g);
 	}
 	if (k->err == KP_OK || k->err == KP_EUNAVAIL)
-		k->gs->away = k->err == KP_EUNAVAIL;
+		k->gs->look.away = k->err == KP_EUNAVAIL;
 	if (t && k->err == KP_OK) {
 		see_leaders(t, k);
 		if (k->gone)
@@ -178,7 +166,7 @@ look_done(struct loop_job *job)
 	}
 	t = k->t;			/* unless it has gone in between */
 	if (t)
-		t->look = NULL;
+		t->look.job = NULL;
 	if (t && k->err == KP_OK)
 		see_size(t, k->there);
 	look_free(k);
@@ -191,7 +179,7 @@ to_probe(struct gtopic *t, int64_t now)
 	struct group *g = t->g;
 	uint32_t retry_s;
 
-	if (now - g->probe_ms < PROBE_MS || t->first == NULL ||
+	if (now - g->probe.began_ms < PROBE_MS || t->first == NULL ||
 	    group_commit_busy(g) || g->sets || t->holds || topic_trouble(t, &retry_s))
 		return -1;
 	for (const struct gpart *p = t->parts; p; p = p->next)
@@ -230,22 +218,22 @@ look(struct gtopic *t, int64_t now)
 	if (k->probe >= 0) {
 		k->g = g;
 		probe_enter(g, k);
-		g->probe_ms = now;
+		g->probe.began_ms = now;
 	}
-	t->looked_ms = now;
-	t->look = k;
-	gs->looks++;
+	t->look.began_ms = now;
+	t->look.job = k;
+	gs->look.n++;
 }
 
 static int64_t
 due_ms(const struct gtopic *t)
 {
 	if (t->first == NULL && t->first_ack == NULL)
-		return t->looked_ms + LOOK_IDLY_MS;
+		return t->look.began_ms + LOOK_IDLY_MS;
 	for (const struct gpart *p = t->parts; p; p = p->next)
 		if (p->no_leader)
-			return t->looked_ms + LOOK_AGAIN_MS;
-	return t->looked_ms + LOOK_MS;
+			return t->look.began_ms + LOOK_AGAIN_MS;
+	return t->look.began_ms + LOOK_MS;
 }
 
 static struct gtopic *
@@ -255,8 +243,9 @@ most_due(struct groups *gs, int64_t now)
 
 	for (struct group *g = gs->list; g; g = g->next)
 		for (struct gtopic *t = g->topics; t; t = t->next)
-			if (t->state == TOPIC_ACTIVE && t->look == NULL &&
-			    now >= due_ms(t) && (due == NULL || t->looked_ms < due->looked_ms))
+			if (t->state == TOPIC_ACTIVE && t->look.job == NULL &&
+			    now >= due_ms(t) &&
+			    (due == NULL || t->look.began_ms < due->look.began_ms))
 				due = t;
 	return due;
 }
@@ -267,31 +256,57 @@ groups_look(struct groups *gs)
 	int64_t now = loop_now_ms(gs->env.loop);
 	struct gtopic *t;
 
-	while (gs->looks < LOOKS_MAX && (t = most_due(gs, now)) != NULL) {
+	while (gs->look.n < LOOKS_MAX && (t = most_due(gs, now)) != NULL) {
 		look(t, now);
-		if (t->look == NULL)
+		if (t->look.job == NULL)
 			break;
 	}
-}
-
-bool
-group_is_probing(const struct group *g)
-{
-	return g->look != NULL;
 }
 
 void
 group_forget_probe(struct group *g)
 {
-	if (g->look == NULL)
+	if (g->probe.job == NULL)
 		return;
-	g->look->g = NULL;
+	g->probe.job->g = NULL;
 	probe_enter(g, NULL);
 }
 
 void
 topic_forget_look(struct gtopic *t)
 {
-	if (t->look)
-		t->look->t = NULL;
+	if (t->look.job)
+		t->look.job->t = NULL;
+}
+
+/* ---- a group that brokers manage ---- */
+
+static void
+start_again(struct group *g)
+{
+	bool any = false;
+
+	for (struct gtopic *t = g->topics; t; t = t->next)
+		for (struct gpart *p = t->parts; p; p = p->next)
+			if (p->state == GPART_ACTIVE) {
+				any = true;
+				gpart_restart(p);
+			}
+	if (any)
+		log_warn("group is managed by the broker protocol group=%s: nothing is offered "
+		    "until its members there have left", g->name);
+}
+
+void
+group_fence(struct group *g)
+{
+	g->probe.fenced = true;
+}
+
+void
+group_tick_fenced(struct group *g)
+{
+	if (g->probe.fenced)
+		start_again(g);
+	g->probe.fenced = false;
 }

@@ -8,12 +8,61 @@
  * Where brokers do not manage the group, the new consumer takes the place of the old one
  * and nothing else changes. A member leaves and joins again.
  */
+#include "helper/consume/group_lost.h"
+
 #include "common/fault.h"
 #include "common/log.h"
 #include "helper/consume/group_state.h"
 
 /* Of no use twice in a row: not so soon again. */
 #define WAIT_MAX_MS (10 * 60 * 1000)
+
+void
+group_goes_down(void *arg)
+{
+	struct group *g = arg;
+
+	if (g->lost.down)
+		return;
+	log_warn("group cannot reach kafka group=%s", g->name);
+	g->lost.down = true;
+	g->lost.down_ms = loop_now_ms(g->gs->env.loop);
+}
+
+static void
+goes_up(struct group *g)
+{
+	g->lost.down = false;
+	g->lost.down_ms = 0;
+}
+
+static void
+probed(void *arg, enum kp_err err)
+{
+	if (err != KP_EUNAVAIL)
+		goes_up(arg);
+}
+
+/* By the group's own connections, because a password that was changed keeps them out while
+ * older ones live on. */
+void
+group_tick_down(struct group *g)
+{
+	if (g->lost.down && g->topics && g->consumer)
+		consumer_probe(g->consumer, probed);
+}
+
+void
+group_left_lost(struct group *g)
+{
+	g->lost.leaves = false;
+}
+
+void
+group_note_peers(struct group *g)
+{
+	g->lost.peers = kafka_peers_generation(kafka_peers(g->gs->env.kafka));
+}
 
 static int64_t
 older(int64_t a, int64_t b)
@@ -25,7 +74,7 @@ older(int64_t a, int64_t b)
 static int64_t
 lost_since(const struct group *g)
 {
-	return older(older(g->uncommitted_ms, g->down_ms), g->unjoined_ms);
+	return older(older(g->commit.unanswered_ms, g->lost.down_ms), g->lost.unjoined_ms);
 }
 
 /* Not joined while others divide the partitions is no reason. Who has been thrown out has had no
@@ -36,29 +85,16 @@ see_membership(struct group *g, int64_t now)
 	const struct coordination_ops *ops = g->gs->env.ops;
 	bool out = ops->joined && !ops->joined(g->coord) && consumer_is_refused(g->consumer);
 
-	g->unjoined_ms = !out ? 0 : g->unjoined_ms ? g->unjoined_ms : now - KAFKA_LOST_MS / 2;
+	if (!out)
+		g->lost.unjoined_ms = 0;
+	else if (g->lost.unjoined_ms == 0)
+		g->lost.unjoined_ms = now - KAFKA_LOST_MS / 2;
 }
 
-/* The part goes on where it is. */
+/* All parts are read on by a new one, from where they are; what is out stays out. Not of a
+ * member, whose consumer is what holds them. */
 static void
-hand_over(struct gpart *p, struct consumer *next)
-{
-	struct consumer_part *reader = consumer_add(next, p->t->name, p->partition,
-	    consumer_position(p->reader), p);
-
-	if (reader == NULL && p->state == GPART_ACTIVE) {
-		gpart_restart(p);
-	} else if (reader == NULL) {
-		gpart_withdraw(p);
-	} else {
-		consumer_remove(p->reader);
-		p->reader = reader;
-		gpart_ready(p);
-	}
-}
-
-void
-group_change_consumer(struct group *g)
+change_consumer(struct group *g)
 {
 	struct consumer *next = group_consumer(g), *before = g->consumer;
 
@@ -69,7 +105,7 @@ group_change_consumer(struct group *g)
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		for (struct gpart *p = t->parts; p; p = p->next)
 			if (p->reader)
-				hand_over(p, next);
+				gpart_hand_over(p, next);
 	consumer_free(before);
 }
 
@@ -79,7 +115,7 @@ change(struct group *g)
 	if (group_is_member(g))
 		group_renew(g);
 	else
-		group_change_consumer(g);
+		change_consumer(g);
 }
 
 /* What was sent, and may still be on its way, counts as not committed. */
@@ -88,14 +124,15 @@ renew(struct group *g, int64_t now)
 {
 	log_warn("group does not find kafka, and others do group=%s: it gets a new consumer",
 	    g->name);
-	g->lost_wait_ms = g->lost_wait_ms == 0 ? KAFKA_LOST_MS :
-	    g->lost_wait_ms < WAIT_MAX_MS ? 2 * g->lost_wait_ms : WAIT_MAX_MS;
-	g->lost_ms = now;
+	g->lost.wait_ms = g->lost.wait_ms == 0 ? KAFKA_LOST_MS :
+	    g->lost.wait_ms < WAIT_MAX_MS ? 2 * g->lost.wait_ms : WAIT_MAX_MS;
+	g->lost.renewed_ms = now;
 	if (group_is_member(g))
 		consumer_give_up_commits(g->consumer);
-	g->uncommitted_ms = g->down_ms = g->unjoined_ms = 0;
-	g->down = false;
-	g->lost = group_is_member(g);
+	group_commit_wait_anew(g);
+	g->lost.unjoined_ms = 0;
+	goes_up(g);
+	g->lost.leaves = group_is_member(g);
 	change(g);
 }
 
@@ -106,7 +143,7 @@ group_find_kafka(struct group *g, int64_t now)
 
 	if (g->coord == NULL || g->consumer == NULL || g->closing || g->renewing)
 		return;
-	if (g->peers != kafka_peers_generation(kafka_peers(g->gs->env.kafka))) {
+	if (g->lost.peers != kafka_peers_generation(kafka_peers(g->gs->env.kafka))) {
 		log_info("group gets a new consumer group=%s: the brokers to be asked have "
 		    "changed", g->name);
 		change(g);
@@ -115,10 +152,11 @@ group_find_kafka(struct group *g, int64_t now)
 	see_membership(g, now);
 	since = lost_since(g);
 	if (since == 0) {
-		if (now - g->lost_ms > KAFKA_LOST_MS)
-			g->lost_wait_ms = 0;
+		if (now - g->lost.renewed_ms > KAFKA_LOST_MS)
+			g->lost.wait_ms = 0;
 		return;
 	}
-	if (kafka_reach_lost(g->gs->env.reach, since) && now - g->lost_ms >= g->lost_wait_ms)
+	if (kafka_reach_lost(g->gs->env.reach, since) &&
+	    now - g->lost.renewed_ms >= g->lost.wait_ms)
 		renew(g, now);
 }

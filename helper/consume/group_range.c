@@ -7,12 +7,15 @@
  * stays as it is meanwhile. When the partition has what is to be read, it is read from
  * there, and nothing comes twice.
  */
+#include "helper/consume/group_range.h"
+
 #include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/sock.h"
+#include "helper/consume/group_check.h"
 #include "helper/consume/group_job.h"
 
 #define RANGE_TIMEOUT_MS 3000
@@ -43,7 +46,7 @@ is_doubtful(struct gpart *p, int64_t at, int64_t end)
 		log_warn("partition ends before its offset group=%s topic=%s partition=%d "
 		    "offset=%lld end=%lld: asked again", p->t->g->name, p->t->name,
 		    p->partition, (long long)at, (long long)end);
-		p->doubt_ms = clock_mono_ms();
+		gpart_doubt(p, clock_mono_ms());
 	}
 	return clock_mono_ms() - p->doubt_ms < fault_number("KP_DOUBT_MS", DOUBT_MS);
 }
@@ -60,9 +63,7 @@ see_range(struct gpart *p, const struct partition_offsets *o)
 	} else if (at < o->begin) {
 		start_at_the_nearest(p);
 	} else if (at <= o->end) {
-		p->doubt_ms = 0;
-		p->astray = false;
-		consumer_rewind(p->reader);
+		gpart_found(p);
 	} else if (!is_doubtful(p, at, o->end)) {
 		start_at_the_nearest(p);
 	}
@@ -75,8 +76,8 @@ range_done(struct loop_job *job)
 	struct gtopic *t = j->t;
 
 	if (t) {
-		t->range = NULL;
-		t->range_ms = loop_now_ms(t->g->gs->env.loop);
+		t->range.job = NULL;
+		t->range.answered_ms = loop_now_ms(t->g->gs->env.loop);
 	}
 	for (size_t i = 0; t && j->err == KP_OK && i < j->n; i++) {
 		struct gpart *p = gpart_find(t, j->v[i].partition);
@@ -96,7 +97,7 @@ topic_ask_range(struct gtopic *t)
 
 	for (const struct gpart *p = t->parts; p; p = p->next)
 		n += p->astray;
-	if (n == 0 || t->range || loop_now_ms(gs->env.loop) - t->range_ms < RETRY_MS)
+	if (n == 0 || t->range.job || loop_now_ms(gs->env.loop) - t->range.answered_ms < RETRY_MS)
 		return;
 	j = job_new(gs, t->g->name, t->name, range_work, range_done);
 	if (j == NULL || (j->v = calloc(n, sizeof(*j->v))) == NULL) {
@@ -109,7 +110,14 @@ topic_ask_range(struct gtopic *t)
 	j->t = t;
 	j->timeout_ms = RANGE_TIMEOUT_MS;
 	if (loop_work(gs->env.loop, &j->job))
-		t->range = j;
+		t->range.job = j;
 	else
 		job_free(j);
+}
+
+void
+topic_forget_range(struct gtopic *t)
+{
+	if (t->range.job)
+		t->range.job->t = NULL;
 }

@@ -10,6 +10,8 @@
  * again after the group has started anew, that is not done once more: then what is there
  * cannot be read, and nobody says so.
  */
+#include "helper/consume/group_stall.h"
+
 #include <stdlib.h>
 
 #include "common/fault.h"
@@ -20,6 +22,19 @@
 #define STALL_EACH_MS 5			/* a partition: thousands take turns */
 /* Hosts that share the group notice it: not too often, when it is of no use. */
 #define RENEW_MS (10 * 60 * 1000)
+
+void
+stall_reset(struct gpart_stall *s)
+{
+	s->behind_at = -1;
+	s->stalled = false;
+}
+
+void
+stall_gave(struct gpart_stall *s)
+{
+	s->stalled = false;
+}
 
 static bool
 wants_messages(const struct gpart *p)
@@ -34,10 +49,8 @@ is_throttled(struct gtopic *t)
 {
 	if (t->g->consumer == NULL || consumer_throttled_ms(t->g->consumer) == 0)
 		return false;
-	for (struct gpart *p = t->parts; p; p = p->next) {
-		p->behind_at = -1;
-		p->stalled = false;
-	}
+	for (struct gpart *p = t->parts; p; p = p->next)
+		stall_reset(&p->stall);
 	return true;
 }
 
@@ -49,7 +62,7 @@ stall_begin(struct gtopic *t, int64_t now_ms, size_t *n)
 	*n = 0;
 	if (is_throttled(t))
 		return NULL;
-	if (t->first == NULL || now_ms - t->ends_ms < fault_number("KP_STALL_MS", STALL_MS) +
+	if (t->first == NULL || now_ms - t->stall.asked_ms < fault_number("KP_STALL_MS", STALL_MS) +
 	    (int64_t)t->n_partitions * STALL_EACH_MS)
 		return NULL;
 	for (const struct gpart *p = t->parts; p; p = p->next)
@@ -57,7 +70,7 @@ stall_begin(struct gtopic *t, int64_t now_ms, size_t *n)
 	v = *n ? calloc(*n, sizeof(*v)) : NULL;
 	if (v == NULL)
 		return NULL;
-	t->ends_ms = now_ms;
+	t->stall.asked_ms = now_ms;
 	*n = 0;
 	for (const struct gpart *p = t->parts; p; p = p->next)
 		if (wants_messages(p))
@@ -72,16 +85,16 @@ see_end(struct gpart *p, int64_t end)
 	int64_t at = consumer_position(p->reader);
 	int64_t behind = at < end ? consumer_progress(p->reader) : -1;
 
-	if (behind < 0 || behind != p->behind_at) {
-		p->behind_at = behind;
-		p->stalled = false;
+	if (behind < 0 || behind != p->stall.behind_at) {
+		p->stall.behind_at = behind;
+		p->stall.stalled = false;
 		return false;
 	}
-	if (!p->stalled)
+	if (!p->stall.stalled)
 		log_warn("partition stalls group=%s topic=%s partition=%d offset=%lld end=%lld: it "
 		    "has messages and gives none", p->t->g->name, p->t->name, p->partition,
 		    (long long)at, (long long)end);
-	p->stalled = true;
+	p->stall.stalled = true;
 	return true;
 }
 
@@ -89,7 +102,7 @@ static uint64_t
 mix(uint64_t h, const struct gpart *p)
 {
 	h = (h ^ (uint64_t)p->partition) * UINT64_C(1099511628211);
-	return (h ^ (uint64_t)p->behind_at) * UINT64_C(1099511628211);
+	return (h ^ (uint64_t)p->stall.behind_at) * UINT64_C(1099511628211);
 }
 
 void
@@ -107,9 +120,9 @@ stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n)
 		if (p && wants_messages(p) && see_end(p, v[i].end))
 			where = mix(where + 1, p);
 	}
-	t->stuck = where && where == t->stalled_at;
-	if (where && !t->stuck && (g->renewed_ms == 0 || now - g->renewed_ms >= RENEW_MS)) {
-		t->stalled_at = where;
+	t->stall.stuck = where && where == t->stall.at;
+	if (where && !t->stall.stuck && (g->renewed_ms == 0 || now - g->renewed_ms >= RENEW_MS)) {
+		t->stall.at = where;
 		group_renew(g);
 	}
 }

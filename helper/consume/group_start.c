@@ -2,6 +2,8 @@
  * Where the partitions that were given to us start: nothing is skipped because of anybody's
  * clock, and nothing comes again because of what a broker says for a moment.
  */
+#include "helper/consume/group_start.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/sock.h"
+#include "helper/consume/group_check.h"
 #include "helper/consume/group_job.h"
 
 #define START_TIMEOUT_MS 3000
@@ -221,13 +224,13 @@ started(struct gtopic *t, const struct group_job *j)
 	if (j->again)
 		topic_begins_again(t);
 	t->why[0] = '\0';
-	t->commit_why = NULL;
+	topic_commit_is_well(t);
 	for (struct gpart *p = t->parts; p; p = p->next) {
 		if (p->state != GPART_STARTING || p->partition >= j->n_led)
 			continue;
-		p->no_leader = !j->led[p->partition];
+		gpart_note_leader(p, j->led[p->partition]);
 		p->placed |= p->placing;
-		p->doubt_ms = j->doubt_ms[p->partition];
+		gpart_doubt(p, j->doubt_ms[p->partition]);
 		if (p->doubt_ms)
 			t->retry_ms = loop_now_ms(t->g->gs->env.loop) + DOUBT_AGAIN_MS;
 	}

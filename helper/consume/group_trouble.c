@@ -2,6 +2,8 @@
  * Empty or broken: why a topic gives nothing, in words for the user, since when, and
  * after how many seconds another try is worth it.
  */
+#include "helper/consume/group_trouble.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +19,7 @@ struct cause {
 	const char *text;
 	uint32_t retry_s;
 	bool dated;			/* the text says since when */
-	char room[96];
+	char room[WHY_MAX];
 	char more[TROUBLE_MAX - 160];	/* behind since when */
 };
 
@@ -62,7 +64,7 @@ find_unfit(const struct gpart *p, struct cause *c)
 	long long at;
 	struct kp_buf b;
 
-	if (p->stalled && p->t->stuck)
+	if (p->stall.stalled && p->t->stall.stuck)
 		why = "Kafka does not give what is there";
 	if (why == NULL)
 		return false;
@@ -92,9 +94,9 @@ find_in_parts(struct gtopic *t, struct cause *c)
 	for (const struct gpart *p = t->parts; p; p = p->next) {
 		if (find_unfit(p, c))
 			break;
-		if (p->no_leader || p->stalled || p->doubt_ms) {
+		if (p->no_leader || p->stall.stalled || p->doubt_ms) {
 			snprintf(c->room, sizeof(c->room), "partition %d %s", p->partition,
-			    p->no_leader ? "has no leader" : p->stalled ?
+			    p->no_leader ? "has no leader" : p->stall.stalled ?
 			    "has messages and gives none" : "ends before the offset of the group");
 			c->text = c->room;
 			c->retry_s = RETRY_OTHERS_S;
@@ -125,20 +127,14 @@ find_throttled(struct gtopic *t, struct cause *c)
 	return true;
 }
 
-static const char *
-unreachable(struct group *g)
-{
-	kafka_unreachable(g->gs->env.kafka, g->unreachable, sizeof(g->unreachable));
-	return g->unreachable;
-}
-
 /* It may only have hung up on a broker that let it wait for too long. */
 static void
 find_unreachable(struct gtopic *t, struct cause *c)
 {
 	if (find_throttled(t, c))
 		return;
-	c->text = unreachable(t->g);
+	kafka_unreachable(t->g->gs->env.kafka, c->room, sizeof(c->room));
+	c->text = c->room;
 	c->retry_s = RETRY_OTHERS_S;
 }
 
@@ -154,11 +150,10 @@ find_cause(struct gtopic *t, struct cause *c)
 	else if (t->state != TOPIC_ACTIVE)
 		*c = (struct cause){ .text = "the group is being joined",
 		    .retry_s = RETRY_SOON_S };
-	else if (g->down || g->gs->away)
+	else if (g->lost.down || g->gs->look.away)
 		find_unreachable(t, c);
-	else if (t->commit_why || topic_is_uncommitted(t))
-		*c = (struct cause){ .text = t->commit_why ? t->commit_why : COMMIT_FAILS,
-		    .retry_s = RETRY_OTHERS_S };
+	else if ((c->text = topic_commit_trouble(t)) != NULL)
+		c->retry_s = RETRY_OTHERS_S;
 	else
 		return find_in_coordination(t, c) || find_in_parts(t, c) ||
 		    find_throttled(t, c);
@@ -172,18 +167,18 @@ topic_trouble(struct gtopic *t, uint32_t *retry_s)
 	struct cause c;
 
 	if (!find_cause(t, &c)) {
-		t->wall_trouble_ms = 0;
+		t->trouble.wall_since_ms = 0;
 		return NULL;
 	}
-	if (t->wall_trouble_ms == 0) {
-		t->wall_trouble_ms = clock_wall_ms();
-		t->trouble_ms = loop_now_ms(t->g->gs->env.loop);
+	if (t->trouble.wall_since_ms == 0) {
+		t->trouble.wall_since_ms = clock_wall_ms();
+		t->trouble.since_ms = loop_now_ms(t->g->gs->env.loop);
 	}
-	json_time_text(t->wall_trouble_ms, since);
-	snprintf(t->trouble, sizeof(t->trouble), "%s%s%s%s", c.text, c.dated ? "" : " since ",
-	    c.dated ? "" : since, c.more);
+	json_time_text(t->trouble.wall_since_ms, since);
+	snprintf(t->trouble.text, sizeof(t->trouble.text), "%s%s%s%s", c.text,
+	    c.dated ? "" : " since ", c.dated ? "" : since, c.more);
 	*retry_s = c.retry_s;
-	return t->trouble;
+	return t->trouble.text;
 }
 
 size_t
@@ -198,13 +193,13 @@ groups_troubles(struct groups *gs, struct msg_group_trouble *v, size_t cap)
 			const char *text = t->state == TOPIC_LEAVING ? NULL :
 			    topic_trouble(t, &retry_s);
 
-			if (text == NULL || now - t->trouble_ms < SHOW_MS)
+			if (text == NULL || now - t->trouble.since_ms < SHOW_MS)
 				continue;
 			if (n < cap)
 				v[n] = (struct msg_group_trouble){
 					.group = kp_slice_str(g->name),
 					.topic = kp_slice_str(t->name),
-					.since_ms = t->wall_trouble_ms,
+					.since_ms = t->trouble.wall_since_ms,
 					.error = kp_slice_str(text),
 				};
 			n++;

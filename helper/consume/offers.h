@@ -57,8 +57,8 @@ struct offers {
 /* `offset` is the first that will be handed out; below `end` something may have been
  * handed out before. */
 void offers_init(struct offers *o, int64_t offset, int64_t end);
-/* Ranges that are done already, ascending; right after offers_init(). False: they do
- * not lie between offset and end, or no memory; nothing is taken. */
+/* Ranges that are done already, ascending; right after offers_init(). What lies below its
+ * offset counts for nothing. False: they reach beyond its end, or no memory; nothing is taken. */
 bool offers_restore(struct offers *o, const struct sparse_range *v, size_t n);
 bool offers_full(const struct offers *o);
 
@@ -94,7 +94,8 @@ struct offer *offers_find(const struct offers *o, int64_t offset);
 int64_t offers_commit(const struct offers *o);
 /* The ranges above it that are done; the lowest first, if they do not all fit. */
 void offers_ranges(const struct offers *o, struct sparse_text *out);
-/* Frees all, calling drop(message) for each. */
+/* Frees all, calling drop(message) for each. What was done above offers_commit() is not any more:
+ * it begins there again. */
 void offers_clear(struct offers *o, void (*drop)(void *message));
 
 #endif

@@ -1,0 +1,30 @@
+/*
+ * Has a group still what it committed, or were its topics made again? See group_check.c. Loop
+ * thread only.
+ */
+#ifndef KP_GROUP_CHECK_H
+#define KP_GROUP_CHECK_H
+
+#include <stdbool.h>
+
+struct gpart;
+struct group;
+struct group_check;
+struct gtopic;
+
+/* Room for a partition of each topic of the group. NULL without memory. */
+struct group_check *group_check_new(struct group *g);
+void group_check_add(struct group_check *k, const struct gpart *p);
+/* group_commit_checked() comes later, after topic_made_again() of those that were. Takes k, also
+ * when it is false: not now. */
+bool group_check_begin(struct group_check *k);
+/* The group goes: neither comes any more. */
+void group_check_forget(struct group_check *k);
+
+/* What was committed for it is gone: all partitions begin with their first message. */
+void topic_begins_again(struct gtopic *t);
+/* Likewise, while it is being read: nothing that is held of it counts any more, and all
+ * parts start again. */
+void topic_made_again(struct gtopic *t);
+
+#endif

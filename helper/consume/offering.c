@@ -1,0 +1,91 @@
+/* Offers that are out: each is on two lists, its partition's and its connection's. */
+#include "helper/consume/offering.h"
+
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "helper/consume/group_state.h"
+
+void
+offering_drop(struct offering *o)
+{
+	struct gpart *p = o->part;
+
+	conn_hook_remove(&o->hook);
+	if (o->prev)
+		o->prev->next = o->next;
+	else
+		p->first = o->next;
+	if (o->next)
+		o->next->prev = o->prev;
+	else
+		p->last = o->prev;
+	free(o);
+}
+
+void
+offering_end(struct offering *o, bool delivered)
+{
+	struct gpart *p = o->part;
+	struct offer *f = o->offer;
+	bool pend = o->pend;
+
+	offering_drop(o);
+	gpart_ready(p);
+	if (delivered && pend) {
+		consumer_message_pend(f->message, true);
+		offers_pend(&p->offers, f, gpart_now_ms(p) +
+		    (int64_t)p->t->g->gs->env.conf->ack_timeout_s * 1000);
+	} else if (delivered) {
+		consumer_message_free(offers_confirm(&p->offers, f));
+	} else {
+		offers_return(&p->offers, f);
+		topic_serve(p->t);
+	}
+	if (p->state == GPART_STOPPING)
+		gpart_step(p);
+}
+
+/* The connection went before it confirmed. */
+static void
+offering_gone(struct conn_hook *hook)
+{
+	struct offering *o = (struct offering *)hook;
+
+	log_debug("offer returned group=%s topic=%s partition=%d offset=%lld",
+	    o->part->t->g->name, o->part->t->name, o->part->partition,
+	    (long long)o->offer->offset);
+	offering_end(o, false);
+}
+
+struct offering *
+offering_new(struct gpart *p, struct offer *f, struct conn *c)
+{
+	struct offering *o = calloc(1, sizeof(*o));
+
+	if (o == NULL)
+		return NULL;
+	o->part = p;
+	o->offer = f;
+	o->made_ms = gpart_now_ms(p);
+	o->hook.id = ++p->t->g->gs->last_offer;
+	o->hook.gone = offering_gone;
+	conn_hook_add(c, &o->hook);
+	o->prev = p->last;
+	if (p->last)
+		p->last->next = o;
+	else
+		p->first = o;
+	p->last = o;
+	return o;
+}
+
+struct offering *
+offering_of(const struct gpart *p, const struct offer *f)
+{
+	struct offering *o = p->first;
+
+	while (o->offer != f)
+		o = o->next;
+	return o;
+}
