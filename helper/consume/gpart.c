@@ -239,7 +239,6 @@ gpart_restart(struct gpart *p)
 	gpart_withdraw(p);
 	committed_unsend(&p->committed);
 	gpart_enter(p, GPART_STARTING);
-	p->placing = p->placed = false;
 	topic_start_parts(p->t);
 }
 

@@ -237,8 +237,11 @@ started(struct gtopic *t, const struct group_job *j)
 	for (size_t i = 0; i < j->n_start; i++) {
 		struct gpart *p = gpart_find(t, j->v[i].partition);
 
-		if (p && p->state == GPART_STARTING)
-			gpart_start_at(p, &j->v[i]);
+		if (p == NULL || p->state != GPART_STARTING)
+			continue;
+		gpart_start_at(p, &j->v[i]);
+		if (p->state == GPART_ACTIVE)
+			p->placing = p->placed = false;
 	}
 }
 
