@@ -1,4 +1,6 @@
 /* Partitions that give nothing: when they are noticed, and how often the group starts anew. */
+#include "common/fault.h"
+#include "common/log.h"
 #include "tests/unit/unit.h"
 
 /* The module under test, with a consumer and a clock of this file's below it. */
@@ -15,6 +17,8 @@
 #define consumer_unfit(r) ((void)(r), (const char *)NULL)
 #define consumer_throttled_ms(c) ((void)(c), throttled_ms)
 #define group_renew(g) ((g)->renewed_ms = clock_ms, renewed++)
+#undef log_warn
+#define log_warn(...) ((void)0)
 static int64_t clock_ms, position, throttled_ms;
 static bool no_room;
 static unsigned renewed;
@@ -27,7 +31,7 @@ static struct group g;
 static struct gtopic t;
 static struct gpart part;
 static struct gpart *parts[1] = { &part };
-static struct op waiter;
+static char token;
 
 static int
 set_up(void **state)
@@ -35,7 +39,7 @@ set_up(void **state)
 	(void)state;
 	g = (struct group){ .gs = &gs, .name = "g", .consumer = (struct consumer *)&g };
 	t = (struct gtopic){ .g = &g, .name = "t", .state = TOPIC_ACTIVE, .n_partitions = 1,
-	    .parts = &part, .index = parts, .n_index = 1, .first = &waiter };
+	    .parts = &part, .index = parts, .n_index = 1, .first = (void *)&token };
 	part = (struct gpart){ .t = &t, .state = GPART_ACTIVE };
 	stall_reset(&part.stall);
 	clock_ms = 1000000;
@@ -123,7 +127,7 @@ test_not_asked(void **state)
 	(void)state;
 	t.first = NULL;
 	assert_false(ask());
-	t.first = &waiter;
+	t.first = (void *)&token;
 	no_room = true;
 	assert_false(ask());
 	no_room = false;
