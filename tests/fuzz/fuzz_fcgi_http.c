@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 #include "common/sock.h"
 #include "fcgi/http.h"
 #include "fcgi/serve.h"
