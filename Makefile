@@ -148,15 +148,15 @@ check-librdkafka: $(B)/kafka-pixy-helper $(UNIT_K:%=$(B)/test_%) $(IT_K:%=$(B)/i
 	@tests/librdkafka.sh newest $(UNIT_K:%=$(B)/test_%) $(NEWEST_K:%=$(B)/it_%)
 
 # Our side of the coordination alone, for tests on a real ZooKeeper.
-$(B)/zkdrive: $(B)/tests/e2e/zkdrive.o $(HELPER_T)
+$(B)/zkdrive: $(B)/tests/e2e/lib/zkdrive.o $(HELPER_T)
 	$(Q)$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS)
 
 # Produces over HTTP and keeps the books of it.
-$(B)/load: $(B)/tests/e2e/load.o
+$(B)/load: $(B)/tests/e2e/lib/load.o
 	$(Q)$(CC) $(LINK) -o $@ $^ -lpthread
 
 # Asks for everything at a pace, for long.
-$(B)/soak: $(call obj,$(wildcard tests/e2e/soak*.c))
+$(B)/soak: $(call obj,$(wildcard tests/e2e/lib/soak*.c))
 	$(Q)$(CC) $(LINK) -o $@ $^
 
 .PHONY: tests
@@ -264,4 +264,4 @@ clean:
 
 .PRECIOUS: $(B)/%.o
 .PHONY: all clean help
--include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
+-include $(wildcard $(B)/*/*.d $(B)/*/*/*.d $(B)/*/*/*/*.d)

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
-from gateway import HELPER, RESPONDER, WEB_USER, binary, flags
+from gateway import HELPER, RESPONDER, TREE, WEB_USER, binary, flags
 from procs import Proc, can_connect, descendants, new_folder, wait_for
 from test_bad_input import HOSTILE, request
 from test_operator import helper_socket
@@ -173,7 +173,7 @@ kind, ident = (got[5], struct.unpack(">I", got[8:12])[0]) if len(got) >= 16 else
 print(kind, ident, end)
 """
 WIRE_VERSION = int(re.search(r"#define WIRE_VERSION (\d+)",
-                             (Path(__file__).parents[2] / "common/wire.h").read_text()).group(1))
+                             (TREE / "common/wire.h").read_text()).group(1))
 DONE, ERROR = 64, 69
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from procs import Proc, alive, can_connect, descendants, free_port, kill, new_folder, program, tail, wait_for
 from web import Site
 
-TREE = Path(__file__).resolve().parents[2]
+TREE = Path(__file__).resolve().parents[3]
 BUILD = (TREE / os.environ.get("KP_BUILD", "build")).resolve()
 
 HELPER = "kafka-pixy-helper"
