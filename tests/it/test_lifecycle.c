@@ -1,8 +1,7 @@
 /* The helper's own life: it starts without Kafka, ends in order and in bounded
  * time, is killed, and comes back with everything that it said it had kept. */
 #include "common/clock.h"
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -15,9 +14,6 @@
 
 #define NOWHERE "127.0.0.1:1"		/* nobody listens there */
 
-static struct helper helper;
-static struct peer peer;
-
 static int
 setup(void **state)
 {
@@ -27,19 +23,10 @@ setup(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	(void)state;
-	helper_stop(&helper, STOP_MS);
-	return 0;
-}
-
 static void
 start(void)
 {
-	helper_start(&helper, mock.brokers, NULL);
-	peer_open(&peer, &helper);
+	stand_start(NULL);
 }
 
 static void
@@ -378,7 +365,7 @@ test_durability_modes(void **state)
 	}
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, stand_teardown_helper)
 
 int
 main(void)
