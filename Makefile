@@ -202,7 +202,8 @@ check-soak: $(BINS) $(B)/soak
 # The sanitizers' own builds, beside the plain one. Tests that kill at random are about
 # promises, not about memory: they are not repeated.
 ASAN_E2E := test_contract.py test_bad_input.py test_longpoll.py test_operator.py test_launcher.py \
-            test_groups.py test_coordination.py test_acks.py test_kafka_groups.py
+            test_groups.py test_coordination.py test_coordination_others.py test_coordination_sessions.py \
+            test_acks.py test_kafka_groups.py
 ASAN := B=$(B)/asan SAN=address,undefined CFLAGS='-O1 -g'
 TSAN := B=$(B)/tsan SAN=thread CFLAGS='-O1 -g'
 asan:
