@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "common/sock.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/files.h"
 
 #define NOWHERE "127.0.0.1:1"		/* nobody listens there */
 
@@ -223,16 +223,6 @@ test_a_second_helper_on_the_same_socket(void **state)
 	peer_open(&peer, &helper);
 	assert_err(peer_ping(&peer), KP_OK);
 	peer_close(&peer);
-}
-
-static void
-write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-	close(fd);
 }
 
 static void
