@@ -47,6 +47,12 @@ kafka_44 = broker_fixture(Kafka44, "module")
 
 
 @pytest.fixture(scope="module")
+def broker(kafka_zk):
+    """That of a file which names no other."""
+    return kafka_zk
+
+
+@pytest.fixture(scope="module")
 def zookeeper():
     """One without Kafka, which tests may stop and start again."""
     server = Zookeeper()

@@ -24,11 +24,6 @@ GOOD_GROUPS = GOOD - {"zookeeper"} | {
 
 
 @pytest.fixture(scope="module")
-def broker(kafka_zk):
-    return kafka_zk
-
-
-@pytest.fixture(scope="module")
 def gw(shared_gateway, broker):
     return shared_gateway(broker)
 

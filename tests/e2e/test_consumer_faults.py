@@ -21,11 +21,6 @@ LEAVE = 3.2  # a client goes at a random moment until then; a long poll ends aft
 SESSION = 15  # ZooKeeper declares a killed helper dead after this
 
 
-@pytest.fixture(scope="module")
-def broker(kafka_zk):
-    return kafka_zk
-
-
 def leave_unread(responder, topic, group, count):
     """Web servers that close a long poll once its reply is there, and read none of it."""
     for _ in range(count):

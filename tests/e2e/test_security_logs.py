@@ -19,11 +19,6 @@ LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warn|info|debu
 
 
 @pytest.fixture(scope="module")
-def broker(kafka_zk):
-    return kafka_zk
-
-
-@pytest.fixture(scope="module")
 def gw(shared_gateway, broker):
     return shared_gateway(broker, logLevel="debug")
 

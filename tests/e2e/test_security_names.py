@@ -25,11 +25,6 @@ KNOWN_HEADERS = {"server", "date", "content-type", "content-length", "connection
 
 
 @pytest.fixture(scope="module")
-def broker(kafka_zk):
-    return kafka_zk
-
-
-@pytest.fixture(scope="module")
 def gw(shared_gateway, broker):
     return shared_gateway(broker, logLevel="debug")
 

@@ -12,11 +12,6 @@ from procs import free_port, wait_for
 
 
 @pytest.fixture(scope="module")
-def broker(kafka_zk):
-    return kafka_zk
-
-
-@pytest.fixture(scope="module")
 def ensemble():
     made = Ensemble()
     made.start()
