@@ -3,7 +3,7 @@
 #define KP_ADMIN_FIXTURE_H
 
 #include "common/clock.h"
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 #include "tests/unit/admin_run.h"
 
 #define ADMIN_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
