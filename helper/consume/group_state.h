@@ -101,9 +101,9 @@ struct gtopic {
 	int32_t n_index;
 	struct budget_link ready;	/* parts that may have something, the next one first */
 	bool slept;			/* some parts have lost what was read ahead */
-	struct op *first, *last;	/* waiting requests, by op->link */
+	struct request *first, *last;	/* that wait for a message */
 	size_t n_waiting;
-	struct op *first_ack, *last_ack;	/* acknowledgements that cannot be decided yet */
+	struct request *first_ack, *last_ack;	/* whose acknowledgement cannot be decided yet */
 	size_t n_acks;
 	int64_t asked_ms;		/* the last request */
 	int64_t grown_ms;		/* when the number of partitions was last asked */
@@ -198,8 +198,8 @@ struct gtopic *topic_new(struct group *g, struct kp_slice name);
 struct part *part_find(struct gtopic *t, int32_t partition);
 /* Makes room in its index. */
 bool topic_has_place(struct gtopic *t, int32_t partition);
-/* The op waits for a message of the topic; at most WAITERS_MAX do. */
-void topic_wait(struct gtopic *t, struct op *op);
+/* It waits for a message of the topic; at most WAITERS_MAX do. */
+void topic_wait(struct gtopic *t, struct request *r);
 /* Acknowledgements, too. */
 void topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why);
 /* The part may have something to hand out: it is looked at when it is its turn. */
@@ -216,9 +216,9 @@ void topic_step(struct gtopic *t);
 void topic_tick(struct gtopic *t, int64_t now_ms);
 
 /* group_ack.c */
-/* The op, an ACK or a CONSUME with one, acknowledges: it is answered, or waits for its
- * message, or for the partition to start. */
-void topic_ack(struct gtopic *t, struct op *op);
+/* An ACK, or a CONSUME with one: it is answered, or waits for its message, or for the
+ * partition to start. */
+void topic_ack(struct gtopic *t, struct request *r);
 /* Decides what can be decided now. */
 void topic_retry_acks(struct gtopic *t);
 void topic_fail_acks(struct gtopic *t, enum kp_err err, const char *why);
