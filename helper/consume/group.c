@@ -226,7 +226,7 @@ static bool
 is_quiet(const struct group *g)
 {
 	for (const struct gtopic *t = g->topics; t; t = t->next) {
-		if (t->first || t->first_ack)
+		if (t->waiting.n || t->acks.n)
 			return false;
 		for (const struct part *p = t->parts; p; p = p->next)
 			if (p->offers.n)
@@ -332,9 +332,12 @@ groups_request(struct groups *gs, struct request *r)
 		return;
 	}
 	t = topic_for(gs, r);
-	if (t && r->m.ack)
+	if (t == NULL)
+		return;
+	r->t = t;
+	if (r->m.ack)
 		topic_ack(t, r);
-	else if (t)
+	else
 		topic_wait(t, r);
 }
 

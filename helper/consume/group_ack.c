@@ -64,33 +64,13 @@ try(struct gtopic *t, struct request *r)
 }
 
 static void
-ack_remove(struct gtopic *t, struct request *r)
-{
-	struct request **at = &t->first_ack, *before = NULL;
-
-	while (*at && *at != r) {
-		before = *at;
-		at = &(*at)->next;
-	}
-	if (*at == NULL)
-		return;
-	*at = r->next;
-	if (t->last_ack == r)
-		t->last_ack = before;
-	t->n_acks--;
-	r->next = NULL;
-	r->op->interrupted = NULL;
-}
-
-static void
 ack_interrupted(struct op *op, enum kp_err err)
 {
 	struct request *r = op->request;
-	struct gtopic *t = r->t;
 	uint32_t retry_s = 1;
-	const char *why = topic_trouble(t, &retry_s);
+	const char *why = topic_trouble(r->t, &retry_s);
 
-	ack_remove(t, r);
+	request_leave(r);
 	if (err == KP_EGONE)
 		op_end(op);
 	else
@@ -98,24 +78,11 @@ ack_interrupted(struct op *op, enum kp_err err)
 		    why ? why : "partitions are being moved");
 }
 
-static void
-ack_append(struct gtopic *t, struct request *r)
-{
-	r->t = t;
-	r->op->interrupted = ack_interrupted;
-	if (t->last_ack)
-		t->last_ack->next = r;
-	else
-		t->first_ack = r;
-	t->last_ack = r;
-	t->n_acks++;
-}
-
 void
 topic_ack(struct gtopic *t, struct request *r)
 {
 	t->asked_ms = loop_now_ms(t->g->gs->env.loop);
-	if (t->n_acks >= WAITERS_MAX) {
+	if (t->acks.n >= WAITERS_MAX) {
 		op_fail(r->op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
 		return;
 	}
@@ -123,7 +90,7 @@ topic_ack(struct gtopic *t, struct request *r)
 		topic_serve(t);		/* a partition may have waited for this one */
 		return;
 	}
-	ack_append(t, r);
+	request_wait(r, &t->acks, ack_interrupted);
 	if (t->state == TOPIC_ASKING)
 		topic_ask(t);
 }
@@ -132,22 +99,11 @@ void
 topic_retry_acks(struct gtopic *t)
 {
 	/* Each once: those that still cannot be decided go to the end. */
-	for (size_t n = t->n_acks; n > 0 && t->first_ack; n--) {
-		struct request *r = t->first_ack;
+	for (size_t n = t->acks.n; n > 0 && t->acks.first; n--) {
+		struct request *r = t->acks.first;
 
-		ack_remove(t, r);
+		request_leave(r);
 		if (!try(t, r))
-			ack_append(t, r);
-	}
-}
-
-void
-topic_fail_acks(struct gtopic *t, enum kp_err err, const char *why)
-{
-	while (t->first_ack) {
-		struct request *r = t->first_ack;
-
-		ack_remove(t, r);
-		op_fail(r->op, err, 1, "%s", why);
+			request_wait(r, &t->acks, ack_interrupted);
 	}
 }

@@ -101,10 +101,8 @@ struct gtopic {
 	int32_t n_index;
 	struct budget_link ready;	/* parts that may have something, the next one first */
 	bool slept;			/* some parts have lost what was read ahead */
-	struct request *first, *last;	/* that wait for a message */
-	size_t n_waiting;
-	struct request *first_ack, *last_ack;	/* whose acknowledgement cannot be decided yet */
-	size_t n_acks;
+	struct requests waiting;	/* for a message; at most WAITERS_MAX, and likewise: */
+	struct requests acks;		/* whose acknowledgement cannot be decided yet */
 	int64_t asked_ms;		/* the last request */
 	int64_t grown_ms;		/* when the number of partitions was last asked */
 	int64_t retry_ms;		/* not before, after a failure */
@@ -198,7 +196,7 @@ struct gtopic *topic_new(struct group *g, struct kp_slice name);
 struct part *part_find(struct gtopic *t, int32_t partition);
 /* Makes room in its index. */
 bool topic_has_place(struct gtopic *t, int32_t partition);
-/* It waits for a message of the topic; at most WAITERS_MAX do. */
+/* It waits for a message of the topic. */
 void topic_wait(struct gtopic *t, struct request *r);
 /* Acknowledgements, too. */
 void topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why);
@@ -221,7 +219,6 @@ void topic_tick(struct gtopic *t, int64_t now_ms);
 void topic_ack(struct gtopic *t, struct request *r);
 /* Decides what can be decided now. */
 void topic_retry_acks(struct gtopic *t);
-void topic_fail_acks(struct gtopic *t, enum kp_err err, const char *why);
 /* group_trouble.c */
 /* Why the topic gives nothing, apart from being empty, and since when; NULL: it works. The
  * text is valid until the next call. */

@@ -20,25 +20,6 @@ now_ms(const struct groups *gs)
 
 /* ---- waiting requests ---- */
 
-static void
-waiter_remove(struct gtopic *t, struct request *r)
-{
-	struct request **at = &t->first, *before = NULL;
-
-	while (*at && *at != r) {
-		before = *at;
-		at = &(*at)->next;
-	}
-	if (*at == NULL)
-		return;
-	*at = r->next;
-	if (t->last == r)
-		t->last = before;
-	t->n_waiting--;
-	r->next = NULL;
-	r->op->interrupted = NULL;
-}
-
 /* Its message will wait to be acknowledged. */
 static bool
 will_pend(const struct request *r)
@@ -51,7 +32,7 @@ will_pend(const struct request *r)
 static struct request *
 next_waiter(struct gtopic *t)
 {
-	struct request *r = t->first;
+	struct request *r = t->waiting.first;
 
 	if (budget_may_pend(&t->g->gs->budget))
 		return r;
@@ -82,7 +63,7 @@ waiter_late(struct op *op, enum kp_err err)
 	const struct part *p = held_up(t);
 	bool full = will_pend(r) && !budget_may_pend(&t->g->gs->budget);
 
-	waiter_remove(t, r);
+	request_leave(r);
 	if (err == KP_EGONE)
 		op_end(op);
 	else if (why == NULL && p)
@@ -116,13 +97,8 @@ waiter_interrupted(struct op *op, enum kp_err err)
 void
 topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why)
 {
-	struct request *r;
-
-	topic_fail_acks(t, err, why);
-	while ((r = t->first) != NULL) {
-		waiter_remove(t, r);
-		op_fail(r->op, err, 1, "%s", why);
-	}
+	requests_fail(&t->acks, err, why);
+	requests_fail(&t->waiting, err, why);
 }
 
 /* ---- offering ---- */
@@ -194,10 +170,10 @@ topic_serve(struct gtopic *t)
 	struct part *p;
 	struct request *r;
 
-	if (t->first == NULL || !group_usable(t->g) || topic_is_uncommitted(t))
+	if (t->waiting.n == 0 || !group_usable(t->g) || topic_is_uncommitted(t))
 		return;
 	while ((r = next_waiter(t)) != NULL && (p = next_in_turn(t, &f)) != NULL) {
-		waiter_remove(t, r);
+		request_leave(r);
 		offer(p, f, r);
 	}
 }
@@ -283,7 +259,7 @@ topic_step(struct gtopic *t)
 {
 	if (t->state != TOPIC_LEAVING || t->parts || t->ask_out || t->start || t->holds)
 		return;
-	if (t->first == NULL && t->first_ack == NULL) {
+	if (t->waiting.n == 0 && t->acks.n == 0) {
 		topic_free(t);
 		return;
 	}
@@ -361,18 +337,11 @@ void
 topic_wait(struct gtopic *t, struct request *r)
 {
 	t->asked_ms = now_ms(t->g->gs);
-	if (t->n_waiting >= WAITERS_MAX) {
+	if (t->waiting.n >= WAITERS_MAX) {
 		op_fail(r->op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
 		return;
 	}
-	r->t = t;
-	r->op->interrupted = waiter_interrupted;
-	if (t->last)
-		t->last->next = r;
-	else
-		t->first = r;
-	t->last = r;
-	t->n_waiting++;
+	request_wait(r, &t->waiting, waiter_interrupted);
 	if (t->state == TOPIC_ACTIVE)
 		topic_serve(t);
 	else if (t->state == TOPIC_ASKING)
@@ -420,7 +389,7 @@ topic_tick(struct gtopic *t, int64_t now)
 	topic_ask_range(t);
 	topic_retry_acks(t);
 	topic_serve(t);
-	if (t->state != TOPIC_LEAVING && t->first == NULL && t->first_ack == NULL &&
+	if (t->state != TOPIC_LEAVING && t->waiting.n == 0 && t->acks.n == 0 &&
 	    now - t->asked_ms > fault_number("KP_GROUP_IDLE_MS", IDLE_MS)) {
 		topic_leave(t);
 		return;
