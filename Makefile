@@ -148,15 +148,15 @@ check-librdkafka: $(B)/kafka-pixy-helper $(UNIT_K:%=$(B)/test_%) $(IT_K:%=$(B)/i
 	@tests/librdkafka.sh newest $(UNIT_K:%=$(B)/test_%) $(NEWEST_K:%=$(B)/it_%)
 
 # Our side of the coordination alone, for tests on a real ZooKeeper.
-$(B)/zkdrive: $(B)/tests/e2e/zkdrive.o $(HELPER_T)
+$(B)/zkdrive: $(B)/tests/e2e/lib/zkdrive.o $(HELPER_T)
 	$(Q)$(CC) $(LINK) -o $@ $^ $(HELPER_LIBS)
 
 # Produces over HTTP and keeps the books of it.
-$(B)/load: $(B)/tests/e2e/load.o
+$(B)/load: $(B)/tests/e2e/lib/load.o
 	$(Q)$(CC) $(LINK) -o $@ $^ -lpthread
 
 # Asks for everything at a pace, for long.
-$(B)/soak: $(call obj,$(wildcard tests/e2e/soak*.c))
+$(B)/soak: $(call obj,$(wildcard tests/e2e/lib/soak*.c))
 	$(Q)$(CC) $(LINK) -o $@ $^
 
 .PHONY: tests
@@ -202,7 +202,8 @@ check-soak: $(BINS) $(B)/soak
 # The sanitizers' own builds, beside the plain one. Tests that kill at random are about
 # promises, not about memory: they are not repeated.
 ASAN_E2E := test_contract.py test_bad_input.py test_longpoll.py test_operator.py test_launcher.py \
-            test_groups.py test_coordination.py test_acks.py test_kafka_groups.py
+            test_groups.py test_coordination.py test_coordination_others.py test_coordination_sessions.py \
+            test_acks.py test_kafka_groups.py
 ASAN := B=$(B)/asan SAN=address,undefined CFLAGS='-O1 -g'
 TSAN := B=$(B)/tsan SAN=thread CFLAGS='-O1 -g'
 asan:
@@ -264,4 +265,4 @@ clean:
 
 .PRECIOUS: $(B)/%.o
 .PHONY: all clean help
--include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
+-include $(wildcard $(B)/*/*.d $(B)/*/*/*.d $(B)/*/*/*/*.d)

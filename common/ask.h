@@ -5,7 +5,7 @@
 #ifndef KP_ASK_H
 #define KP_ASK_H
 
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 
 /* Empties *out and puts a whole frame into it. `m` is the message of that type,
  * NULL when its body is empty. KP_ETIMEDOUT: the deadline has passed, and there is no

@@ -33,7 +33,7 @@ enum msg_type {
 	MSG_GET_OFFSETS,
 	MSG_SET_OFFSETS,
 	MSG_GET_CONSUMERS,
-	/* Bodies of these and of their replies: msg_store.h. */
+	/* Bodies of these and of their replies: msg_admin.h. */
 	MSG_GET_STATUS,		/* empty body */
 	MSG_FIND_MESSAGE,
 	MSG_LIST_ROWS,
@@ -176,7 +176,7 @@ enum kp_err msg_consumers_encode(struct kp_buf *out, const struct msg_consumers 
 enum kp_err msg_consumers_decode(struct kp_slice in, struct msg_consumers *m);
 void msg_consumers_free(struct msg_consumers *m);
 
-/* Part of a status (msg_store.h): a topic of which a group gets nothing, though that
+/* Part of a status (msg_admin.h): a topic of which a group gets nothing, though that
  * may not be empty. */
 #define GROUP_TROUBLES_MAX 16
 struct msg_group_trouble {

@@ -5,7 +5,7 @@
 #ifndef KP_STATUS_JSON_H
 #define KP_STATUS_JSON_H
 
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 
 /* False when a part is down; *why, if not NULL, then gets a sentence that names
  * each of them: "Kafka is down since 2026-01-31T12:00:00Z: Connection refused". */

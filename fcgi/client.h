@@ -14,7 +14,7 @@
 #ifndef KP_FCGI_CLIENT_H
 #define KP_FCGI_CLIENT_H
 
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 
 struct client;			/* opaque */
 

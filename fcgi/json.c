@@ -1,4 +1,4 @@
-/* JSON out is written here key by key, because its form is prescribed. */
+/* Replies, key by key, as the form of each is prescribed. */
 #include "fcgi/json.h"
 
 #include <inttypes.h>

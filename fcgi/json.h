@@ -8,7 +8,7 @@
 #ifndef KP_FCGI_JSON_H
 #define KP_FCGI_JSON_H
 
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 
 void json_empty(struct kp_buf *out);
 void json_error(struct kp_buf *out, struct kp_slice text);

@@ -7,7 +7,7 @@
 
 #include "fcgi/json.h"
 #include "fcgi/room.h"
-#include "fcgi/status.h"
+#include "fcgi/http_status.h"
 
 /* A message of WIRE_BODY_MAX in base64, and what stands around it. */
 #define RES_BODY_MAX (WIRE_BODY_MAX / 3 * 4 + 4096)
@@ -30,7 +30,7 @@ put_error(struct res *r, int status, uint32_t advice_s, struct kp_slice text)
 {
 	r->status = status;
 	r->type = "application/json";
-	r->retry_after_s = status_retry_after(status, advice_s);
+	r->retry_after_s = http_status_retry_after(status, advice_s);
 	r->message_id = 0;
 	kp_buf_reset(&r->body);
 	json_error(&r->body, text);
@@ -45,7 +45,7 @@ res_fail(struct res *r, enum kp_err err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	put_error(r, status_of(err), 0, kp_slice_str(text));
+	put_error(r, http_status_of(err), 0, kp_slice_str(text));
 }
 
 void
@@ -53,7 +53,7 @@ res_fail_as(struct res *r, const struct msg_error *e)
 {
 	struct kp_slice text = e->text.n ? e->text : kp_slice_str(kp_err_text(e->err));
 
-	put_error(r, status_of(e->err), e->retry_after_s, text);
+	put_error(r, http_status_of(e->err), e->retry_after_s, text);
 }
 
 void
@@ -84,7 +84,7 @@ void
 res_head(const struct res *r, struct kp_buf *out)
 {
 	kp_buf_printf(out, "Status: %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n",
-	    r->status, status_reason(r->status), r->type, r->body.len);
+	    r->status, http_status_reason(r->status), r->type, r->body.len);
 	if (r->retry_after_s)
 		kp_buf_printf(out, "Retry-After: %u\r\n", (unsigned)r->retry_after_s);
 	if (r->allow[0])

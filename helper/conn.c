@@ -65,6 +65,32 @@ conn_hook_find(struct conn *c, uint64_t id)
 	return h;
 }
 
+/* ---- closing ---- */
+
+static void
+end_task(struct loop_task *t)
+{
+	conn_end((struct conn *)((char *)t - offsetof(struct conn, end)));
+}
+
+/* Marks it; its ops and hooks hear of it in a turn of their own, from conn_end(), because a
+ * connection may be found broken in the middle of anything. `why` is NULL for an ordinary end
+ * of file. */
+static void
+close_soon(struct conn *c, const char *why)
+{
+	unsigned dropped;
+
+	if (c->closing)
+		return;
+	c->closing = true;
+	uv_read_stop((uv_stream_t *)&c->pipe);
+	if (why && log_rate_ok(&c->ipc->rate, &dropped))
+		log_warn("ipc connection cut dropped_lines=%u: %s", dropped, why);
+	c->end.run = end_task;
+	loop_post(c->ipc->loop, &c->end);
+}
+
 /* ---- writing ---- */
 
 static void
@@ -79,7 +105,7 @@ write_done(uv_write_t *req, int status)
 	kp_quota_give(&c->ipc->replies, sizeof(*w) + w->n);
 	free(w);
 	if (status < 0 && status != UV_ECANCELED)
-		conn_close(c, "write failed");
+		close_soon(c, "write failed");
 	else if (paused && c->unsent <= UNSENT_PAUSE)
 		read_on(c);
 }
@@ -94,13 +120,13 @@ write_later(struct conn *c, const uint8_t *p, size_t n)
 	/* A single reply may be larger than what one peer may leave: it has a limit of its own. */
 	if ((c->unsent > 0 && c->unsent + n > UNSENT_MAX) ||
 	    !kp_quota_take(&c->ipc->replies, bytes)) {
-		conn_close(c, "replies are not read");
+		close_soon(c, "replies are not read");
 		return;
 	}
 	w = malloc(bytes);
 	if (w == NULL) {
 		kp_quota_give(&c->ipc->replies, bytes);
-		conn_close(c, "out of memory");
+		close_soon(c, "out of memory");
 		return;
 	}
 	w->conn = c;
@@ -132,7 +158,7 @@ conn_write(struct conn *c, const uint8_t *p, size_t n)
 	if (k == (int)n)
 		return;
 	if (k < 0 && k != UV_EAGAIN) {
-		conn_close(c, "write failed");
+		close_soon(c, "write failed");
 		return;
 	}
 	if (k < 0)
@@ -171,7 +197,7 @@ refuse_frame(struct conn *c, uint32_t id, enum kp_err err)
 		text = "too many requests are on their way through the helper; nothing was done: "
 		    "try again";
 	op_send_error(c, id, err, 1, text);
-	conn_close(c, err == KP_EUNAVAIL ? "no room for its request" : kp_err_text(err));
+	close_soon(c, err == KP_EUNAVAIL ? "no room for its request" : kp_err_text(err));
 }
 
 /* Cuts one frame off the front. False: no whole frame, or the peer is cut off. */
@@ -238,7 +264,7 @@ read_done(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 		return;
 	}
 	if (n < 0) {
-		conn_close(c, NULL);
+		close_soon(c, NULL);
 		return;
 	}
 	c->in.len += (size_t)n;
@@ -287,27 +313,6 @@ conn_end(struct conn *c)
 	uv_close((uv_handle_t *)&c->pipe, conn_free);
 }
 
-static void
-end_task(struct loop_task *t)
-{
-	conn_end((struct conn *)((char *)t - offsetof(struct conn, end)));
-}
-
-void
-conn_close(struct conn *c, const char *why)
-{
-	unsigned dropped;
-
-	if (c->closing)
-		return;
-	c->closing = true;
-	uv_read_stop((uv_stream_t *)&c->pipe);
-	if (why && log_rate_ok(&c->ipc->rate, &dropped))
-		log_warn("ipc connection cut dropped_lines=%u: %s", dropped, why);
-	c->end.run = end_task;
-	loop_post(c->ipc->loop, &c->end);
-}
-
 void
 conn_round(struct conn *c)
 {
@@ -317,9 +322,9 @@ conn_round(struct conn *c)
 		c->rounds_out = 0;
 	/* Whose replies are not read is not read from. */
 	if (c->unsent <= UNSENT_PAUSE && ++c->rounds_in > ROUNDS_IN)
-		conn_close(c, "a request that does not end");
+		close_soon(c, "a request that does not end");
 	else if (++c->rounds_out > ROUNDS_OUT)
-		conn_close(c, "replies are not read");
+		close_soon(c, "replies are not read");
 }
 
 void

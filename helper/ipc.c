@@ -169,7 +169,7 @@ next_round(void *arg)
 {
 	struct ipc *ipc = arg;
 
-	/* None is freed here: see conn_close(). */
+	/* None is freed here: see close_soon() in conn.c. */
 	for (struct conn *c = ipc->conns; c; c = c->next)
 		conn_round(c);
 }

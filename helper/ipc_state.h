@@ -79,10 +79,6 @@ struct conn {
 /* Takes over the accepted pipe, whose .data is the conn. */
 void conn_start(struct ipc *ipc, struct conn *c);
 void conn_write(struct conn *c, const uint8_t *p, size_t n);
-/* Marks it; its ops and hooks hear of it in a turn of their own, from conn_end(),
- * because a connection may be found broken in the middle of anything. `why` is
- * NULL for an ordinary end of file. */
-void conn_close(struct conn *c, const char *why);
 /* Once a round. */
 void conn_round(struct conn *c);
 void conn_end(struct conn *c);

@@ -9,6 +9,8 @@
 #include "common/clock.h"
 #include "helper/loop_lanes.h"
 
+#define BEAT_MS 250			/* a fraction of what anybody takes for standing still */
+
 struct loop {
 	uv_loop_t uv;
 	uv_async_t wake;
@@ -16,9 +18,7 @@ struct loop {
 	struct loop_task *first;
 	struct loop_task *last;
 	struct loop_lanes *lanes;
-	void (*paused)(void *arg, int64_t ms);
-	void *paused_arg;
-	int64_t pause_ms;		/* from here on it is told */
+	LIST_HEAD(, loop_pause) pauses;	/* who is told that we stood still */
 	int64_t awake_ms;		/* when we last knew that we run, CLOCK_BOOTTIME */
 	struct loop_timer beat;		/* so that we do when there is nothing to do */
 };
@@ -38,15 +38,19 @@ struct loop_watch {
 void
 loop_awake(struct loop *l)
 {
+	struct loop_pause *p, *next;
 	int64_t now, stood_ms;
 
-	if (l->paused == NULL)
+	if (LIST_EMPTY(&l->pauses))
 		return;
 	now = clock_boot_ms();
 	stood_ms = now - l->awake_ms;
 	l->awake_ms = now;
-	if (stood_ms > l->pause_ms)
-		l->paused(l->paused_arg, stood_ms);
+	for (p = LIST_FIRST(&l->pauses); p; p = next) {
+		next = LIST_NEXT(p, link);
+		if (stood_ms > p->limit_ms)
+			p->paused(p->arg, stood_ms);
+	}
 }
 
 static void
@@ -56,15 +60,32 @@ beat(void *arg)
 }
 
 void
-loop_on_pause(struct loop *l, int64_t limit_ms, void (*paused)(void *arg, int64_t ms), void *arg)
+loop_pause_set(struct loop *l, struct loop_pause *p, int64_t limit_ms,
+    void (*paused)(void *arg, int64_t ms), void *arg)
 {
-	loop_timer_end(&l->beat);
-	l->paused = paused;
-	l->paused_arg = arg;
-	l->pause_ms = limit_ms;
-	l->awake_ms = clock_boot_ms();
-	if (paused)
-		loop_timer_set(l, &l->beat, limit_ms / 4, limit_ms / 4, beat, l);
+	loop_pause_end(p);
+	if (LIST_EMPTY(&l->pauses)) {
+		l->awake_ms = clock_boot_ms();
+		loop_timer_set(l, &l->beat, BEAT_MS, BEAT_MS, beat, l);
+	}
+	p->loop = l;
+	p->limit_ms = limit_ms;
+	p->paused = paused;
+	p->arg = arg;
+	LIST_INSERT_HEAD(&l->pauses, p, link);
+}
+
+void
+loop_pause_end(struct loop_pause *p)
+{
+	struct loop *l = p->loop;
+
+	if (l == NULL)
+		return;
+	LIST_REMOVE(p, link);
+	p->loop = NULL;
+	if (LIST_EMPTY(&l->pauses))
+		loop_timer_end(&l->beat);
 }
 
 /* Runs what was posted until now; what these post waits for the next turn. */

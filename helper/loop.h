@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <uv.h>
 
 struct loop;
@@ -25,12 +26,21 @@ uv_loop_t *loop_uv(struct loop *l);
 int64_t loop_now_ms(struct loop *l);
 
 /*
- * Calls paused(arg, ms) before anything else whenever this process stood still for more
- * than limit_ms, by SIGSTOP, with the whole machine, or in a call that took so long: what
- * it holds by a lease may be somebody else's now. One watcher; NULL ends it.
+ * Calls paused(arg, ms) before anything else whenever this process stood still for more than
+ * limit_ms, by SIGSTOP, with the whole machine, or in a call that took so long: what it
+ * holds by a lease may be somebody else's now. It lives inside the object of whoever wants
+ * to know, all zero at first; paused() sets and ends none but its own.
  */
-void loop_on_pause(struct loop *l, int64_t limit_ms, void (*paused)(void *arg, int64_t ms),
-    void *arg);
+struct loop_pause {
+	LIST_ENTRY(loop_pause) link;
+	struct loop *loop;		/* NULL unless set */
+	int64_t limit_ms;		/* a second or more */
+	void (*paused)(void *arg, int64_t ms);
+	void *arg;
+};
+void loop_pause_set(struct loop *l, struct loop_pause *p, int64_t limit_ms,
+    void (*paused)(void *arg, int64_t ms), void *arg);
+void loop_pause_end(struct loop_pause *p);
 /* Everything that the loop calls begins with it, here and where libuv is used directly. */
 void loop_awake(struct loop *l);
 
@@ -95,7 +105,7 @@ void loop_timer_end(struct loop_timer *t);
 /* Until it fires; 0 when it is not set. */
 int64_t loop_timer_left_ms(const struct loop_timer *t);
 
-/* Calls fire(arg) whenever fd becomes readable, for the life of the loop. */
+/* Calls fire(arg) whenever fd becomes readable, until its end. The descriptor stays yours. */
 struct loop_watch;
 struct loop_watch *loop_watch_fd(struct loop *l, int fd, void (*fire)(void *arg), void *arg);
 void loop_watch_end(struct loop_watch *w);

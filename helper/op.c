@@ -90,6 +90,7 @@ op_end(struct op *op)
 {
 	op_detach(op);
 	kp_quota_give(op->room, op->held);
+	free(op->request);
 	free(op->body);
 	free(op);
 }
@@ -210,7 +211,6 @@ op_new(struct conn *c, const struct wire_frame *f)
 	op->id = f->id;
 	op->type = f->type;
 	op->conn = c;
-	op->arrived_ms = loop_now_ms(c->ipc->loop);
 	op->next = c->ops;
 	if (c->ops)
 		c->ops->prev = op;

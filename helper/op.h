@@ -1,15 +1,16 @@
 /*
  * The life of one request in the helper.
  *
- *	ipc reads a frame -> op_new() -> dispatch -> op_* handler ... op_done()
+ *	conn reads a frame -> op_new() -> dispatch -> op_* handler ... op_reply_send()
  *
- * The handler owns the op from dispatch until it calls one of op_done(),
- * op_fail() or op_reply(), exactly once; after that the op is gone. A handler
+ * The handler owns the op from dispatch until it calls one of op_done(), op_fail(),
+ * op_reply_send() or op_end(), exactly once; after that the op is gone. A handler
  * may answer in the same call or much later. Meanwhile
  *
  * - the asker's connection may go: then the answer is dropped in silence;
- * - its deadline may pass: then ipc answers for it, and the handler's answer is
- *   dropped. A handler that has to act on either sets `interrupted`.
+ * - its deadline may pass: then the asker is told so, and the answer is dropped.
+ *
+ * A handler that sets `interrupted` hears of either, and answers by itself in time.
  *
  * Loop thread only.
  */
@@ -31,7 +32,6 @@ struct op {
 	size_t body_bytes;
 	struct kp_quota *room;		/* ipc's, of which it has `held` */
 	size_t held;
-	int64_t arrived_ms;
 	struct loop_timer deadline;
 	/*
 	 * Set by the handler, or NULL: called once when the connection has gone
@@ -41,7 +41,7 @@ struct op {
 	void (*interrupted)(struct op *op, enum kp_err why);
 	/* The handler's own. */
 	void *state;
-	struct op *link;		/* of the handler's queue */
+	void *request;			/* likewise: what it made of the body; freed with the op */
 };
 
 struct kp_slice op_body(const struct op *op);

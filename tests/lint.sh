@@ -91,19 +91,19 @@ helper_order() {
 }
 check "order of helper" helper_order
 
-# ---- each library has one home ----
+# ---- each library has one home, jansson one on each side ----
 
 # home LIBRARY HEADERS FILES: only FILES (an extended regular expression) include HEADERS.
 outside() {
 	grep -rnE "#include <($1)>" --include='*.[ch]' common fcgi helper deploy 2>/dev/null | grep -vE "^($2):"
 }
 home() { check "$1 outside its home" outside "$2" "$3"; }
-home libfcgi 'fcgi(app|_stdio|os|misc|_config)?\.h' 'fcgi/http\.[ch]|fcgi/main\.c'
+home libfcgi 'fcgi(app|_stdio|os|misc|_config)?\.h' 'fcgi/http\.c'
 home jansson 'jansson.*\.h' 'fcgi/json_in\.c|helper/zookeeper/registration\.c'
 home SQLite 'sqlite3.*\.h' 'helper/store/.*'
 home librdkafka 'librdkafka/.*\.h' 'helper/kafka/.*'
 home ZooKeeper 'zookeeper/.*\.h' 'helper/zookeeper/.*'
-home libuv 'uv\.h' 'helper/loop\.[ch]|helper/ipc\.c'
+home libuv 'uv\.h' 'helper/loop\.[ch]'
 
 # ---- calls that are not used ----
 
@@ -123,7 +123,7 @@ alone() {
 }
 check "header alone" alone
 
-# A .c file includes its own header before any other, which proves the same for its users.
+# A .c file includes its own header before any other, so that each build proves the same.
 own_first() {
 	for c in $(product | grep '\.c$'); do
 		[ -e "${c%.c}.h" ] || continue
@@ -142,15 +142,13 @@ documented() {
 		cat README.md docs/*.md 2>/dev/null | grep -qE "(^|[^A-Za-z])--?$o([^A-Za-z]|\$)" ||
 			echo "--$o: neither in README.md nor in docs/"
 	done
-	# What a sample file sets, set or commented out, must be an option.
-	for f in deploy/*.conf.sample deploy/kafka-pixy.conf; do
-		[ -e "$f" ] || continue
-		sed -n 's/^#\{0,1\} *\([A-Za-z]*\) *=.*/\1/p' "$f" | sort -u | while read -r o; do
-			options | grep -qx "$o" || echo "$f: $o is no option"
-		done
-		for o in $(options | grep -vxE 'help|version|config'); do
-			grep -qE "^#? *$o *=" "$f" || echo "$f: $o is not there"
-		done
+	# The sample file has all options, set or commented out, and nothing else.
+	f=deploy/kafka-pixy.conf
+	sed -n 's/^#\{0,1\} *\([A-Za-z]*\) *=.*/\1/p' "$f" | sort -u | while read -r o; do
+		options | grep -qx "$o" || echo "$f: $o is no option"
+	done
+	for o in $(options | grep -vxE 'help|version|config'); do
+		grep -qE "^#? *$o *=" "$f" || echo "$f: $o is not there"
 	done
 }
 table_found() { [ "$(options | wc -l)" -ge 20 ] || echo "no option table found in common/conf.c"; }

@@ -53,7 +53,7 @@ copy_jars() {
 # A folder of jars appears complete, or not at all.
 fetch_kafka() {
 	dir=$cache/kafka-$1
-	pom=$here/e2e/kafka/kafka-$1.xml
+	pom=$here/e2e/lib/kafka/kafka-$1.xml
 	! cmp -s "$pom" "$dir/pom.xml" || return 0
 	say "fetching Kafka $1 from Maven Central"
 	rm -rf "$dir" "$dir.part"

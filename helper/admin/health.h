@@ -7,7 +7,7 @@
 #ifndef KP_HEALTH_H
 #define KP_HEALTH_H
 
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 #include "helper/kafka/kafka_admin.h"
 #include "helper/produce/sender.h"
 #include "helper/zookeeper/zk.h"

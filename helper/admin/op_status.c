@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 #include "helper/admin/health.h"
 #include "helper/consume/group.h"
 #include "helper/kafka/kafka_library.h"

@@ -195,7 +195,7 @@ static bool
 is_quiet(const struct group *g)
 {
 	for (const struct gtopic *t = g->topics; t; t = t->next) {
-		if (t->first || t->first_ack)
+		if (t->waiting.n || t->acks.n)
 			return false;
 		for (const struct gpart *p = t->parts; p; p = p->next)
 			if (p->offers.n)
@@ -261,17 +261,18 @@ group_new(struct groups *gs, struct kp_slice name)
 
 /* ---- requests ---- */
 
-/* The topic of the group that the op asks for. NULL: the op was answered. */
+/* The topic of the group that is asked for. NULL: the op was answered. */
 static struct gtopic *
-topic_for(struct groups *gs, struct op *op, struct kp_slice topic, struct kp_slice group)
+topic_for(struct groups *gs, const struct request *r)
 {
-	struct group *g = group_find(gs, group);
+	struct kp_slice topic = r->m.topic;
+	struct group *g = group_find(gs, r->m.group);
 	struct gtopic *t = NULL;
 	char name[TOPIC_MAX + 1], why[TEXT_MAX + 1];
 
 	snprintf(name, sizeof(name), "%.*s", (int)topic.n, (const char *)topic.p);
 	if (g == NULL && !gs->closing)
-		g = group_new(gs, group);
+		g = group_new(gs, r->m.group);
 	if (g) {
 		t = topic_find(g, name);
 		if (t == NULL && !gs->closing)
@@ -280,39 +281,33 @@ topic_for(struct groups *gs, struct op *op, struct kp_slice topic, struct kp_sli
 	if (t)
 		return t;
 	if (gs->closing)
-		op_fail(op, KP_EUNAVAIL, 2, "%s", GROUPS_CLOSING);
+		op_fail(r->op, KP_EUNAVAIL, 2, "%s", GROUPS_CLOSING);
 	else if (g == NULL && gs->n < GROUPS_MAX &&
 	    kafka_is_full(gs->env.kafka, why, sizeof(why)))
-		op_fail(op, KP_EUNAVAIL, FULL_RETRY_S, "%s", why);
+		op_fail(r->op, KP_EUNAVAIL, FULL_RETRY_S, "%s", why);
 	else
-		op_fail(op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
+		op_fail(r->op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
 	return NULL;
 }
 
 void
-groups_consume(struct groups *gs, struct op *op, const struct msg_consume *m)
+groups_request(struct groups *gs, struct request *r)
 {
 	struct gtopic *t;
 
 	/* It may have been asked for before the end began. */
-	if (gs->closing) {
-		op_fail(op, KP_EUNAVAIL, 2, "%s", GROUPS_CLOSING);
+	if (gs->closing && r->op->type == MSG_CONSUME) {
+		op_fail(r->op, KP_EUNAVAIL, 2, "%s", GROUPS_CLOSING);
 		return;
 	}
-	t = topic_for(gs, op, m->topic, m->group);
-	if (t && m->ack)
-		topic_ack(t, op);
-	else if (t)
-		topic_wait(t, op);
-}
-
-void
-groups_ack(struct groups *gs, struct op *op, const struct msg_ack *m)
-{
-	struct gtopic *t = topic_for(gs, op, m->topic, m->group);
-
-	if (t)
-		topic_ack(t, op);
+	t = topic_for(gs, r);
+	if (t == NULL)
+		return;
+	r->t = t;
+	if (r->m.ack)
+		topic_ack(t, r);
+	else
+		topic_wait(t, r);
 }
 
 void

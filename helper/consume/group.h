@@ -16,10 +16,9 @@
 #define KP_GROUP_H
 
 #include "common/conf.h"
+#include "helper/consume/request.h"
 #include "helper/coordination/coordination.h"
 #include "helper/kafka/kafka_reach.h"
-#include "helper/op.h"
-#include "helper/kafka/topics.h"
 
 struct groups;
 
@@ -37,10 +36,9 @@ struct groups_env {
 
 struct groups *groups_new(const struct groups_env *env);
 
-/* Takes the op: answers it with an offer, or says why there is none. */
-void groups_consume(struct groups *gs, struct op *op, const struct msg_consume *m);
-/* Takes the op: answers it once the message counts as consumed, or says why it cannot. */
-void groups_ack(struct groups *gs, struct op *op, const struct msg_ack *m);
+/* Takes its op. A CONSUME is answered with an offer, or with why there is none; an ACK once
+ * the message counts as consumed, or with why it cannot. */
+void groups_request(struct groups *gs, struct request *r);
 /* What became of the offer with that id, which was made on the op's connection. */
 void groups_confirm(struct groups *gs, struct op *op, const struct msg_confirm *m);
 
@@ -64,7 +62,8 @@ void groups_set_offsets(struct groups *gs, const char *group, const char *topic,
     struct partition_offsets *v, size_t n, int timeout_ms,
     void (*done)(void *arg, enum kp_err err, const char *why), void *arg);
 
-/* Fails who waits, commits, gives everything up; done(arg) within 10 s. */
+/* Fails who waits, commits, gives everything up; done(arg) when the last group has left: maybe
+ * at once, maybe later than the caller waits for it, when Kafka or the coordination is silent. */
 void groups_close(struct groups *gs, void (*done)(void *arg), void *arg);
 void groups_free(struct groups *gs);
 

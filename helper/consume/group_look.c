@@ -179,7 +179,7 @@ to_probe(struct gtopic *t, int64_t now)
 	struct group *g = t->g;
 	uint32_t retry_s;
 
-	if (now - g->probe.began_ms < PROBE_MS || t->first == NULL ||
+	if (now - g->probe.began_ms < PROBE_MS || t->waiting.n == 0 ||
 	    group_commit_busy(g) || g->sets || t->holds || topic_trouble(t, &retry_s))
 		return -1;
 	for (const struct gpart *p = t->parts; p; p = p->next)
@@ -228,7 +228,7 @@ look(struct gtopic *t, int64_t now)
 static int64_t
 due_ms(const struct gtopic *t)
 {
-	if (t->first == NULL && t->first_ack == NULL)
+	if (t->waiting.n == 0 && t->acks.n == 0)
 		return t->look.began_ms + LOOK_IDLY_MS;
 	for (const struct gpart *p = t->parts; p; p = p->next)
 		if (p->no_leader)

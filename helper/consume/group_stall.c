@@ -60,10 +60,8 @@ stall_begin(struct gtopic *t, int64_t now_ms, size_t *n)
 	struct partition_offsets *v;
 
 	*n = 0;
-	if (is_throttled(t))
-		return NULL;
-	if (t->first == NULL || now_ms - t->stall.asked_ms < fault_number("KP_STALL_MS", STALL_MS) +
-	    (int64_t)t->n_partitions * STALL_EACH_MS)
+	if (is_throttled(t) || t->waiting.n == 0 || now_ms - t->stall.asked_ms <
+	    fault_number("KP_STALL_MS", STALL_MS) + (int64_t)t->n_partitions * STALL_EACH_MS)
 		return NULL;
 	for (const struct gpart *p = t->parts; p; p = p->next)
 		*n += wants_messages(p);
@@ -114,7 +112,7 @@ stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n)
 
 	if (is_throttled(t))
 		return;
-	for (size_t i = 0; i < n && t->first; i++) {
+	for (size_t i = 0; i < n && t->waiting.n; i++) {
 		struct gpart *p = gpart_find(t, v[i].partition);
 
 		if (p && wants_messages(p) && see_end(p, v[i].end))

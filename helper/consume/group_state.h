@@ -50,10 +50,8 @@ struct gtopic {
 	int32_t n_index;
 	struct budget_link ready;	/* parts that may have something, the next one first */
 	bool slept;			/* some parts have lost what was read ahead */
-	struct op *first, *last;	/* waiting requests, by op->link */
-	size_t n_waiting;
-	struct op *first_ack, *last_ack;	/* acknowledgements that cannot be decided yet */
-	size_t n_acks;
+	struct requests waiting;	/* for a message; at most WAITERS_MAX, and likewise: */
+	struct requests acks;		/* whose acknowledgement cannot be decided yet */
 	int64_t asked_ms;		/* the last request */
 	int64_t grown_ms;		/* when the number of partitions was last asked */
 	int64_t retry_ms;		/* not before, after a failure */
@@ -128,8 +126,8 @@ struct gtopic *topic_new(struct group *g, struct kp_slice name);
 struct gpart *gpart_find(struct gtopic *t, int32_t partition);
 /* Makes room in its index. */
 bool topic_has_place(struct gtopic *t, int32_t partition);
-/* The op waits for a message of the topic; at most WAITERS_MAX do. */
-void topic_wait(struct gtopic *t, struct op *op);
+/* It waits for a message of the topic. */
+void topic_wait(struct gtopic *t, struct request *r);
 /* Acknowledgements, too. */
 void topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why);
 /* The part may have something to hand out: it is looked at when it is its turn. */
@@ -146,12 +144,11 @@ void topic_step(struct gtopic *t);
 void topic_tick(struct gtopic *t, int64_t now_ms);
 
 /* group_ack.c */
-/* The op, an ACK or a CONSUME with one, acknowledges: it is answered, or waits for its
- * message, or for the partition to start. */
-void topic_ack(struct gtopic *t, struct op *op);
+/* An ACK, or a CONSUME with one: it is answered, or waits for its message, or for the
+ * partition to start. */
+void topic_ack(struct gtopic *t, struct request *r);
 /* Decides what can be decided now. */
 void topic_retry_acks(struct gtopic *t);
-void topic_fail_acks(struct gtopic *t, enum kp_err err, const char *why);
 
 /* group_set.c */
 /* Runs the sets that nothing stands in the way of any more. */

@@ -20,46 +20,25 @@ now_ms(const struct groups *gs)
 
 /* ---- waiting requests ---- */
 
-static void
-waiter_remove(struct gtopic *t, struct op *op)
-{
-	struct op **at = &t->first, *before = NULL;
-
-	while (*at && *at != op) {
-		before = *at;
-		at = &(*at)->link;
-	}
-	if (*at == NULL)
-		return;
-	*at = op->link;
-	if (t->last == op)
-		t->last = before;
-	t->n_waiting--;
-	op->link = NULL;
-	op->interrupted = NULL;
-}
-
 /* Its message will wait to be acknowledged. */
 static bool
-will_pend(const struct op *op)
+will_pend(const struct request *r)
 {
-	struct msg_consume m;
-
-	return msg_consume_decode(op_body(op), &m) == KP_OK && (m.no_ack || m.ack);
+	return r->m.no_ack || r->m.ack;
 }
 
 /* The first who waits and may have a message now: those that wait to be acknowledged must
  * not use up the memory of all others. */
-static struct op *
+static struct request *
 next_waiter(struct gtopic *t)
 {
-	struct op *op = t->first;
+	struct request *r = t->waiting.first;
 
 	if (budget_may_pend(&t->g->gs->budget))
-		return op;
-	while (op && will_pend(op))
-		op = op->link;
-	return op;
+		return r;
+	while (r && will_pend(r))
+		r = r->next;
+	return r;
 }
 
 /* A partition that gives nothing before something is acknowledged; NULL: there is none. */
@@ -77,13 +56,14 @@ held_up(const struct gtopic *t)
 static void
 waiter_late(struct op *op, enum kp_err err)
 {
-	struct gtopic *t = op->state;
+	struct request *r = op->request;
+	struct gtopic *t = r->t;
 	uint32_t retry_s = 0;
 	const char *why = topic_trouble(t, &retry_s);
 	const struct gpart *p = held_up(t);
-	bool full = will_pend(op) && !budget_may_pend(&t->g->gs->budget);
+	bool full = will_pend(r) && !budget_may_pend(&t->g->gs->budget);
 
-	waiter_remove(t, op);
+	request_leave(r);
 	if (err == KP_EGONE)
 		op_end(op);
 	else if (why == NULL && p)
@@ -103,9 +83,10 @@ waiter_late(struct op *op, enum kp_err err)
 static void
 waiter_interrupted(struct op *op, enum kp_err err)
 {
+	const struct request *r = op->request;
 	uint32_t retry_s;
 
-	if (err == KP_ETIMEDOUT && topic_trouble(op->state, &retry_s)) {
+	if (err == KP_ETIMEDOUT && topic_trouble(r->t, &retry_s)) {
 		op->interrupted = waiter_late;
 		op_extend(op, LATE_MS);
 		return;
@@ -116,13 +97,8 @@ waiter_interrupted(struct op *op, enum kp_err err)
 void
 topic_fail_waiters(struct gtopic *t, enum kp_err err, const char *why)
 {
-	struct op *op;
-
-	topic_fail_acks(t, err, why);
-	while ((op = t->first) != NULL) {
-		waiter_remove(t, op);
-		op_fail(op, err, 1, "%s", why);
-	}
+	requests_fail(&t->acks, err, why);
+	requests_fail(&t->waiting, err, why);
 }
 
 /* ---- offering ---- */
@@ -165,10 +141,10 @@ next_in_turn(struct gtopic *t, struct offer **f)
 }
 
 static void
-offer(struct gpart *p, struct offer *f, struct op *op)
+offer(struct gpart *p, struct offer *f, const struct request *r)
 {
+	struct op *op = r->op;
 	struct offering *o = offering_new(p, f, op->conn);
-	struct msg_consume asked;
 	struct msg_message m;
 
 	if (o == NULL) {
@@ -176,10 +152,7 @@ offer(struct gpart *p, struct offer *f, struct op *op)
 		op_fail(op, KP_ENOMEM, 1, "%s", kp_err_text(KP_ENOMEM));
 		return;
 	}
-	/* It was read before the op came to wait. */
-	if (msg_consume_decode(op_body(op), &asked) != KP_OK)
-		asked.no_ack = true;
-	o->pend = asked.no_ack || asked.ack;
+	o->pend = will_pend(r);
 	fault_point("C1");
 	m = consumer_message_view(f->message);
 	m.offer = o->hook.id;
@@ -195,13 +168,13 @@ topic_serve(struct gtopic *t)
 {
 	struct offer *f;
 	struct gpart *p;
-	struct op *op;
+	struct request *r;
 
-	if (t->first == NULL || !group_usable(t->g) || topic_is_uncommitted(t))
+	if (t->waiting.n == 0 || !group_usable(t->g) || topic_is_uncommitted(t))
 		return;
-	while ((op = next_waiter(t)) != NULL && (p = next_in_turn(t, &f)) != NULL) {
-		waiter_remove(t, op);
-		offer(p, f, op);
+	while ((r = next_waiter(t)) != NULL && (p = next_in_turn(t, &f)) != NULL) {
+		request_leave(r);
+		offer(p, f, r);
 	}
 }
 
@@ -286,7 +259,7 @@ topic_step(struct gtopic *t)
 {
 	if (t->state != TOPIC_LEAVING || t->parts || t->ask_out || t->start || t->holds)
 		return;
-	if (t->first == NULL && t->first_ack == NULL) {
+	if (t->waiting.n == 0 && t->acks.n == 0) {
 		topic_free(t);
 		return;
 	}
@@ -361,22 +334,14 @@ topic_ask(struct gtopic *t)
 }
 
 void
-topic_wait(struct gtopic *t, struct op *op)
+topic_wait(struct gtopic *t, struct request *r)
 {
 	t->asked_ms = now_ms(t->g->gs);
-	if (t->n_waiting >= WAITERS_MAX) {
-		op_fail(op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
+	if (t->waiting.n >= WAITERS_MAX) {
+		op_fail(r->op, KP_EBUSY, 1, "%s", kp_err_text(KP_EBUSY));
 		return;
 	}
-	op->state = t;
-	op->interrupted = waiter_interrupted;
-	op->link = NULL;
-	if (t->last)
-		t->last->link = op;
-	else
-		t->first = op;
-	t->last = op;
-	t->n_waiting++;
+	request_wait(r, &t->waiting, waiter_interrupted);
 	if (t->state == TOPIC_ACTIVE)
 		topic_serve(t);
 	else if (t->state == TOPIC_ASKING)
@@ -424,7 +389,7 @@ topic_tick(struct gtopic *t, int64_t now)
 	topic_ask_range(t);
 	topic_retry_acks(t);
 	topic_serve(t);
-	if (t->state != TOPIC_LEAVING && t->first == NULL && t->first_ack == NULL &&
+	if (t->state != TOPIC_LEAVING && t->waiting.n == 0 && t->acks.n == 0 &&
 	    now - t->asked_ms > fault_number("KP_GROUP_IDLE_MS", IDLE_MS)) {
 		topic_leave(t);
 		return;

@@ -102,7 +102,7 @@ find_in_parts(struct gtopic *t, struct cause *c)
 			c->retry_s = RETRY_OTHERS_S;
 			break;
 		}
-		if (t->first && p->reader && consumer_waits_for_room(p->reader)) {
+		if (t->waiting.n && p->reader && consumer_waits_for_room(p->reader)) {
 			c->text = "messages have used up --consumeMaxBytes";
 			c->retry_s = RETRY_SOON_S;
 		}

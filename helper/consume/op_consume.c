@@ -10,47 +10,35 @@
 #include "helper/consume/group.h"
 #include "helper/ops.h"
 
-struct consume {
-	struct topics_ask ask;		/* first */
-	struct helper *h;
-	struct op *op;
-};
-
 /* A group is only started for a topic that exists. */
 static void
 topic_known(struct topics_ask *ask, enum kp_err err, int32_t partitions, const char *why)
 {
-	struct consume *c = (struct consume *)ask;
-	struct op *op = c->op;
-	struct msg_consume m;
-	struct msg_ack ack;
+	struct request *r = (struct request *)ask;
 
 	(void)partitions;
-	if (op->conn == NULL)
-		op_end(op);
+	if (r->op->conn == NULL)
+		op_end(r->op);
 	else if (err)
-		op_fail(op, err == KP_EBUSY ? KP_EUNAVAIL : err, 1, "%s", why);
-	else if (op->type == MSG_ACK && msg_ack_decode(op_body(op), &ack) == KP_OK)
-		groups_ack(c->h->groups, op, &ack);
-	else if (msg_consume_decode(op_body(op), &m) == KP_OK)
-		groups_consume(c->h->groups, op, &m);
-	free(c);
+		op_fail(r->op, err == KP_EBUSY ? KP_EUNAVAIL : err, 1, "%s", why);
+	else
+		groups_request(r->h->groups, r);
 }
 
 static void
-ask_topic(struct helper *h, struct op *op, struct kp_slice topic, struct kp_slice group)
+begin(struct helper *h, struct op *op, const struct msg_consume *m)
 {
-	struct consume *c;
+	struct request *r;
 
-	if (!op_names_ok(op, topic, &group))
+	if (!op_names_ok(op, m->topic, &m->group))
 		return;
-	c = calloc(1, sizeof(*c));
-	if (c == NULL) {
+	r = op->request = calloc(1, sizeof(*r));
+	if (r == NULL) {
 		op_fail(op, KP_ENOMEM, 1, "%s", kp_err_text(KP_ENOMEM));
 		return;
 	}
-	*c = (struct consume){ .ask.done = topic_known, .h = h, .op = op };
-	topics_ask(h->topics, topic, &c->ask);
+	*r = (struct request){ .ask.done = topic_known, .h = h, .op = op, .m = *m };
+	topics_ask(h->topics, m->topic, &r->ask);
 }
 
 void
@@ -59,7 +47,7 @@ op_consume(struct helper *h, struct op *op)
 	struct msg_consume m;
 
 	if (msg_consume_decode(op_body(op), &m) == KP_OK)
-		ask_topic(h, op, m.topic, m.group);
+		begin(h, op, &m);
 	else
 		op_fail(op, KP_EBADMSG, 0, "malformed CONSUME");
 }
@@ -84,7 +72,8 @@ op_ack(struct helper *h, struct op *op)
 	struct msg_ack m;
 
 	if (msg_ack_decode(op_body(op), &m) == KP_OK)
-		ask_topic(h, op, m.topic, m.group);
+		begin(h, op, &(struct msg_consume){ .topic = m.topic, .group = m.group,
+		    .ack = true, .ack_partition = m.partition, .ack_offset = m.offset });
 	else
 		op_fail(op, KP_EBADMSG, 0, "malformed ACK");
 }

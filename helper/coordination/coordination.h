@@ -1,14 +1,14 @@
 /*
- * Who divides the partitions of a group among hosts: the interface that
- * group.c uses, and that group_zookeeper.c, group_kafka.c and group_local.c implement.
+ * Who divides the partitions of a group among hosts: the interface that helper/consume/
+ * uses, and that group_zookeeper.c, group_kafka.c and group_local.c implement.
  *
- * A coordination decides which partitions this host may read and holds the
- * claim on them; group.c reads, offers and commits. The life of a partition:
+ * A coordination decides which partitions this host may read and holds the claim on them;
+ * the group reads, offers and commits. The life of a partition:
  *
- *	claimed() -> group.c fetches the start offset, offers messages
- *	revoke()  -> group.c stops offering, commits, then calls ops->released()
- *	lost()    -> the claim is gone already: group.c stops, commits nothing,
- *		     and owes no released() for a revoke() before it
+ *	claimed() -> the group asks where it starts, and offers messages
+ *	revoke()  -> it stops offering, commits, then calls ops->released()
+ *	lost()    -> the claim is gone already: it stops, commits nothing, and owes no
+ *		     released() for a revoke() before it
  *
  * All calls, in both directions, are on the loop's thread.
  */

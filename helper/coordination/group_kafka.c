@@ -22,12 +22,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "helper/coordination/group_kafka_consumers.h"
 #include "helper/coordination/group_kafka_topics.h"
 
-#define BEAT_MS 250
 #define RETRY_MS 500
 #define CLOSE_MS 2000
 
@@ -56,10 +54,9 @@ struct coordination {
 	size_t owed;			/* revoked and not released */
 	bool telling;			/* inside a loop over claims */
 	int64_t session_ms;
-	int64_t beat_ms;		/* the last sign that we ran, also across a suspend */
 	bool again;			/* tell what is held once more */
 	bool doubt;			/* we stood still: what is held has to be proved */
-	struct loop_timer beat;
+	struct loop_pause pause;
 	struct loop_timer pump;		/* what must not be done inside the interface */
 	bool closing;
 	struct loop_timer limit;
@@ -220,36 +217,21 @@ kafka_released(struct coordination *c, const char *topic, int32_t partition)
 
 /* ---- do we still run? ---- */
 
-static bool
-runs(struct coordination *c)
-{
-	int64_t gap;
-
-	if (c->doubt)
-		return false;
-	gap = clock_boot_ms() - c->beat_ms;
-	if (gap <= c->session_ms / 2)
-		return true;
-	log_warn("membership doubtful group=%s: nothing ran here for %lld ms", c->group,
-	    (long long)gap);
-	c->doubt = true;
-	pump_after(c, 0);
-	return false;
-}
-
 static void
-beat(void *arg)
+paused(void *arg, int64_t ms)
 {
 	struct coordination *c = arg;
 
-	if (runs(c))
-		c->beat_ms = clock_boot_ms();
+	log_warn("membership doubtful group=%s: nothing ran here for %lld ms", c->group,
+	    (long long)ms);
+	c->doubt = true;
+	pump_after(c, 0);
 }
 
 static bool
 kafka_usable(struct coordination *c)
 {
-	return runs(c) && !consumer_lost(c->consumer);
+	return !c->doubt && !consumer_lost(c->consumer);
 }
 
 static bool
@@ -266,7 +248,6 @@ prove(struct coordination *c)
 
 	tell_lost(c);
 	c->doubt = false;
-	c->beat_ms = clock_boot_ms();
 	if (state == KAFKA_HOLDING)
 		tell_claimed(c);
 	else if (state == KAFKA_REVOKING)
@@ -295,7 +276,7 @@ pump(void *arg)
 static void
 coordination_free(struct coordination *c)
 {
-	loop_timer_end(&c->beat);
+	loop_pause_end(&c->pause);
 	loop_timer_end(&c->pump);
 	loop_timer_end(&c->limit);
 	ktopics_free(&c->topics);
@@ -377,8 +358,7 @@ kafka_attach(struct coordination *c, struct consumer *consumer)
 	}
 	c->consumer = consumer;
 	c->session_ms = consumer_session_ms(consumer);
-	c->beat_ms = clock_boot_ms();
-	loop_timer_set(c->env->loop, &c->beat, BEAT_MS, BEAT_MS, beat, c);
+	loop_pause_set(c->env->loop, &c->pause, c->session_ms / 2, paused, c);
 	return KP_OK;
 }
 

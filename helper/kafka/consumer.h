@@ -111,6 +111,10 @@ enum kp_err consumer_commit_err(const struct consumer_commit *x, enum kp_err err
  *	subscribe -> assigned() -> consumer_add() …, in any order, of what was assigned
  *	revoked() -> consumer_remove() of all, consumer_give_up() -> assigned() …
  *
+ * An assignment may come before the answer to revoked(), and takes its place: librdkafka
+ * joins again by itself when metadata shows a new topic. So may a second one without any
+ * revoked(): what is in it counts.
+ *
  * The group stays joined however long nobody asks for messages.
  */
 struct consumer_slot {

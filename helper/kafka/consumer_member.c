@@ -34,6 +34,24 @@ struct membership {
 
 /* ---- what is read ---- */
 
+/*
+ * Before each rd_kafka_assign(). librdkafka stops what it reads by messages to its own main
+ * thread, and what is taken away once more before their answers are back there is stopped
+ * twice: an assertion of rd_kafka_assignment_partition_stopped() then ends the process (2.0.2
+ * and 2.8.0). Each of these questions is behind what was there before it, so behind the second
+ * all is answered.
+ */
+static void
+settle(const struct consumer *c)
+{
+	for (int i = 0; i < 2; i++) {
+		rd_kafka_topic_partition_list_t *all;
+
+		if (rd_kafka_assignment(c->rk, &all) == RD_KAFKA_RESP_ERR_NO_ERROR)
+			rd_kafka_topic_partition_list_destroy(all);
+	}
+}
+
 static void
 apply(void *arg)
 {
@@ -49,6 +67,7 @@ apply(void *arg)
 	for (const struct consumer_part *p = m->parts; p; p = p->next)
 		rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset =
 		    p->read_offset;
+	settle(c);
 	err = rd_kafka_assign(c->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	m->applied_ms = loop_now_ms(c->loop);
@@ -116,8 +135,10 @@ assign_nothing(struct consumer *c, bool revoked)
 {
 	rd_kafka_topic_partition_list_t *none = revoked ? NULL :
 	    rd_kafka_topic_partition_list_new(1);
-	rd_kafka_resp_err_t err = rd_kafka_assign(c->rk, none);
+	rd_kafka_resp_err_t err;
 
+	settle(c);
+	err = rd_kafka_assign(c->rk, none);
 	if (none)
 		rd_kafka_topic_partition_list_destroy(none);
 	if (err)

@@ -205,8 +205,9 @@ kafka_is_old(const struct kafka *k)
 	return k->old_version != NULL;
 }
 
-bool
-kafka_check(struct kafka *k)
+/* True when all -X properties are known to librdkafka; else a line was logged. */
+static bool
+is_known_to_it(struct kafka *k)
 {
 	static const rd_kafka_type_t types[] = { RD_KAFKA_PRODUCER, RD_KAFKA_CONSUMER };
 
@@ -321,7 +322,7 @@ kafka_open(const struct conf *conf, const char *client_id, struct kafka **out)
 		err = load_files(k);
 	if (err == KP_OK && conf_embedded(conf))
 		err = start_mock(k);
-	if (err == KP_OK && !kafka_check(k))
+	if (err == KP_OK && !is_known_to_it(k))
 		err = KP_EBADREQ;
 	if (err) {
 		kafka_close(k);

@@ -66,9 +66,6 @@ struct kafka_peers *kafka_peers(struct kafka *k);
 /* Brokers older than 0.10, as --kafkaVersion says. */
 bool kafka_is_old(const struct kafka *k);
 
-/* True when all -X properties are known to librdkafka; else a line was logged. */
-bool kafka_check(struct kafka *k);
-
 /* For who has no answer from Kafka: the latest cause that librdkafka gave, such as a
  * refused password. False: there is no recent one. Any thread. */
 #define KAFKA_CAUSE_MAX 400

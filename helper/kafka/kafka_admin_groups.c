@@ -29,7 +29,7 @@ struct members {
 	enum kp_err failed;		/* on our side */
 };
 
-struct names {
+struct name_list {
 	char **v;
 	size_t n;
 	const char *wanted;		/* only this one is looked for; NULL: all are taken */
@@ -220,7 +220,7 @@ describe(struct kafka_admin *a, struct members *m, const char *group, char **v, 
 /* ---- which groups there are ---- */
 
 static void
-names_free(struct names *s)
+names_free(struct name_list *s)
 {
 	for (size_t i = 0; i < s->n; i++)
 		free(s->v[i]);
@@ -228,7 +228,7 @@ names_free(struct names *s)
 }
 
 static void
-take_name(struct names *out, const char *name, bool used)
+take_name(struct name_list *out, const char *name, bool used)
 {
 	if (out->wanted && strcmp(name, out->wanted) == 0) {
 		out->listed = true;
@@ -242,7 +242,7 @@ take_name(struct names *out, const char *name, bool used)
 
 /* Those that have members, as far as the brokers say. */
 static void
-take_names(rd_kafka_event_t *ev, struct names *out, rd_kafka_resp_err_t *err)
+take_names(rd_kafka_event_t *ev, struct name_list *out, rd_kafka_resp_err_t *err)
 {
 	const rd_kafka_ListConsumerGroups_result_t *r =
 	    rd_kafka_event_ListConsumerGroups_result(ev);
@@ -266,7 +266,7 @@ take_names(rd_kafka_event_t *ev, struct names *out, rd_kafka_resp_err_t *err)
 }
 
 static enum kp_err
-list_groups(struct kafka_admin *a, struct names *out, int timeout_ms, char *why)
+list_groups(struct kafka_admin *a, struct name_list *out, int timeout_ms, char *why)
 {
 	struct handle *h;
 	rd_kafka_AdminOptions_t *o;
@@ -302,7 +302,7 @@ list_groups(struct kafka_admin *a, struct names *out, int timeout_ms, char *why)
 static enum kp_err
 look_in_list(struct kafka_admin *a, const char *group, int timeout_ms, char *why)
 {
-	struct names all = { .wanted = group };
+	struct name_list all = { .wanted = group };
 
 	list_groups(a, &all, timeout_ms < LIST_MS ? timeout_ms : LIST_MS, why);
 	names_free(&all);
@@ -326,7 +326,7 @@ static enum kp_err
 members_once(struct kafka_admin *a, struct members *m, const char *group, int64_t until,
     char *why)
 {
-	struct names names = { 0 };
+	struct name_list names = { 0 };
 	bool known = group == NULL;
 	enum kp_err err = KP_OK;
 

@@ -12,7 +12,6 @@
 #include "common/log.h"
 #include "common/sock.h"
 
-#define BUCKETS 1024
 /* Past either a handle is replaced at once, and past the limit it is not used while it cannot
  * be. What it does for the unknown ones is a search of all by all. */
 #define UNKNOWN_MAX 500
@@ -23,7 +22,7 @@
 #define TICK_MS 1000
 
 struct handle_name {
-	struct handle_name *next;
+	struct names_entry by_name;	/* first */
 	int64_t until_ms;
 	bool unknown;
 	char name[];
@@ -89,16 +88,13 @@ handle_free(struct handle *h)
 {
 	if (h == NULL)
 		return;
-	for (size_t i = 0; h->names && i < BUCKETS; i++)
-		while (h->names[i]) {
-			struct handle_name *n = h->names[i];
-
-			h->names[i] = n->next;
-			free(n);
-		}
+	for (struct names_entry *n = names_next(&h->names, NULL), *next; n; n = next) {
+		next = names_next(&h->names, n);
+		free(n);
+	}
+	names_clear(&h->names);
 	if (h->rk)
 		rd_kafka_destroy_flags(h->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-	free(h->names);
 	free(h);
 }
 
@@ -112,9 +108,7 @@ handle_new(struct kafka *k, enum handle_kind kind)
 	h->kind = kind;
 	h->born_ms = clock_mono_ms();
 	h->peers = kafka_peers_generation(kafka_peers(k));
-	h->names = calloc(BUCKETS, sizeof(*h->names));
-	if (h->names)
-		h->rk = kafka_new(k, kinds[kind].type, kinds[kind].props, 0);
+	h->rk = kafka_new(k, kinds[kind].type, kinds[kind].props, 0);
 	if (h->rk == NULL) {
 		handle_free(h);
 		return NULL;
@@ -124,31 +118,37 @@ handle_new(struct kafka *k, enum handle_kind kind)
 
 /* ---- which names a handle has ---- */
 
-static struct handle_name **
-find(struct handle *h, const char *name)
+static struct handle_name *
+find(const struct handle *h, const char *name)
 {
-	struct handle_name **at = &h->names[kp_slice_hash(kp_slice_str(name)) % BUCKETS];
+	return (struct handle_name *)names_find(&h->names, kp_slice_str(name));
+}
 
-	while (*at && strcmp((*at)->name, name) != 0)
-		at = &(*at)->next;
-	return at;
+/* Without memory it is not forgotten in time: that is all. */
+static struct handle_name *
+add(struct handle *h, const char *name)
+{
+	size_t len = strlen(name) + 1;
+	struct handle_name *n = calloc(1, sizeof(*n) + len);
+
+	if (n == NULL)
+		return NULL;
+	memcpy(n->name, name, len);
+	if (names_add(&h->names, &n->by_name, n->name))
+		return n;
+	free(n);
+	return NULL;
 }
 
 void
 handle_use(struct handles *s, struct handle *h, const char *name)
 {
-	struct handle_name **at, *n;
-	size_t len = strlen(name) + 1;
+	struct handle_name *n;
 
 	pthread_mutex_lock(&s->lock);
-	at = find(h, name);
-	n = *at;
-	/* Without memory it is not forgotten in time: that is all. */
-	if (n == NULL && (n = calloc(1, sizeof(*n) + len)) != NULL) {
-		memcpy(n->name, name, len);
-		*at = n;
-		h->n_names++;
-	}
+	n = find(h, name);
+	if (n == NULL)
+		n = add(h, name);
 	if (n)
 		n->until_ms = clock_mono_ms() + (n->unknown ? kinds[h->kind].forget_unknown_ms :
 		    kinds[h->kind].forget_ms);
@@ -161,7 +161,7 @@ handle_unknown(struct handles *s, struct handle *h, const char *name)
 	struct handle_name *n;
 
 	pthread_mutex_lock(&s->lock);
-	n = *find(h, name);
+	n = find(h, name);
 	if (n && !n->unknown) {
 		n->unknown = true;
 		n->until_ms = clock_mono_ms() + kinds[h->kind].forget_unknown_ms;
@@ -173,21 +173,20 @@ handle_unknown(struct handles *s, struct handle *h, const char *name)
 bool
 handle_any(struct handles *s, struct handle *h, char *name, size_t cap)
 {
-	size_t i = 0;
+	const struct names_entry *n;
 
 	pthread_mutex_lock(&s->lock);
-	while (i < BUCKETS && h->names[i] == NULL)
-		i++;
-	if (i < BUCKETS)
-		snprintf(name, cap, "%s", h->names[i]->name);
+	n = names_next(&h->names, NULL);
+	if (n)
+		snprintf(name, cap, "%s", n->name);
 	pthread_mutex_unlock(&s->lock);
-	return i < BUCKETS;
+	return n != NULL;
 }
 
 static bool
 is_full(const struct handle *h)
 {
-	return h->n_unknown >= UNKNOWN_MAX || h->n_names >= NAMES_MAX;
+	return h->n_unknown >= UNKNOWN_MAX || h->names.n >= NAMES_MAX;
 }
 
 /* One that is new has had no time to find a broker. */
@@ -203,10 +202,10 @@ is_stale(const struct handle *h, int64_t now)
 {
 	if (now - h->born_ms < kinds[h->kind].forget_unknown_ms)
 		return false;
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (const struct handle_name *n = h->names[i]; n; n = n->next)
-			if (n->until_ms < now)
-				return true;
+	for (const struct names_entry *n = names_next(&h->names, NULL); n;
+	    n = names_next(&h->names, n))
+		if (((const struct handle_name *)n)->until_ms < now)
+			return true;
 	return false;
 }
 
@@ -221,7 +220,7 @@ replace(struct handles *s, struct pool *p)
 	if (h == NULL || p->n_replaced >= REPLACED_MAX)
 		return;
 	log_debug("kafka handle replaced kind=%s names=%zu unknown=%zu age_ms=%lld",
-	    kinds[h->kind].name, h->n_names, h->n_unknown,
+	    kinds[h->kind].name, h->names.n, h->n_unknown,
 	    (long long)(clock_mono_ms() - h->born_ms));
 	h->next = p->replaced;
 	p->replaced = h;

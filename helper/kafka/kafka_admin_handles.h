@@ -13,6 +13,7 @@
 #ifndef KP_KAFKA_ADMIN_HANDLES_H
 #define KP_KAFKA_ADMIN_HANDLES_H
 
+#include "common/names.h"
 #include "helper/kafka/kafka_admin_late.h"
 #include "helper/kafka/kafka.h"
 
@@ -33,8 +34,8 @@ struct handle {
 	unsigned users;
 	int64_t born_ms;
 	unsigned peers;			/* their generation */
-	struct handle_name **names;	/* by hash */
-	size_t n_names, n_unknown;
+	struct names names;
+	size_t n_unknown;
 	bool lost;			/* no broker has answered it the last time */
 	struct handle *next;		/* of those that were replaced */
 };

@@ -7,13 +7,13 @@
 
 #include "common/log.h"
 #include "common/msg.h"
+#include "common/names.h"
 
-#define BUCKETS 256
 #define RETIRE_STEP_MS 250
 #define PURGE_TRIES 100		/* of 10 ms, for brokers' threads to let go */
 
 struct known_topic {
-	struct known_topic *next;
+	struct names_entry by_name;	/* first */
 	char name[TOPIC_MAX + 1];
 	rd_kafka_topic_t *rkt;
 	int64_t used_ms;
@@ -27,7 +27,7 @@ struct producer_handle {
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *q;
 	struct kafka_wake *wake;
-	struct known_topic *topics[BUCKETS];
+	struct names topics;
 	size_t mute;			/* topics with a partition that is */
 	int64_t late_ms, first_late_ms;	/* the latest time-out, and the first since a success */
 	struct loop_timer retire;
@@ -44,38 +44,33 @@ now_ms(const struct producer_handle *h)
 
 /* ---- topics ---- */
 
-static struct known_topic **
-bucket_of(struct producer_handle *h, const char *name)
+static struct known_topic *
+find(const struct producer_handle *h, const char *name)
 {
-	return &h->topics[kp_slice_hash(kp_slice_str(name)) % BUCKETS];
+	return (struct known_topic *)names_find(&h->topics, kp_slice_str(name));
 }
 
 static struct known_topic *
-find(struct producer_handle *h, const char *name)
+next(const struct producer_handle *h, const struct known_topic *t)
 {
-	struct known_topic *t = *bucket_of(h, name);
-
-	while (t && strcmp(t->name, name) != 0)
-		t = t->next;
-	return t;
+	return (struct known_topic *)names_next(&h->topics, t ? &t->by_name : NULL);
 }
 
 static struct known_topic *
 add(struct producer_handle *h, const char *name)
 {
-	struct known_topic *t = calloc(1, sizeof(*t)), **bucket = bucket_of(h, name);
+	struct known_topic *t = calloc(1, sizeof(*t));
 
 	if (t == NULL)
 		return NULL;
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	t->rkt = rd_kafka_topic_new(h->rk, name, NULL);
-	if (t->rkt == NULL) {
-		free(t);
-		return NULL;
-	}
-	t->next = *bucket;
-	*bucket = t;
-	return t;
+	if (t->rkt && names_add(&h->topics, &t->by_name, t->name))
+		return t;
+	if (t->rkt)
+		rd_kafka_topic_destroy(t->rkt);
+	free(t);
+	return NULL;
 }
 
 rd_kafka_topic_t *
@@ -97,25 +92,23 @@ producer_handle_is_stale(const struct producer_handle *h)
 	int64_t idle = now_ms(h) - HANDLE_IDLE_MS, recent = now_ms(h) - HANDLE_RECENT_MS;
 	size_t used = 0, unused = 0;
 
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (const struct known_topic *t = h->topics[i]; t; t = t->next) {
-			if (t->used_ms < idle)
-				return true;
-			used += t->used_ms >= recent;
-			unused += t->used_ms < recent;
-		}
+	for (const struct known_topic *t = next(h, NULL); t; t = next(h, t)) {
+		if (t->used_ms < idle)
+			return true;
+		used += t->used_ms >= recent;
+		unused += t->used_ms < recent;
+	}
 	return unused > HANDLE_MANY && unused > 2 * used;
 }
 
 const char *
 producer_handle_stuck(const struct producer_handle *h, int32_t *partition)
 {
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (const struct known_topic *t = h->topics[i]; t; t = t->next)
-			if (t->mute_ms && now_ms(h) - t->mute_ms > PRODUCER_STUCK_MS) {
-				*partition = t->mute;
-				return t->name;
-			}
+	for (const struct known_topic *t = next(h, NULL); t; t = next(h, t))
+		if (t->mute_ms && now_ms(h) - t->mute_ms > PRODUCER_STUCK_MS) {
+			*partition = t->mute;
+			return t->name;
+		}
 	return NULL;
 }
 
@@ -128,14 +121,12 @@ producer_handle_mute_ms(const struct producer_handle *h)
 static void
 forget_topics(struct producer_handle *h)
 {
-	for (size_t i = 0; i < BUCKETS; i++)
-		while (h->topics[i]) {
-			struct known_topic *t = h->topics[i];
-
-			h->topics[i] = t->next;
-			rd_kafka_topic_destroy(t->rkt);
-			free(t);
-		}
+	for (struct known_topic *t = next(h, NULL), *after; t; t = after) {
+		after = next(h, t);
+		rd_kafka_topic_destroy(t->rkt);
+		free(t);
+	}
+	names_clear(&h->topics);
 }
 
 /* ---- serving ---- */

@@ -14,16 +14,6 @@ static const size_t limits[TOPIC_STATES] = {
 	[TOPIC_COMING] = 1024,
 };
 
-static struct topic **
-slot(struct topics_dir *d, struct kp_slice name)
-{
-	struct topic **at = &d->buckets[kp_slice_hash(name) % TOPICS_BUCKETS];
-
-	while (*at && !kp_slice_eq(name, kp_slice_str((*at)->name)))
-		at = &(*at)->next;
-	return at;
-}
-
 static void
 put(struct topics_dir *d, struct topic *e, enum topic_state state)
 {
@@ -42,7 +32,7 @@ take(struct topics_dir *d, struct topic *e)
 static void
 drop(struct topics_dir *d, struct topic *e)
 {
-	*slot(d, kp_slice_str(e->name)) = e->next;
+	names_remove(&d->by_name, &e->by_name);
 	take(d, e);
 	free(e);
 }
@@ -63,12 +53,13 @@ topics_dir_clear(struct topics_dir *d)
 	for (int i = 0; i < TOPIC_STATES; i++)
 		while ((e = TAILQ_FIRST(&d->lists[i])) != NULL)
 			drop(d, e);
+	names_clear(&d->by_name);
 }
 
 struct topic *
 topics_dir_find(struct topics_dir *d, struct kp_slice name)
 {
-	return *slot(d, name);
+	return (struct topic *)names_find(&d->by_name, name);
 }
 
 struct topic *
@@ -80,7 +71,10 @@ topics_dir_add(struct topics_dir *d, struct kp_slice name)
 		return NULL;
 	memcpy(e->name, name.p, name.n);
 	e->last = &e->first;
-	*slot(d, name) = e;
+	if (!names_add(&d->by_name, &e->by_name, e->name)) {
+		free(e);
+		return NULL;
+	}
 	put(d, e, TOPIC_OTHER);
 	return e;
 }

@@ -9,6 +9,7 @@
 
 #include <sys/queue.h>
 
+#include "common/names.h"
 #include "helper/kafka/topics.h"
 
 enum topic_state {
@@ -22,8 +23,8 @@ enum topic_state {
 };
 
 struct topic {
+	struct names_entry by_name;	/* first */
 	TAILQ_ENTRY(topic) link;
-	struct topic *next;		/* of its bucket */
 	enum topic_state state;
 	bool ever_known;
 	bool created;			/* brokers were asked to make it */
@@ -39,9 +40,8 @@ struct topic {
 };
 TAILQ_HEAD(topic_list, topic);
 
-#define TOPICS_BUCKETS 4096
 struct topics_dir {
-	struct topic *buckets[TOPICS_BUCKETS];
+	struct names by_name;
 	struct topic_list lists[TOPIC_STATES];
 	size_t n[TOPIC_STATES];
 };

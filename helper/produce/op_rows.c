@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 #include "helper/ipc.h"
 #include "helper/ops.h"
 #include "helper/produce/sender.h"

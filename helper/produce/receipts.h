@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 
 #define RECEIPTS_MAX 65536
 #define RECEIPTS_MS (10 * 60 * 1000)

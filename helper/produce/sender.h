@@ -17,7 +17,7 @@
 #define KP_SENDER_H
 
 #include "common/conf.h"
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 #include "helper/kafka/kafka.h"
 #include "helper/kafka/kafka_list.h"
 #include "helper/op.h"

@@ -105,7 +105,7 @@ announce_up(struct zk *z)
 	z->up = true;
 	loop_timer_end(&z->suspect);
 	zk_session_cause_clear();
-	loop_on_pause(z->loop, z->s->timeout_ms / 3, paused, z);
+	loop_pause_set(z->loop, &z->pause, z->s->timeout_ms / 3, paused, z);
 	log_info("zk up session=0x%" PRIx64 " timeout_ms=%d", (uint64_t)z->session,
 	    z->s->timeout_ms);
 	zk_abandon_retry(z);
@@ -196,7 +196,7 @@ zk_went_down(struct zk *z, struct session *s)
 static void
 zk_free(struct zk *z)
 {
-	loop_on_pause(z->loop, 0, NULL, NULL);
+	loop_pause_end(&z->pause);
 	loop_timer_end(&z->timer);
 	loop_timer_end(&z->suspect);
 	loop_timer_end(&z->limit);

@@ -62,6 +62,7 @@ struct zk {
 	struct loop_timer timer;	/* reopen, or chroot again */
 	struct loop_timer suspect;
 	struct loop_timer limit;	/* of zk_close() */
+	struct loop_pause pause;
 	struct loop_job job;
 	struct loop_task end;
 	bool job_busy;

@@ -10,7 +10,6 @@ from pathlib import Path
 import gateway
 from gateway import Gateway
 from kafka import KafkaKraft
-from procs import wait_for
 from storefile import add
 
 ROUNDS = 5

@@ -8,12 +8,15 @@ import time
 import uuid
 
 import pytest
+from kazoo.client import KazooClient
 
 import procs
-from gateway import Gateway, Helper
-from kafka import Kafka44, Kafka082, Kafka090, KafkaKraft, KafkaWithZookeeper
+from coordination import Member
+from gateway import FaultyHelper, Gateway, Helper
+from kafka import Kafka44, Kafka082, Kafka090, KafkaKraft, KafkaWithZookeeper, Zookeeper
 from stand import Stand
 from web import Poller
+from webservers import Responder
 
 logging.getLogger("kazoo").setLevel(logging.CRITICAL)
 
@@ -41,6 +44,30 @@ kafka_kraft = broker_fixture(KafkaKraft)
 kafka_082 = broker_fixture(Kafka082, "module")
 kafka_090 = broker_fixture(Kafka090, "module")
 kafka_44 = broker_fixture(Kafka44, "module")
+
+
+@pytest.fixture(scope="module")
+def broker(kafka_zk):
+    """That of a file which names no other."""
+    return kafka_zk
+
+
+@pytest.fixture(scope="module")
+def zookeeper():
+    """One without Kafka, which tests may stop and start again."""
+    server = Zookeeper()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def zk(zookeeper):
+    client = KazooClient(f"127.0.0.1:{zookeeper.port}")
+    client.start(30)
+    yield client
+    client.stop()
+    client.close()
 
 
 def maker(kind):
@@ -77,6 +104,45 @@ def helper():
     make, made = maker(Helper)
     yield make
     end_all(made)
+
+
+@pytest.fixture
+def faulty():
+    make, made = maker(FaultyHelper)
+    yield lambda broker, **options: make(broker, start=False, **options)
+    end_all(made)
+
+
+@pytest.fixture
+def responder():
+    made = []
+
+    def make(helper):
+        made.append(Responder(helper))
+        made[-1].start()
+        return made[-1]
+    yield make
+    for r in made:
+        r.end()
+
+
+@pytest.fixture
+def proxy(kafka_kraft):
+    p = procs.Proxy(kafka_kraft.proxied, kafka_kraft.behind)
+    yield p
+    p.end()
+
+
+@pytest.fixture
+def join(zookeeper, name):
+    made = []
+
+    def make(*topics, servers=None, group=name, **more):
+        made.append(Member(servers or f"127.0.0.1:{zookeeper.port}", group, *topics, **more))
+        return made[-1]
+    yield make
+    for member in made:
+        member.end()
 
 
 @pytest.fixture

@@ -9,30 +9,18 @@ import pytest
 
 import fastcgi
 from gateway import BUILD, RESPONDER
+from hostile import HOSTILE
 from procs import wait_for
-from web import Workers, messages, offsets, parse_reply
+from web import Workers, messages, offsets, parse_reply, request
 from webservers import Responder
 
 LIMIT = 1_000_000
-
-# As they stand in a request line. nginx answers some of them itself.
-HOSTILE = [
-    "", ".", "..", "%2e", "%2e%2e", "../..", "..%2f..", "%2f", "%2fetc%2fpasswd", "a%2fb", "a%5cb", "%00", "a%00b", "%0d%0a",
-    "a%0d%0aX-Injected:%20yes", "%0aSet-Cookie:%20a=b", "%7f", "%80", "%ff%fe", "%c3%28", "%c0%ae%c0%ae", "%ed%a0%80",
-    "%e2%80%a8", "%F0%9F%98%80", "%c3%a9", "%20", "a%20b", "a+b", "*", "?", "a;b", "a'b", "a%22b", "%3Cscript%3E", "%25", "%2500",
-    "%", "%4", "%zz", "{}", "[]", "$(id)", "`id`", "|id", "%s%n", "A" * 250, "A" * 5000, "%41" * 250, "__consumer%2foffsets",
-    "zookeeper", "consumers", "brokers", "-", "_", "0", "null"]
 
 # Among them are good names: these need no 4xx.
 GOOD = {"zookeeper", "consumers", "brokers", "-", "_", "0", "null"}
 GOOD_GROUPS = GOOD - {"zookeeper"} | {
     "*", "a;b", "a'b", "{}", "[]", "$(id)", "`id`", "|id", "?", "a%20b", "a+b", "%25", "%2500", "a%22b", "%3Cscript%3E", "a%5cb",
     "%20", "%s%n", "%", "%4", "%zz"}
-
-
-@pytest.fixture(scope="module")
-def broker(kafka_zk):
-    return kafka_zk
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +55,6 @@ def responder_works(responder, topic):
     yield
     reply = fastcgi.call(responder, "POST", f"{messages(topic)}?sync", b"next").check_rules()
     assert reply.status == 200 and "offset" in reply.json
-
-
-def request(method, target, body=b""):
-    return (f"{method} {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
-            .encode("latin-1") + body)
 
 
 # Names.

@@ -24,11 +24,6 @@ RATE = 100  # messages a second
 POLLERS = 3
 
 
-@pytest.fixture
-def broker(kafka_zk):
-    return kafka_zk
-
-
 class Producing:
     """Numbered messages to all partitions in turn, until it is stopped."""
 

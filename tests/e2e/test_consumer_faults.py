@@ -12,56 +12,13 @@ import pytest
 from confluent_kafka import Producer
 
 import fastcgi
-from conftest import end_all, maker
 from consumer_oracle import ConsumerOracle, open_poll
-from gateway import HELPER, RESPONDER, Helper, binary, flags
-from procs import Proc, can_connect, rounds, seed, wait_for
+from procs import rounds, seed, wait_for
 from web import Workers, messages, offsets, parse_reply, read_reply
-from webservers import Nginx, Responder
+from webservers import Nginx
 
 LEAVE = 3.2  # a client goes at a random moment until then; a long poll ends after 3 s
 SESSION = 15  # ZooKeeper declares a killed helper dead after this
-
-
-@pytest.fixture(scope="module")
-def broker(kafka_zk):
-    return kafka_zk
-
-
-class FaultyHelper(Helper):
-    """A helper and responders of the build that dies at named points; `env` of start() says where."""
-
-    def __init__(self, broker, **options):
-        super().__init__(broker, **options)
-        self.responder.unlink()
-        self.responder.write_bytes(binary(RESPONDER, faults=True).read_bytes())
-        self.responder.chmod(0o755)
-
-    def start(self, **env):
-        self.proc = Proc(HELPER, [binary(HELPER, faults=True), *flags(self.options)], self.folder,
-                         env={**self.sanitizers.env, **env})
-        self.proc.wait_ready(lambda: can_connect(self.socket), 20, "listens on its socket")
-        return self
-
-
-@pytest.fixture
-def faulty():
-    make, made = maker(FaultyHelper)
-    yield lambda broker, **options: make(broker, start=False, **options)
-    end_all(made)
-
-
-@pytest.fixture
-def responder():
-    made = []
-
-    def make(helper):
-        made.append(Responder(helper))
-        made[-1].start()
-        return made[-1]
-    yield make
-    for r in made:
-        r.end()
 
 
 def leave_unread(responder, topic, group, count):

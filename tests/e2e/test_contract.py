@@ -10,14 +10,13 @@ from collections import Counter
 
 import pytest
 
+from contract import MEMBER, UNKNOWN, arrived, from_start
 from gateway import stopwatch
 from kafka import KafkaKraft, KafkaWithZookeeper
 from procs import rounds, wait_for
 from web import FORM, TEXT, messages, offsets
 
 LIMIT = 1_000_000
-UNKNOWN = (404, "Unknown topic")
-
 
 SHORT = {"zookeeper": ("kafka_zk", None), "kraft": ("kafka_kraft", None)}
 LONG = {"zookeeper-kafka": ("kafka_zk", "kafka"), "kraft-kafka": ("kafka_kraft", "kafka")}
@@ -46,20 +45,6 @@ def any_topic(stand):
 @pytest.fixture(params=["tcp", "unix"])
 def site(stand, request):
     return getattr(stand, request.param)
-
-
-def arrived(broker, topic, count):
-    """The messages in Kafka once there are `count`."""
-    return wait_for(lambda: (m := broker.read_all(topic)) and len(m) >= count and m, 15,
-                    f"{count} messages in {topic}", every=0.2)
-
-
-def from_start(site, topic, group, partitions=4):
-    """The group will start at the oldest messages, without a first poll that finds nothing."""
-    rows = [{"partition": p, "offset": -2} for p in range(partitions)]
-    reply = site.post(offsets(topic), json.dumps(rows).encode(), {"group": group})
-    assert (reply.status, reply.body) == (200, b"{}"), reply
-    return group
 
 
 # Produce.
@@ -453,9 +438,6 @@ def test_offset_out_of_range_resumes_at_the_nearest(site, broker, topic, name, o
 
 
 # Consumers.
-
-MEMBER = r"pixy_[^\s\"]+_\d+_\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
-
 
 @pytest.mark.only("zookeeper", *OLD)
 def test_consumers_of_a_group(site, broker, topic, name):

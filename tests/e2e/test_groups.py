@@ -20,11 +20,6 @@ RATE = 200  # a second
 
 
 @pytest.fixture
-def broker(kafka_zk):
-    return kafka_zk
-
-
-@pytest.fixture
 def topic(broker, name):
     return broker.create_topic(name, PARTITIONS)
 

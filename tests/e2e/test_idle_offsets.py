@@ -9,7 +9,6 @@ import fastcgi
 from consumer_oracle import open_poll
 from kafka import KafkaWithZookeeper
 from procs import wait_for
-from test_consumer_faults import faulty, responder  # noqa: F401  fixtures
 
 RETENTION = 60
 IDLE = 300
@@ -34,7 +33,7 @@ def poll(r, topic, group):
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_idle_offsets_do_not_expire(faulty, responder, forgetful, name, note):  # noqa: F811
+def test_idle_offsets_do_not_expire(faulty, responder, forgetful, name, note):
     """With an hour made 15 s. Somebody else's offset, which nobody commits again, must be gone: else it proves nothing."""
     topic, control = forgetful.create_topic(name, 1), f"{name}-control"
     forgetful.produce_lines(topic, range(3))

@@ -11,10 +11,10 @@ import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import NewPartitions
 
+from contract import MEMBER, from_start
 from gateway import stopwatch
 from kafka import cache
 from procs import rounds, wait_for
-from test_contract import MEMBER, from_start
 from web import Workers, messages, offsets
 
 PARTITIONS = 10

@@ -7,14 +7,13 @@ import pytest
 import fastcgi
 from consumer_oracle import open_poll
 from procs import wait_for
-from test_consumer_faults import faulty, responder  # noqa: F401  fixtures
 
 PARTITIONS = 300
 LARGEST = "m" * 4096
 
 
 @pytest.mark.parametrize("coordination", ["local", "kafka"])
-def test_more_than_a_broker_takes_at_once(faulty, responder, kafka_kraft, coordination, name):  # noqa: F811
+def test_more_than_a_broker_takes_at_once(faulty, responder, kafka_kraft, coordination, name):
     """Offsets set by a user, a group that starts, and what is committed again with an hour made a second."""
     topic = kafka_kraft.create_topic(name, PARTITIONS)
     h = faulty(kafka_kraft, coordination=coordination).start(KP_RECOMMIT_MS="1000")

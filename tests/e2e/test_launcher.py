@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from commands import helper_socket
 from gateway import HELPER, RESPONDER, STOP_WITHIN, binary, descendants_once, stopwatch
 from procs import alive, descendants, kill, new_folder, rounds, wait_for
-from test_operator import helper_socket
 from web import Workers, messages, offsets
 
 SEED_FLAGS = ["kafkaPeers", "zookeeperPeers", "tcpAddr", "unixAddr", "pidFile", "help"]

@@ -15,11 +15,6 @@ POLL = 3  # seconds
 
 
 @pytest.fixture(scope="module")
-def broker(kafka_zk):
-    return kafka_zk
-
-
-@pytest.fixture(scope="module")
 def gw(shared_gateway, broker):
     return shared_gateway(broker)
 

@@ -4,10 +4,10 @@ import sqlite3
 
 import pytest
 
+from commands import Operator, helper_socket
 from gateway import stopwatch
 from procs import free_port, rounds, wait_for
 from storefile import add
-from test_operator import Operator, helper_socket
 from web import messages
 
 STORED_MAX, WAITING_MAX = 10_000, 4_096

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from consumer_oracle import ConsumerOracle
-from procs import Proxy, rounds, seed, wait_for
+from procs import rounds, seed, wait_for
 from produced import Produced
 from web import Workers
 from webservers import Nginx
@@ -15,13 +15,6 @@ from webservers import Nginx
 RSS = 64 << 20  # what a helper may grow by
 SOCKET_TIMEOUT = 3000  # ms; librdkafka's own 60 s is longer than a test
 KINDS = ["latency", "trickle", "reset", "blackhole", "halfopen", "cut"]
-
-
-@pytest.fixture
-def proxy(kafka_kraft):
-    p = Proxy(kafka_kraft.proxied, kafka_kraft.behind)
-    yield p
-    p.end()
 
 
 def memory(pid, what):

@@ -25,11 +25,6 @@ FREED = 1  # seconds until a dead responder's place in the helper is free again
 LONG = rounds(180, 3600)
 
 
-@pytest.fixture(scope="module")
-def broker(kafka_zk):
-    return kafka_zk
-
-
 # A responder that dies in the middle of a request.
 
 class FastCgi:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, TopicPartition
 
+from commands import Operator, helper_socket, status
 from procs import wait_for
-from test_operator import Operator, helper_socket, status
 
 LIMIT = 1000  # message.timestamp.before.max.ms of the topic
 

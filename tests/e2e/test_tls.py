@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from contract import arrived, from_start
 from gateway import HELPER, binary
 from procs import new_folder, wait_for
 from secured import PASSWORDS, Certificates, KafkaSecured, KafkaSecured4
-from test_contract import arrived, from_start
 from web import offsets
 
 KEY_PASSWORD = "k3y-passw0rd-Omega"

@@ -8,8 +8,6 @@ from confluent_kafka import Producer
 
 from gateway import stopwatch
 from procs import wait_for
-from test_consumer_faults import faulty  # noqa: F401  fixtures
-from test_network import proxy  # noqa: F401
 from web import offsets
 from webservers import Nginx
 
@@ -17,7 +15,7 @@ STALL_MS = "500"  # a partition that gives nothing is told, and the group starts
 
 
 @pytest.fixture
-def host(faulty, kafka_kraft):  # noqa: F811
+def host(faulty, kafka_kraft):
     """Makes helpers that soon say that a partition gives nothing, and ways into them."""
     made = []
 
@@ -125,7 +123,7 @@ def test_a_transaction_that_stays_open(host, kafka_kraft, transactions, name, co
 
 
 @pytest.mark.long
-def test_much_that_was_aborted_on_a_slow_line(host, kafka_kraft, proxy, transactions, name):  # noqa: F811
+def test_much_that_was_aborted_on_a_slow_line(host, kafka_kraft, proxy, transactions, name):
     """While it is passed over nothing comes, for longer than a partition may have messages and give none."""
     for _ in range(30):
         transactions.abort(*[b"x" * 1000] * 200)

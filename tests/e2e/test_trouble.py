@@ -4,30 +4,20 @@ Kafka and ZooKeeper; and the same in /_status."""
 import json
 import re
 import time
-from datetime import datetime, timezone
 
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import NewTopic
 
 from cluster import KraftCluster
+from contract import DATE, age
 from gateway import stopwatch
-from kafka import Zookeeper
 from procs import wait_for
 from web import offsets
 
-DATE = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 SESSION = 15
 STALL = 26  # a partition that gives nothing is told after this
 RECONNECT = 25  # a client of ZooKeeper may wait so long for a server that is just starting
-
-
-@pytest.fixture(scope="module")
-def zookeeper():
-    server = Zookeeper()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
@@ -37,10 +27,6 @@ def site(gateway, kafka_kraft, zookeeper, name):
     made = gateway(kafka_kraft, coordination="zookeeper", zookeeperPeers=f"127.0.0.1:{zookeeper.port}/apart")
     made.tcp.join(name, name)
     return made.tcp
-
-
-def age(date):
-    return (datetime.now(timezone.utc) - datetime.fromisoformat(date)).total_seconds()
 
 
 def trouble_of(site, group):

@@ -7,10 +7,9 @@ import struct
 import pytest
 from confluent_kafka import Producer
 
-from gateway import stopwatch
+from commands import Operator, helper_socket, status
+from contract import DATE, age
 from procs import wait_for
-from test_operator import Operator, helper_socket, status
-from test_trouble import DATE, age
 
 LARGE = 70_000_000  # more than a frame between helper and responder has room for
 FITS = 65 * 1024 * 1024 - 29  # a value without a key that just fits

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from contract import MEMBER, UNKNOWN, arrived, from_start
 from procs import rounds, wait_for
-from test_contract import MEMBER, UNKNOWN, arrived, from_start
 from web import offsets
 
 # Kafka and the coordination, and the fixture of the broker: a row more is a line more.

@@ -12,11 +12,6 @@ from webservers import ALL
 LIMIT = 1_000_000
 
 
-@pytest.fixture(scope="module")
-def broker(kafka_zk):
-    return kafka_zk
-
-
 @pytest.fixture(scope="module", params=list(ALL))
 def stand(request, shared_helper, broker):
     server = ALL[request.param](shared_helper(broker))

@@ -5,15 +5,10 @@ import pytest
 from kazoo.client import KazooClient
 from kazoo.security import make_acl
 
+from contract import from_start
 from gateway import stopwatch
 from kafka import Ensemble
 from procs import free_port, wait_for
-from test_contract import from_start
-
-
-@pytest.fixture(scope="module")
-def broker(kafka_zk):
-    return kafka_zk
 
 
 @pytest.fixture(scope="module")

@@ -73,25 +73,13 @@ look_at(struct finding *f, const struct store_row *row, bool dead)
 		f->out->back++;
 }
 
-struct loading {
-	bool done;
-	enum kp_err err;
-	struct store_loaded *rows;
-};
-
-static void
-found(void *arg, enum kp_err err, struct store_loaded *rows)
-{
-	*(struct loading *)arg = (struct loading){ true, err, rows };
-}
-
 /* True when there were rows. */
 static bool
 load_some(struct loop *loop, struct store *s, const char *topic, int64_t after,
     struct loading *l)
 {
 	l->done = false;
-	store_load(s, topic, after, 50, 100000, found, l);
+	store_load(s, topic, after, 50, 100000, loading_found, l);
 	while (!l->done)
 		uv_run(loop_uv(loop), UV_RUN_ONCE);
 	return l->rows != NULL;

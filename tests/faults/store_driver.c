@@ -189,18 +189,6 @@ take_out(enum store_verb verb, unsigned of, bool company)
 
 /* ---- loading ---- */
 
-struct loading {
-	bool done;
-	enum kp_err err;
-	struct store_loaded *rows;
-};
-
-static void
-found(void *arg, enum kp_err err, struct store_loaded *rows)
-{
-	*(struct loading *)arg = (struct loading){ true, err, rows };
-}
-
 static bool
 in_topic(const struct message *m, const char *topic)
 {
@@ -236,7 +224,7 @@ load_topic(const char *topic)
 
 	do {
 		l.done = false;
-		store_load(store, topic, after, 1 + rng_below(&rng, 20), 50000, found, &l);
+		store_load(store, topic, after, 1 + rng_below(&rng, 20), 50000, loading_found, &l);
 		while (!l.done)
 			uv_run(loop_uv(loop), UV_RUN_ONCE);
 		for (struct store_loaded *r = l.rows; r; r = l.rows) {

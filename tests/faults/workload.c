@@ -89,3 +89,9 @@ workload_compare(unsigned seed, unsigned n, const struct store_row *row)
 		return "key";
 	return kp_slice_eq(row->value, want.value) ? NULL : "value";
 }
+
+void
+loading_found(void *arg, enum kp_err err, struct store_loaded *rows)
+{
+	*(struct loading *)arg = (struct loading){ true, err, rows };
+}

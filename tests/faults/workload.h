@@ -38,6 +38,15 @@ bool workload_number(const struct store_row *row, unsigned *n);
 /* What is not as it was sent; NULL: every byte is. */
 const char *workload_compare(unsigned seed, unsigned n, const struct store_row *row);
 
+/* What store_load() has found, once it is done. */
+struct loading {
+	bool done;
+	enum kp_err err;
+	struct store_loaded *rows;
+};
+/* Its callback; `arg` is a struct loading. */
+void loading_found(void *arg, enum kp_err err, struct store_loaded *rows);
+
 /*
  * What the driver marks, before it hands something over and after it was told:
  *

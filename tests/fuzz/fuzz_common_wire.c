@@ -4,7 +4,7 @@
  *
  * The first byte chooses the pieces; the rest is the stream.
  */
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 #include "tests/fuzz/fuzz.h"
 
 #define BODY_MAX (1u << 20)

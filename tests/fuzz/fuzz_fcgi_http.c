@@ -15,11 +15,12 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 #include "common/sock.h"
 #include "fcgi/http.h"
 #include "fcgi/serve.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/fcgi_record.h"
 
 #define RAW_MAX 4096
 
@@ -248,17 +249,6 @@ start(void)
 }
 
 /* ---- the web server ---- */
-
-enum { BEGIN = 1, END = 3, PARAMS = 4, STDIN = 5, STDOUT = 6 };
-
-static void
-put_record(struct kp_buf *out, uint8_t type, struct kp_slice s)
-{
-	const uint8_t head[8] = { 1, type, 0, 1, (uint8_t)(s.n >> 8), (uint8_t)s.n, 0, 0 };
-
-	kp_buf_put(out, head, sizeof(head));
-	kp_buf_put(out, s.p, s.n);
-}
 
 /* In records of 60,000 bytes, and an empty one. */
 static void

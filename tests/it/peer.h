@@ -10,7 +10,7 @@
 
 #include <sys/types.h>
 
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 
 /* Longer than anything that is expected to happen. */
 #define PEER_WAIT_MS 10000

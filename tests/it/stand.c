@@ -35,6 +35,22 @@ stand_teardown(void **state)
 	return 0;
 }
 
+int
+stand_setup_helper(void **state)
+{
+	helper_init(&helper);
+	helper_start(&helper, mock.brokers, *state);
+	return 0;
+}
+
+int
+stand_teardown_helper(void **state)
+{
+	(void)state;
+	helper_stop(&helper, STOP_MS);
+	return 0;
+}
+
 void
 stand_restart(const char *const *options)
 {

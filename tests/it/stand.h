@@ -17,6 +17,9 @@ extern struct peer peer;
 int stand_setup(void **state);
 /* The helper must end in order. */
 int stand_teardown(void **state);
+/* The same without the peer, for tests that count connections or start the helper themselves. */
+int stand_setup_helper(void **state);
+int stand_teardown_helper(void **state);
 /* Both, on the store that is there. */
 void stand_start(const char *const *options);
 /* Both again, after an order to end, or after SIGKILL and with the same options. */

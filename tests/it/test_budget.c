@@ -74,7 +74,7 @@ take_many(const char *topic, unsigned n, unsigned window, unsigned *seen)
 	return n * 1000.0 / (double)(clock_mono_ms() - begin + 1);
 }
 
-/* Waits until it no longer grows, and gives the most that was seen. */
+/* Samples until it no longer grows, and gives the most that was seen. */
 static long
 settled_rss_kib(void)
 {
@@ -333,7 +333,7 @@ test_names_are_forgotten(void **state)
 		assert_true(clock_mono_ms() < until);
 		mock_put(&mock, "stays", 0, NULL, "m");
 		take("stays", offset++);
-		usleep(300000);
+		usleep(300000);		/* one topic is in use while the others are left */
 	}
 	for (int i = 0; i < 10; i++) {
 		mock_put(&mock, "stays", 0, NULL, "m");

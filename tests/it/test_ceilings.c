@@ -6,8 +6,7 @@
 
 #include "common/clock.h"
 #include "common/sock.h"
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 #include "tests/unit/unit.h"
 
 #define CEILING 256			/* GROUPS_MAX and GROUP_TOPICS_MAX of the helper */
@@ -15,25 +14,6 @@
 #define DEADLINE_MS 20000
 #define SOON_MS 10000			/* who is not asked for 20 s leaves */
 #define PASSES_MAX 20
-
-static struct helper helper;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	helper_init(&helper);
-	helper_start(&helper, mock.brokers, NULL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	helper_stop(&helper, STOP_MS);
-	return 0;
-}
 
 /* One reply to a long poll on an empty topic. */
 static enum kp_err
@@ -144,7 +124,8 @@ test_topics_of_a_group(void **state)
 	check_still_served("t7", "group");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, stand_setup_helper, stand_teardown_helper)
 
 int
 main(void)

@@ -1,8 +1,7 @@
 /* A peer that is broken or means harm: it loses its connection at worst; the next
  * request of somebody else is answered, and the helper stays small. */
 #include "common/clock.h"
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -21,25 +20,6 @@
 #define MEMORY_KIB (96L * 1024)
 #define SMALL_COST 1
 #endif
-
-static struct helper helper;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	helper_init(&helper);
-	helper_start(&helper, mock.brokers, NULL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	helper_stop(&helper, STOP_MS);
-	return 0;
-}
 
 /* The helper lives and answers somebody else. */
 static void
@@ -659,7 +639,8 @@ test_hang_ups_in_flight(void **state)
 	assert_true(helper_rss_kib(&helper) < rss + MEMORY_KIB / 4);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, stand_setup_helper, stand_teardown_helper)
 
 int
 main(void)

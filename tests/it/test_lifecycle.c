@@ -1,8 +1,7 @@
 /* The helper's own life: it starts without Kafka, ends in order and in bounded
  * time, is killed, and comes back with everything that it said it had kept. */
 #include "common/clock.h"
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -11,12 +10,9 @@
 #include <unistd.h>
 
 #include "common/sock.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/files.h"
 
 #define NOWHERE "127.0.0.1:1"		/* nobody listens there */
-
-static struct helper helper;
-static struct peer peer;
 
 static int
 setup(void **state)
@@ -27,19 +23,10 @@ setup(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	(void)state;
-	helper_stop(&helper, STOP_MS);
-	return 0;
-}
-
 static void
 start(void)
 {
-	helper_start(&helper, mock.brokers, NULL);
-	peer_open(&peer, &helper);
+	stand_start(NULL);
 }
 
 static void
@@ -239,16 +226,6 @@ test_a_second_helper_on_the_same_socket(void **state)
 }
 
 static void
-write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-	close(fd);
-}
-
-static void
 test_stores_that_cannot_be_used(void **state)
 {
 	struct helper h;
@@ -378,7 +355,7 @@ test_durability_modes(void **state)
 	}
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, stand_teardown_helper)
 
 int
 main(void)

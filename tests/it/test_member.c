@@ -4,8 +4,7 @@
  * tested on real brokers: the mock refuses commits while others join, they do not.
  */
 #include "common/clock.h"
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -24,25 +23,19 @@ static const char *const options[] = { "--coordination", "kafka", "-X",
 /* For a coordinator that has to be found again, by a slow machine. */
 static const char *const patient[] = { "--coordination", "kafka", NULL };
 
-static struct helper helper;
-static struct peer peer;
-
 static int
 setup(void **state)
 {
 	mock_open(&mock);
 	helper_init(&helper);
-	helper_start(&helper, mock.brokers, *state ? *state : options);
-	peer_open(&peer, &helper);
+	stand_start(*state ? *state : options);
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	(void)state;
-	peer_close(&peer);
-	helper_stop(&helper, STOP_MS);
+	stand_teardown(state);
 	mock_close(&mock);
 	return 0;
 }
@@ -249,8 +242,7 @@ test_no_broker_for_longer_than_a_session(void **state)
 	helper_stop(&helper, STOP_MS);
 	assert_in_range(clock_mono_ms() - start, 0, 6000);
 	assert_int_equal(helper_logged(&helper, "not everything ended in time"), 0);
-	helper_start(&helper, mock.brokers, options);
-	peer_open(&peer, &helper);
+	stand_start(options);
 }
 
 /* Kafka 0.8 has no groups of its own. */

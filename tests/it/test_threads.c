@@ -9,8 +9,7 @@
 
 #include "common/clock.h"
 #include "common/sock.h"
-#include "tests/it/mock.h"
-#include "tests/it/peer.h"
+#include "tests/it/stand.h"
 #include "tests/unit/unit.h"
 
 #define ALLOWED 100
@@ -21,8 +20,6 @@
 #define IDLE_MS "1000"
 #define PING_MS 3000			/* one that waits for librdkafka waits for a minute */
 #define OWN 2
-
-static struct helper helper;
 
 /* A user of its own, of whose threads there are no others, also while this program runs
  * twice; it may still go through the folders of whoever runs the test. Root itself is not bound
@@ -44,14 +41,6 @@ setup(void **state)
 	snprintf(user, sizeof(user), "%d", FIRST_USER + (int)getpid());
 	if (geteuid() == 0)
 		assert_int_equal(chown(helper.dir, (uid_t)atoi(user), (gid_t)atoi(user)), 0);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	helper_stop(&helper, STOP_MS);
 	return 0;
 }
 
@@ -215,7 +204,7 @@ test_too_few_to_start(void **state)
 	assert_true(helper_logged(&helper, "RLIMIT_NPROC") > 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, stand_teardown_helper)
 
 int
 main(void)

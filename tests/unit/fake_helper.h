@@ -20,12 +20,12 @@
 
 enum fake_act {
 	FAKE_ANSWER,			/* the reply, on the request's id */
-	FAKE_ANSWER_CLOSE,		/* and close after it */
-	FAKE_ANSWER_TWICE,
+	FAKE_ANSWER_CLOSE,		/* and close after it: see fake_await() */
+	FAKE_ANSWER_TWICE,		/* see fake_await() */
 	FAKE_DIE,			/* close after the request was read whole */
 	FAKE_DIE_HALF,			/* close in the middle of the reply */
 	FAKE_DIE_LATE,			/* close after the request's deadline */
-	FAKE_SILENT,			/* wait for the asker to give up: see fake_await_silent() */
+	FAKE_SILENT,			/* wait for the asker to give up: see fake_await() */
 	FAKE_WRONG_ID,
 	FAKE_WRONG_TYPE,
 	FAKE_WRONG_VERSION,
@@ -89,6 +89,13 @@ fake_refuse(int fd, uint32_t id)
 	kp_buf_free(&b);
 }
 
+/* For fake_await(). */
+static inline void
+fake_tell(struct fake *f)
+{
+	send(f->stop[0], "", 1, 0);
+}
+
 /* False when the connection is to be closed. */
 static inline bool
 fake_act(struct fake *f, int fd, enum fake_act act, uint32_t id)
@@ -102,7 +109,9 @@ fake_act(struct fake *f, int fd, enum fake_act act, uint32_t id)
 	switch (act) {
 	case FAKE_ANSWER_TWICE:
 		fake_send(fd, f->reply_type, id, f->reply, 0, WIRE_VERSION);
-		/* fallthrough */
+		fake_send(fd, f->reply_type, id, f->reply, 0, WIRE_VERSION);
+		fake_tell(f);
+		return true;
 	case FAKE_ANSWER:
 	case FAKE_ANSWER_CLOSE:
 		fake_send(fd, f->reply_type, id, f->reply, 0, WIRE_VERSION);
@@ -120,7 +129,7 @@ fake_act(struct fake *f, int fd, enum fake_act act, uint32_t id)
 		fake_send(fd, f->reply_type, id, f->reply, 0, WIRE_VERSION + 1);
 		return true;
 	case FAKE_SILENT:
-		send(f->stop[0], "", 1, 0);
+		fake_tell(f);
 		f->gave_up = recv(fd, &byte, 1, 0) == 0;
 		return false;
 	case FAKE_REFUSE_BODY:
@@ -166,14 +175,15 @@ static inline void
 fake_serve(struct fake *f, int fd)
 {
 	struct wire_frame frame;
+	enum fake_act act = FAKE_ANSWER;
 	struct kp_buf in;
 	bool goes_on = true;
 
 	kp_buf_init(&in, WIRE_HEADER + WIRE_BODY_MAX);
 	while (goes_on && fake_read(f, fd, &in, &frame)) {
 		struct fake_seen *s = &f->seen[f->n_seen];
-		enum fake_act act = fake_next(f);
 
+		act = fake_next(f);
 		s->type = frame.type;
 		s->deadline_ms = frame.deadline_ms;
 		kp_buf_init(&s->body, WIRE_BODY_MAX);
@@ -186,6 +196,8 @@ fake_serve(struct fake *f, int fd)
 	}
 	kp_buf_free(&in);
 	close(fd);
+	if (act == FAKE_ANSWER_CLOSE)
+		fake_tell(f);
 }
 
 static inline void *
@@ -219,9 +231,10 @@ fake_start(struct fake *f)
 		abort();
 }
 
-/* Until FAKE_SILENT has the request. */
+/* Until FAKE_SILENT has the request, FAKE_ANSWER_TWICE has sent both, or FAKE_ANSWER_CLOSE
+ * has closed. */
 static inline void
-fake_await_silent(struct fake *f)
+fake_await(struct fake *f)
 {
 	char byte;
 

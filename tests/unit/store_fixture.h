@@ -31,6 +31,15 @@ close_store(void)
 	fx.s = NULL;
 }
 
+/* A command's `done`. */
+static inline void
+note_done(struct store_cmd *cmd, enum kp_err err)
+{
+	(void)cmd;
+	fx.done++;
+	fx.err = err;
+}
+
 /* cmocka's. The store is not open yet. */
 static inline int
 setup(void **state)

@@ -358,10 +358,13 @@ test_connect_deadline(void **state)
 	assert_true(clock_mono_ms() - start < 100);
 }
 
+/* So late that the other thread waits already: nothing tells when it begins to. */
+#define LATER_US (100 * 1000)
+
 static void *
 listen_later(void *arg)
 {
-	usleep(100 * 1000);
+	usleep(LATER_US);
 	sock_listen(PATH, NO_GID, arg);
 	return NULL;
 }
@@ -406,7 +409,7 @@ test_write_to_a_closed_peer(void **state)
 static void *
 close_later(void *arg)
 {
-	usleep(100 * 1000);
+	usleep(LATER_US);
 	close(*(int *)arg);
 	return NULL;
 }

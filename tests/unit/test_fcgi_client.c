@@ -210,7 +210,7 @@ test_a_stale_connection_is_replaced(void **state)
 	fake_start(&f);
 	c = client_new(f.path);
 	assert_err(client_produce(c, &message, 500, &r), KP_OK);
-	usleep(50000);
+	fake_await(&f);
 	assert_err(client_produce(c, &message, 500, &r), KP_OK);
 	client_free(c);
 	fake_stop(&f);
@@ -234,7 +234,7 @@ test_unasked_bytes_end_the_connection(void **state)
 	assert_err(client_ping(c), KP_OK);
 	/* Whether both come in one read or in two, this one or the next reconnects. */
 	client_ping(c);
-	usleep(50000);
+	fake_await(&f);
 	assert_err(client_ping(c), KP_OK);
 	client_free(c);
 	fake_stop(&f);
@@ -355,7 +355,9 @@ test_status_and_receipts_may_be_asked_twice(void **state)
 }
 
 struct hangup {
+	struct fake *helper;
 	int fd;
+	int64_t at_ms;
 	pthread_t thread;
 };
 
@@ -364,7 +366,8 @@ hang_up(void *arg)
 {
 	struct hangup *h = arg;
 
-	usleep(100000);
+	fake_await(h->helper);
+	h->at_ms = clock_mono_ms();
 	close(h->fd);
 	return NULL;
 }
@@ -374,23 +377,25 @@ test_a_hang_up_cancels_the_long_poll(void **state)
 {
 	static const enum fake_act script[] = { FAKE_SILENT };
 	struct fake f = { .script = script, .n_script = 1 };
-	int64_t begin_ms = clock_mono_ms();
 	struct msg_message r;
 	struct client *c;
 	struct hangup h;
+	int64_t end_ms;
 	bool hungup;
 	int pair[2];
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	h.fd = pair[1];
+	h.helper = &f;
 	fake_start(&f);
 	c = client_new(f.path);
 	assert_int_equal(pthread_create(&h.thread, NULL, hang_up, &h), 0);
 	assert_err(client_consume(c, &poll_t, pair[0], &r, &hungup), KP_EGONE);
 	assert_true(hungup);
-	assert_in_range(clock_mono_ms() - begin_ms, 90, 2000);
+	end_ms = clock_mono_ms();
 	pthread_join(h.thread, NULL);
+	assert_in_range(end_ms - h.at_ms, 0, 2000);
 	fake_stop(&f);
 	client_free(c);
 	assert_true(f.gave_up);		/* while the client was still there */

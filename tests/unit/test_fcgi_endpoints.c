@@ -473,7 +473,7 @@ test_polls_past_the_limit_are_turned_away(void **state)
 	consume_set_limit(1);
 	fake_start(&busy);
 	assert_int_equal(pthread_create(&thread, NULL, poll_in_background, busy.path), 0);
-	fake_await_silent(&busy);
+	fake_await(&busy);
 	assert_false(run(&f, "GET", "/topics/t/messages?group=g", NULL, LIT(""), &res));
 	assert_int_equal(res.status, 429);
 	assert_int_equal(res.retry_after_s, 1);

@@ -9,12 +9,11 @@
 #include "fcgi/http.h"
 #include "fcgi/room.h"
 #include "tests/unit/fake_helper.h"
+#include "tests/unit/fcgi_record.h"
 #include "tests/unit/unit.h"
 
 #define LARGE 300000
 #define WAIT_MS 10000
-
-enum { BEGIN = 1, END = 3, PARAMS = 4, STDIN = 5, STDOUT = 6 };
 
 static size_t room_max;
 
@@ -44,15 +43,6 @@ struct web {
 	struct kp_buf in;		/* what came of the answer */
 	pthread_t thread;
 };
-
-static void
-put_record(struct kp_buf *out, uint8_t type, struct kp_slice s)
-{
-	const uint8_t head[8] = { 1, type, 0, 1, (uint8_t)(s.n >> 8), (uint8_t)s.n, 0, 0 };
-
-	kp_buf_put(out, head, sizeof(head));
-	kp_buf_put(out, s.p, s.n);
-}
 
 static void
 put_param(struct kp_buf *out, const char *name, const char *value)

@@ -19,7 +19,8 @@
 #define consumer_lost fake_lost
 #define consumer_session_ms fake_session_ms
 #define consumer_leave fake_leave
-#define clock_boot_ms fake_boot_ms
+#define loop_pause_set fake_pause_set
+#define loop_pause_end fake_pause_end
 #define coordination_kafka coordination_kafka_under_test
 static enum kp_err fake_join(struct consumer *, const struct consumer_member_events *, void *);
 static enum kp_err fake_subscribe(struct consumer *, const char *const *, size_t);
@@ -27,9 +28,12 @@ static void fake_give_up(struct consumer *);
 static bool fake_lost(const struct consumer *);
 static int64_t fake_session_ms(const struct consumer *);
 static void fake_leave(struct consumer *);
-static int64_t fake_boot_ms(void);
+static void fake_pause_set(struct loop *, struct loop_pause *, int64_t,
+    void (*)(void *, int64_t), void *);
+static void fake_pause_end(struct loop_pause *);
 #include "helper/coordination/group_kafka.c"
-#undef clock_boot_ms
+#undef loop_pause_set
+#undef loop_pause_end
 
 static const struct coordination_ops *const ops = &coordination_kafka_under_test;
 
@@ -47,7 +51,7 @@ static struct {
 	bool release_at_once;
 	bool refuse;
 	bool no_memory;
-	int64_t clock_ms;
+	struct loop_pause *pause;
 } w;
 
 static void __attribute__((format(printf, 1, 2)))
@@ -115,10 +119,29 @@ fake_leave(struct consumer *c)
 	w.events->left(w.arg);
 }
 
-static int64_t
-fake_boot_ms(void)
+static void
+fake_pause_set(struct loop *l, struct loop_pause *p, int64_t limit_ms,
+    void (*tell)(void *arg, int64_t ms), void *arg)
 {
-	return w.clock_ms;
+	(void)l;
+	p->limit_ms = limit_ms;
+	p->paused = tell;
+	p->arg = arg;
+	w.pause = p;
+}
+
+static void
+fake_pause_end(struct loop_pause *p)
+{
+	p->paused = NULL;
+}
+
+/* The loop tells of it in its next turn. */
+static void
+stand_still(int64_t ms)
+{
+	if (ms > w.pause->limit_ms)
+		w.pause->paused(w.pause->arg, ms);
 }
 
 /* ---- the group ---- */
@@ -207,7 +230,6 @@ setup(void **state)
 {
 	(void)state;
 	memset(&w, 0, sizeof(w));
-	w.clock_ms = 1000000;
 	w.env.loop = loop_new();
 	return ops->open(&w.env, "g", &group_events, NULL, &w.c) != KP_OK ||
 	    ops->attach(w.c, NULL) != KP_OK;
@@ -392,9 +414,9 @@ test_stands_still(void **state)
 {
 	(void)state;
 	hold("t", 2);
-	w.clock_ms += 3000;
+	stand_still(3000);
 	assert_true(ops->usable(w.c));
-	w.clock_ms += 1;
+	stand_still(3001);
 	assert_false(ops->usable(w.c));
 	assert_string_equal(w.told, "");
 	assert_non_null(ops->trouble(w.c, "t"));
@@ -411,7 +433,7 @@ test_stands_still_while_it_gives_up(void **state)
 	take_back(false);
 	expect("-t0 -t1 ");
 	ops->released(w.c, "t", 0);
-	w.clock_ms += 4000;
+	stand_still(4000);
 	assert_false(ops->usable(w.c));
 	expect("!t0 !t1 G ");
 	ops->released(w.c, "t", 1);

@@ -48,7 +48,7 @@ set_up(void **state)
 	gs = (struct groups){ .list = &g };
 	g = (struct group){ .gs = &gs, .name = "g", .topics = &t };
 	t = (struct gtopic){ .g = &g, .name = "t", .state = TOPIC_ACTIVE, .n_partitions = 4,
-	    .parts = &part, .first = (void *)&token };
+	    .parts = &part, .waiting.n = 1 };
 	part = (struct gpart){ .t = &t, .partition = 2, .state = GPART_ACTIVE };
 	clock_ms = 1000000;
 	out = NULL;

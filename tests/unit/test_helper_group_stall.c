@@ -31,7 +31,6 @@ static struct group g;
 static struct gtopic t;
 static struct gpart part;
 static struct gpart *parts[1] = { &part };
-static char token;
 
 static int
 set_up(void **state)
@@ -39,7 +38,7 @@ set_up(void **state)
 	(void)state;
 	g = (struct group){ .gs = &gs, .name = "g", .consumer = (struct consumer *)&g };
 	t = (struct gtopic){ .g = &g, .name = "t", .state = TOPIC_ACTIVE, .n_partitions = 1,
-	    .parts = &part, .index = parts, .n_index = 1, .first = (void *)&token };
+	    .parts = &part, .index = parts, .n_index = 1, .waiting.n = 1 };
 	part = (struct gpart){ .t = &t, .state = GPART_ACTIVE };
 	stall_reset(&part.stall);
 	clock_ms = 1000000;
@@ -125,9 +124,9 @@ static void
 test_not_asked(void **state)
 {
 	(void)state;
-	t.first = NULL;
+	t.waiting.n = 0;
 	assert_false(ask());
-	t.first = (void *)&token;
+	t.waiting.n = 1;
 	no_room = true;
 	assert_false(ask());
 	no_room = false;

@@ -5,7 +5,7 @@
 
 #include "common/buf.h"
 #include "helper/kafka/kafka_file.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/files.h"
 
 static char dir[] = "/tmp/kafka_file.XXXXXX";
 
@@ -13,16 +13,6 @@ static void
 in_dir(char path[64], const char *name)
 {
 	snprintf(path, 64, "%s/%s", dir, name);
-}
-
-static void
-write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-	close(fd);
 }
 
 static void

@@ -15,14 +15,6 @@ open_store(void)
 	assert_int_equal(store_open(fx.loop, fx.path, DURABLE_FSYNC, &fx.s), KP_OK);
 }
 
-static void
-note_done(struct store_cmd *cmd, enum kp_err err)
-{
-	(void)cmd;
-	fx.done++;
-	fx.err = err;
-}
-
 /* One command, alone in its transaction. */
 static enum kp_err
 run(enum store_verb verb, int64_t id, int64_t was, const char *topic, const char *value)

@@ -105,7 +105,7 @@ test_another_key_tells_others(void **state)
 }
 
 static void
-note_done(struct store_cmd *cmd, enum kp_err err)
+note_kept(struct store_cmd *cmd, enum kp_err err)
 {
 	(void)cmd;
 	assert_err(err, KP_OK);
@@ -115,7 +115,7 @@ note_done(struct store_cmd *cmd, enum kp_err err)
 static int64_t
 append(void)
 {
-	struct store_cmd c = { .verb = STORE_APPEND, .done = note_done, .row = {
+	struct store_cmd c = { .verb = STORE_APPEND, .done = note_kept, .row = {
 	    .id = store_next_id(fx.s), .topic = LIT("t"), .value = LIT("v") } };
 	int before = fx.done;
 

@@ -17,14 +17,6 @@ open_store(void)
 	assert_int_equal(store_open(fx.loop, fx.path, DURABLE_OS, &fx.s), KP_OK);
 }
 
-static void
-note_done(struct store_cmd *cmd, enum kp_err err)
-{
-	(void)cmd;
-	fx.done++;
-	fx.err = err;
-}
-
 struct message {
 	struct store_cmd cmd;
 	char topic[32];

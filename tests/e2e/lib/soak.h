@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tests/e2e/soak_http.h"
+#include "tests/e2e/lib/soak_http.h"
 
 #define TOPICS_MAX 1000
 #define ASKERS_MAX 64			/* of one kind */

@@ -213,6 +213,12 @@ def parse_reply(raw, method="GET"):
     return Reply(status, headers, body, method)
 
 
+def request(method, target, body=b""):
+    """As it stands on the wire, whatever is in the target."""
+    return (f"{method} {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+            .encode("latin-1") + body)
+
+
 class Session:
     """One kept connection for load, without the price of a curl. Not for several threads at once."""
 

@@ -2,7 +2,7 @@
  * What is asked at a pace, whether or not what was asked before was answered. To add a kind, add
  * a line to the table and the function that asks.
  */
-#include "tests/e2e/soak.h"
+#include "tests/e2e/lib/soak.h"
 
 #include <inttypes.h>
 #include <stdio.h>

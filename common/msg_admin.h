@@ -6,8 +6,8 @@
  * others show or change what was accepted, and are for root and the helper's own
  * user alone.
  */
-#ifndef KP_MSG_STORE_H
-#define KP_MSG_STORE_H
+#ifndef KP_MSG_ADMIN_H
+#define KP_MSG_ADMIN_H
 
 #include "common/msg.h"
 

@@ -1,5 +1,5 @@
 /* Every error has a status of its own choosing, and 429 and 503 a time to wait. */
-#include "fcgi/status.h"
+#include "fcgi/http_status.h"
 
 #include "tests/unit/unit.h"
 
@@ -21,9 +21,9 @@ test_every_error_has_its_status(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(expected); i++)
-		assert_int_equal(status_of(expected[i].err), expected[i].status);
-	assert_int_equal(status_of(KP_ERR_COUNT), 500);
-	assert_int_equal(status_of((enum kp_err)9999), 500);
+		assert_int_equal(http_status_of(expected[i].err), expected[i].status);
+	assert_int_equal(http_status_of(KP_ERR_COUNT), 500);
+	assert_int_equal(http_status_of((enum kp_err)9999), 500);
 }
 
 static void
@@ -31,21 +31,21 @@ test_every_status_has_its_reason(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(expected); i++)
-		assert_string_not_equal(status_reason(expected[i].status), "Unknown");
-	assert_string_equal(status_reason(405), "Method Not Allowed");
-	assert_string_equal(status_reason(299), "Unknown");
+		assert_string_not_equal(http_status_reason(expected[i].status), "Unknown");
+	assert_string_equal(http_status_reason(405), "Method Not Allowed");
+	assert_string_equal(http_status_reason(299), "Unknown");
 }
 
 static void
 test_retry_after_comes_with_429_and_503_only(void **state)
 {
 	(void)state;
-	assert_int_equal(status_retry_after(503, 0), 1);
-	assert_int_equal(status_retry_after(429, 0), 1);
-	assert_int_equal(status_retry_after(503, 7), 7);
-	assert_int_equal(status_retry_after(500, 7), 0);
-	assert_int_equal(status_retry_after(504, 7), 0);
-	assert_int_equal(status_retry_after(200, 7), 0);
+	assert_int_equal(http_status_retry_after(503, 0), 1);
+	assert_int_equal(http_status_retry_after(429, 0), 1);
+	assert_int_equal(http_status_retry_after(503, 7), 7);
+	assert_int_equal(http_status_retry_after(500, 7), 0);
+	assert_int_equal(http_status_retry_after(504, 7), 0);
+	assert_int_equal(http_status_retry_after(200, 7), 0);
 }
 
 int

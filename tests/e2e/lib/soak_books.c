@@ -1,7 +1,7 @@
 /*
  * Numbers for messages, what became of each, and of each question; and the lines that tell it.
  */
-#include "tests/e2e/soak.h"
+#include "tests/e2e/lib/soak.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * one counts a message as consumed when it gets it, one acknowledges it with the next request,
  * one by itself.
  */
-#include "tests/e2e/soak.h"
+#include "tests/e2e/lib/soak.h"
 
 #include <stdio.h>
 

@@ -14,7 +14,7 @@
  * cannot be asked from now on, so nothing is posted to names that are not there; SIGUSR2: it can.
  * SIGTERM: consume what is left, and end.
  */
-#include "tests/e2e/soak.h"
+#include "tests/e2e/lib/soak.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Bodies of the messages about the helper and its store. "bytes" is a u32 length
  * and that many bytes, a flag has a u8 of its own. */
-#include "common/msg_store.h"
+#include "common/msg_admin.h"
 
 #include <stdlib.h>
 

@@ -7,10 +7,12 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from procs import Proc, alive, can_connect, descendants, free_port, kill, new_folder, program, tail, wait_for
 from web import Site
 
-TREE = Path(__file__).resolve().parents[2]
+TREE = Path(__file__).resolve().parents[3]
 BUILD = (TREE / os.environ.get("KP_BUILD", "build")).resolve()
 
 HELPER = "kafka-pixy-helper"
@@ -20,6 +22,8 @@ STOP_WITHIN = 15
 
 # Whom the external web servers run as.
 WEB_USER = "www-data" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
+NOBODY = 65534
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
 
 
 def binary(name, faults=False):
@@ -36,6 +40,11 @@ def flags(options):
         values = value if isinstance(value, list) else [value]
         found += [f"-{name}={v}" if len(name) == 1 else f"--{name}={v}" for v in values if v is not None]
     return found
+
+
+def bare(folder, **options):
+    """The command of a helper that needs nobody."""
+    return [str(w) for w in [binary(HELPER), *flags({"kafkaPeers": "embedded", "socket": folder / "h.sock", **options})]]
 
 
 def broker_options(broker, coordination=None):
@@ -228,3 +237,19 @@ def stopwatch():
     """A function that tells the seconds since this call."""
     start = time.monotonic()
     return lambda: time.monotonic() - start
+
+
+class FaultyHelper(Helper):
+    """A helper and responders of the build that dies at named points; `env` of start() says where."""
+
+    def __init__(self, broker, **options):
+        super().__init__(broker, **options)
+        self.responder.unlink()
+        self.responder.write_bytes(binary(RESPONDER, faults=True).read_bytes())
+        self.responder.chmod(0o755)
+
+    def start(self, **env):
+        self.proc = Proc(HELPER, [binary(HELPER, faults=True), *flags(self.options)], self.folder,
+                         env={**self.sanitizers.env, **env})
+        self.proc.wait_ready(lambda: can_connect(self.socket), 20, "listens on its socket")
+        return self

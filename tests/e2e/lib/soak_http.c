@@ -2,7 +2,7 @@
  * Kept connections on one epoll set. Requests are small, so they are written at once; a reply is
  * read to its Content-Length.
  */
-#include "tests/e2e/soak_http.h"
+#include "tests/e2e/lib/soak_http.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
