@@ -5,13 +5,84 @@
 #include "common/log.h"
 #include "helper/produce/sender_state.h"
 
+/* ---- states ---- */
+
+#define TO(state) (1u << (state))
+
+static const struct { const char *name; unsigned to; } append_states[] = {
+	[APPEND_NONE] = { "none", TO(APPEND_QUEUED) | TO(APPEND_KEPT) },
+	[APPEND_QUEUED] = { "queued", TO(APPEND_KEPT) | TO(APPEND_NONE) },
+	[APPEND_KEPT] = { "kept", TO(APPEND_REMOVING) },
+	[APPEND_REMOVING] = { "removing", TO(APPEND_NONE) },
+}, send_states[] = {
+	[SEND_IDLE] = { "idle", TO(SEND_WAITING) },
+	[SEND_WAITING] = { "waiting", TO(SEND_SENT) | TO(SEND_REFUSED) | TO(SEND_IDLE) },
+	[SEND_SENT] = { "sent", TO(SEND_WAITING) | TO(SEND_DELIVERED) | TO(SEND_REFUSED) |
+	    TO(SEND_IDLE) },
+	[SEND_DELIVERED] = { "delivered", 0 },
+	[SEND_REFUSED] = { "refused", 0 },
+};
+
+static bool
+in_hands(const struct entry *e)
+{
+	return e->sent == SEND_WAITING || e->sent == SEND_SENT;
+}
+
+/* Its lane has to wait for the disk before it can read on. */
+static bool
+is_appending(const struct entry *e)
+{
+	return e->appended == APPEND_QUEUED && e->sent == SEND_IDLE;
+}
+
+/* The only place that changes the states, and tells the lane what follows from them. */
+static void
+enter(struct entry *e, enum append_state appended, enum send_state sent)
+{
+	bool held = in_hands(e), appending = is_appending(e);
+
+	if ((appended != e->appended && !(append_states[e->appended].to & TO(appended))) ||
+	    (sent != e->sent && !(send_states[e->sent].to & TO(sent)))) {
+		log_error("sender entry append=%s next=%s send=%s next=%s: there is no such step",
+		    append_states[e->appended].name, append_states[appended].name,
+		    send_states[e->sent].name, send_states[sent].name);
+		log_flush(LOG_FLUSH_MS);
+		abort();	/* what was accepted is on the disk, and a restart sends it */
+	}
+	log_debug("sender entry id=%lld topic=%s append=%s next=%s send=%s next=%s",
+	    (long long)entry_told(e), e->lane->name, append_states[e->appended].name,
+	    append_states[appended].name, send_states[e->sent].name, send_states[sent].name);
+	e->appended = appended;
+	e->sent = sent;
+	if (in_hands(e) != held)
+		lane_count_window(e->lane, in_hands(e), entry_bytes(e));
+	if (is_appending(e) != appending)
+		lane_count_appending(e->lane, is_appending(e));
+}
+
+static void
+enter_append(struct entry *e, enum append_state next)
+{
+	enter(e, next, e->sent);
+}
+
+static void
+enter_send(struct entry *e, enum send_state next)
+{
+	enter(e, e->appended, next);
+}
+
+/* ---- what it is ---- */
+
 size_t
 entry_bytes(const struct entry *e)
 {
 	return e->row.key.n + e->row.value.n + sizeof(*e);
 }
 
-int64_t
+/* The id that the message has had since it was accepted; entry_told() as its sender knows it. */
+static int64_t
 entry_message(const struct entry *e)
 {
 	return e->row.was ? e->row.was : e->row.id;
@@ -36,10 +107,17 @@ entry_new(struct lane *lane)
 	return e;
 }
 
-static bool
-in_hands(const struct entry *e)
+struct entry *
+entry_from_disk(struct lane *lane, struct store_loaded *row)
 {
-	return e->sent == SEND_WAITING || e->sent == SEND_SENT;
+	struct entry *e = entry_new(lane);
+
+	if (e == NULL)
+		return NULL;
+	e->row = row->row;
+	e->body = row;
+	enter_append(e, APPEND_KEPT);
+	return e;
 }
 
 void
@@ -52,6 +130,8 @@ entry_free_if_done(struct entry *e)
 	free(e->body);
 	free(e);
 }
+
+/* ---- its sender, and the store ---- */
 
 void
 entry_answer(struct entry *e)
@@ -91,14 +171,15 @@ removed(struct store_cmd *cmd, enum kp_err err)
 	if (err && err != KP_ENOTFOUND && log_rate_ok(&e->sender->stays, &dropped))
 		log_warn("sender row stays id=%lld err=%s dropped_lines=%u: it will be sent again "
 		    "after a restart", (long long)entry_told(e), kp_err_name(err), dropped);
-	e->appended = APPEND_NONE;
+	enter_append(e, APPEND_NONE);
 	entry_free_if_done(e);
 }
 
-void
+/* Its row leaves the store, or moves to the dead letters. */
+static void
 entry_settle(struct entry *e, enum store_verb verb)
 {
-	e->appended = APPEND_REMOVING;
+	enter_append(e, APPEND_REMOVING);
 	e->remove = (struct store_cmd){ .verb = verb, .row = { .id = e->row.id,
 	    .topic = kp_slice_str(e->lane->name), .attempts = e->tries, .key.n = e->row.key.n,
 	    .value.n = e->row.value.n }, .reason = e->reason, .done = removed };
@@ -127,16 +208,14 @@ entries_settle_again(struct sender *s)
 }
 
 /* The commit that the answer waits for. */
-void
-entry_appended(struct store_cmd *cmd, enum kp_err err)
+static void
+appended(struct store_cmd *cmd, enum kp_err err)
 {
 	struct entry *e = (struct entry *)((char *)cmd - offsetof(struct entry, append));
 	struct lane *lane = e->lane;
 
 	fault_point("P4");
-	if (e->sent == SEND_IDLE)
-		lane->appending--;
-	e->appended = err ? APPEND_NONE : APPEND_KEPT;
+	enter_append(e, err ? APPEND_NONE : APPEND_KEPT);
 	if (e->failed) {
 		/* Kafka refused it while it was being written: nobody was told 200. */
 		entry_refuse(e, e->failed, e->reason);
@@ -159,6 +238,31 @@ entry_appended(struct store_cmd *cmd, enum kp_err err)
 		lane_load(lane);
 }
 
+void
+entry_append(struct entry *e)
+{
+	e->append = (struct store_cmd){ .verb = STORE_APPEND, .row = e->row, .done = appended };
+	enter_append(e, APPEND_QUEUED);
+	store_submit(e->sender->store, &e->append);
+	if (fault_break("early-answer"))
+		entry_answer(e);
+}
+
+void
+entry_damaged(struct entry *e)
+{
+	e->reason = "damaged on the disk: this is not what was accepted";
+	entry_settle(e, STORE_BURY);
+}
+
+/* ---- Kafka ---- */
+
+void
+entry_wait(struct entry *e)
+{
+	enter_send(e, SEND_WAITING);
+}
+
 enum kp_err
 entry_send(struct entry *e, struct delivery *failed)
 {
@@ -171,7 +275,7 @@ entry_send(struct entry *e, struct delivery *failed)
 	if (err)
 		return err;
 	fault_point("P7");
-	e->sent = SEND_SENT;
+	enter_send(e, SEND_SENT);
 	e->tries++;
 	return KP_OK;
 }
@@ -181,7 +285,7 @@ static void
 take_back(struct entry *e)
 {
 	if (e->appended == APPEND_QUEUED && store_cancel(e->sender->store, &e->append))
-		e->appended = APPEND_NONE;
+		enter_append(e, APPEND_NONE);
 }
 
 /* Kafka has it: the only way for a row to leave the store for good. */
@@ -197,7 +301,7 @@ entry_done(struct entry *e, const struct delivery *d)
 	rate_add(&s->rate, s->delivered_ms, entry_bytes(e));
 	receipts_delivered(s->receipts, entry_message(e), d->partition, d->offset,
 	    s->delivered_ms);
-	e->sent = SEND_DELIVERED;
+	enter_send(e, SEND_DELIVERED);
 	take_back(e);
 	entry_answer(e);
 	if (e->appended == APPEND_KEPT)
@@ -224,7 +328,7 @@ entry_lost(struct entry *e, const char *why)
 void
 entry_hopeless(struct entry *e, enum kp_err err, const char *text)
 {
-	e->sent = SEND_REFUSED;
+	enter_send(e, SEND_REFUSED);
 	e->failed = err;
 	e->reason = text;
 	take_back(e);
@@ -243,7 +347,7 @@ entry_again(struct entry *e, const char *text)
 {
 	unsigned dropped;
 
-	e->sent = SEND_WAITING;
+	entry_wait(e);
 	if (log_rate_ok(&e->sender->again_rate, &dropped))
 		log_warn("sender again id=%lld topic=%s dropped_lines=%u: %s",
 		    (long long)entry_told(e), e->lane->name, dropped, text);
@@ -252,16 +356,14 @@ entry_again(struct entry *e, const char *text)
 void
 entry_put_back(struct entry *e)
 {
-	e->sent = SEND_IDLE;
-	e->lane->appending += e->appended == APPEND_QUEUED;
+	enter_send(e, SEND_IDLE);
 	entry_free_if_done(e);
 }
 
 void
 entry_given_up(struct entry *e)
 {
-	e->sent = SEND_IDLE;
-	e->lane->appending += e->appended == APPEND_QUEUED;
+	enter_send(e, SEND_IDLE);
 	if (e->appended != APPEND_NONE)
 		return;
 	if (e->op)

@@ -38,16 +38,42 @@ lane_has_room(const struct lane *lane)
 	    !(lane->in_window >= STALLED_MESSAGES && is_stalled(lane));
 }
 
+void
+lane_count_window(struct lane *lane, bool in, size_t bytes)
+{
+	size_t n = in ? 1 : (size_t)-1;
+
+	if (lane->in_window == 0)
+		lane->moved_ms = loop_now_ms(lane->sender->loop);
+	bytes = in ? bytes : -bytes;
+	lane->in_window += n;
+	lane->in_window_bytes += bytes;
+	lane->sender->in_window += n;
+	lane->sender->in_window_bytes += bytes;
+}
+
+void
+lane_count_appending(struct lane *lane, bool in)
+{
+	lane->appending += in ? 1 : (size_t)-1;
+}
+
+void
+lane_to_disk(struct lane *lane, const char *why)
+{
+	if (!lane->backlog && why)
+		log_info("sender backlog topic=%s: %s", lane->name, why);
+	lane->backlog = true;
+	lane->load_covers = false;
+}
+
 /* So must several of them together: what they have too much of waits on the disk. */
 void
 lane_make_room(struct lane *lane)
 {
 	if (lane->in_window <= 2 * STALLED_MESSAGES || lane->loading || !is_stalled(lane))
 		return;
-	if (!lane->backlog)
-		log_info("sender backlog topic=%s: Kafka takes nothing of it", lane->name);
-	lane->backlog = true;
-	lane->load_covers = false;
+	lane_to_disk(lane, "Kafka takes nothing of it");
 	lane->loaded_id = parts_put_back(lane, STALLED_MESSAGES);
 }
 
@@ -133,21 +159,6 @@ lane_find(struct sender *s, struct kp_slice topic)
 	return lane;
 }
 
-/* A row from the disk becomes an entry that is kept already. The row's
- * allocation becomes the entry's body. */
-static struct entry *
-entry_from_disk(struct lane *lane, struct store_loaded *row)
-{
-	struct entry *e = entry_new(lane);
-
-	if (e == NULL)
-		return NULL;
-	e->row = row->row;
-	e->body = row;
-	e->appended = APPEND_KEPT;
-	return e;
-}
-
 /* False: not now, for want of memory. */
 static bool
 take_loaded(struct lane *lane, struct store_loaded *row)
@@ -162,8 +173,7 @@ take_loaded(struct lane *lane, struct store_loaded *row)
 	if (row->damaged) {
 		/* It can never be sent, and does not hold up what is behind it. */
 		lane->loaded_id = e->row.id;
-		e->reason = "damaged on the disk: this is not what was accepted";
-		entry_settle(e, STORE_BURY);
+		entry_damaged(e);
 	} else {
 		parts_take(lane, e);
 	}

@@ -180,25 +180,10 @@ divide(struct lane *lane)
 
 /* ---- waves ---- */
 
-static void
-count_window(struct entry *e, bool in)
-{
-	struct lane *lane = e->lane;
-	size_t n = in ? 1 : (size_t)-1, bytes = in ? entry_bytes(e) : -entry_bytes(e);
-
-	if (lane->in_window == 0)
-		lane->moved_ms = loop_now_ms(lane->sender->loop);
-	lane->in_window += n;
-	lane->in_window_bytes += bytes;
-	lane->sender->in_window += n;
-	lane->sender->in_window_bytes += bytes;
-}
-
 void
 parts_take(struct lane *lane, struct entry *e)
 {
-	e->sent = SEND_WAITING;
-	count_window(e, true);
+	entry_wait(e);
 	if (e->row.id > lane->loaded_id)
 		lane->loaded_id = e->row.id;
 	put(part_of(lane, e), e, false);
@@ -210,7 +195,6 @@ parts_leave(struct entry *e, struct entries *list)
 	TAILQ_REMOVE(list, e, link);
 	e->part->load--;
 	e->part = NULL;
-	count_window(e, false);
 }
 
 static size_t
@@ -386,7 +370,7 @@ refused(struct entry *e, const struct delivery *d)
 		log_info("sender request refused topic=%s messages=%zu dropped_lines=%u: %s; half "
 		    "of them go next", e->lane->name, e->part->wave_size, dropped, d->text);
 	e->part->refused = true;
-	e->sent = SEND_WAITING;
+	entry_wait(e);
 }
 
 /* False: it waits to be sent again. */
@@ -406,7 +390,7 @@ settle(struct entry *e, const struct delivery *d)
 		parts_leave(e, &part->wave);
 		entry_done(e, d);
 	} else if (d->of_time && stamp_refused(e)) {
-		e->sent = SEND_WAITING;
+		entry_wait(e);
 		return false;
 	} else if (one_of_many) {
 		refused(e, d);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/fault.h"
 #include "common/log.h"
 #include "helper/produce/sender_state.h"
 
@@ -64,25 +63,13 @@ start_in_memory(struct entry *e)
 static void
 entry_start(struct entry *e)
 {
-	struct sender *s = e->sender;
 	struct lane *lane = e->lane;
 
-	if (!lane->backlog && lane_has_room(lane)) {
+	if (!lane->backlog && lane_has_room(lane))
 		parts_take(lane, e);
-	} else {
-		if (!lane->backlog)
-			log_info("sender backlog topic=%s: Kafka takes less than comes in",
-			    lane->name);
-		lane->backlog = true;
-		lane->load_covers = false;
-		lane->appending++;
-	}
-	e->append = (struct store_cmd){ .verb = STORE_APPEND, .row = e->row,
-	    .done = entry_appended };
-	e->appended = APPEND_QUEUED;
-	store_submit(s->store, &e->append);
-	if (fault_break("early-answer"))
-		entry_answer(e);
+	else
+		lane_to_disk(lane, "Kafka takes less than comes in");
+	entry_append(e);
 	parts_send(lane);
 }
 
@@ -272,13 +259,11 @@ lane_with_rows(void *arg, const char *topic)
 {
 	struct lane *lane = lane_find(arg, kp_slice_str(topic));
 
-	if (lane) {
-		lane->backlog = true;
-		log_info("sender backlog topic=%s: accepted before this start", topic);
-	} else {
+	if (lane)
+		lane_to_disk(lane, "accepted before this start");
+	else
 		log_error("sender backlog topic=%s: too many topics, it waits for the next start",
 		    topic);
-	}
 }
 
 static enum kp_err

@@ -17,7 +17,7 @@ revived(struct store_cmd *cmd, enum kp_err err)
 	struct retry *r = (struct retry *)cmd;
 	struct lane *lane = r->lane;
 
-	lane->appending--;
+	lane_count_appending(lane, false);
 	if (err == KP_OK)
 		log_info("sender retry id=%lld topic=%s",
 		    (long long)ids_told(&lane->sender->ids, cmd->row.was), lane->name);
@@ -43,8 +43,7 @@ sender_retry(struct sender *s, const struct store_loaded *dead,
 	*r = (struct retry){ .lane = lane, .done = done, .arg = arg,
 	    .cmd = { .verb = STORE_REVIVE, .row.id = id, .row.was = dead->row.id,
 	    .done = revived } };
-	lane->backlog = true;
-	lane->load_covers = false;
-	lane->appending++;
+	lane_to_disk(lane, NULL);
+	lane_count_appending(lane, true);
 	store_submit(s->store, &r->cmd);
 }

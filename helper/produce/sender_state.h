@@ -8,11 +8,14 @@
  * Every async message that is in memory is an entry. It may be in the store's
  * hands, in a partition's, or both, and is freed when it is in neither:
  *
- *	append: NONE -> QUEUED -> KEPT -> REMOVING -> (gone)
- *	send:   IDLE -> WAITING -> SENT -> DELIVERED or REFUSED, or back to WAITING
+ *	append: NONE -> QUEUED -> KEPT -> REMOVING -> NONE
+ *		QUEUED -> NONE: taken back, or it failed; NONE -> KEPT: read from the disk
+ *	send:   IDLE -> WAITING -> SENT -> DELIVERED or REFUSED
+ *		SENT -> WAITING: again; WAITING -> REFUSED: librdkafka does not take it;
+ *		WAITING, SENT -> IDLE: back to the disk, or given up at the end
  *
- * An entry whose topic has a backlog stays IDLE; it is freed once it is kept,
- * and comes back from the disk in its turn.
+ * Only enter() in entry.c makes these steps. An entry whose topic has a backlog stays
+ * IDLE; it is freed once it is kept, and comes back from the disk in its turn.
  */
 #ifndef KP_SENDER_STATE_H
 #define KP_SENDER_STATE_H
@@ -156,13 +159,18 @@ struct sender {
 
 /* entry.c */
 size_t entry_bytes(const struct entry *e);
-/* The id that the message has had since it was accepted; and as its sender knows it. */
-int64_t entry_message(const struct entry *e);
+/* The id that its sender knows it by. */
 int64_t entry_told(const struct entry *e);
 /* Nobody has it any more: not the store, not librdkafka, not the one who waits. */
 void entry_free_if_done(struct entry *e);
 void entry_answer(struct entry *e);
 void entry_refuse(struct entry *e, enum kp_err err, const char *text);
+/* Hands it to the store, in which it is kept when its sender is answered. */
+void entry_append(struct entry *e);
+/* What was read of the disk can never be sent: it is a dead letter. */
+void entry_damaged(struct entry *e);
+/* It is in the hands of a partition: for the first time, or again. */
+void entry_wait(struct entry *e);
 /* Hands it to librdkafka: KP_OK, or why not. */
 enum kp_err entry_send(struct entry *e, struct delivery *failed);
 /* What its report says; it is in nobody's hands any more, or WAITING again. */
@@ -173,14 +181,13 @@ void entry_again(struct entry *e, const char *text);
 void entry_put_back(struct entry *e);
 /* The end has come: it stays on the disk, if it is there. */
 void entry_given_up(struct entry *e);
-/* Its row leaves the store, or moves to the dead letters. */
-void entry_settle(struct entry *e, enum store_verb verb);
 /* Tries once more what a full disk did not let leave. */
 void entries_settle_again(struct sender *s);
 /* Counted by its lane until entry_free_if_done(). NULL without memory. */
 struct entry *entry_new(struct lane *lane);
-/* Callback of the store. */
-void entry_appended(struct store_cmd *cmd, enum kp_err err);
+/* The same of a row from the disk, which is kept already. Its allocation is the entry's from
+ * then on. */
+struct entry *entry_from_disk(struct lane *lane, struct store_loaded *row);
 
 /* part.c */
 /* One part, for a topic of which nothing is known yet. False: no memory. */
@@ -239,6 +246,13 @@ void lanes_forget(struct sender *s);
 /* The topic's lane, made if there is none; NULL past TOPICS_MAX. */
 struct lane *lane_find(struct sender *s, struct kp_slice topic);
 bool lane_has_room(const struct lane *lane);
+/* The only writers of what a lane has: an entry comes into the parts' hands, or leaves them;
+ * something begins to be written that is not sent, or is written. */
+void lane_count_window(struct lane *lane, bool in, size_t bytes);
+void lane_count_appending(struct lane *lane, bool in);
+/* From now on it sends from the disk, until it has caught up. The log is told why, once;
+ * NULL: it is not. */
+void lane_to_disk(struct lane *lane, const char *why);
 /* Takes a topic that stands still out of the others' way. */
 void lane_make_room(struct lane *lane);
 /* Reads on from the disk where its sending stopped, as far as there is room. */
