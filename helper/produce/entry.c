@@ -91,7 +91,7 @@ entry_message(const struct entry *e)
 int64_t
 entry_told(const struct entry *e)
 {
-	return ids_told(&e->sender->ids, entry_message(e));
+	return ids_told(store_ids(e->sender->store), entry_message(e));
 }
 
 struct entry *
@@ -175,7 +175,18 @@ removed(struct store_cmd *cmd, enum kp_err err)
 	entry_free_if_done(e);
 }
 
-/* Its row leaves the store, or moves to the dead letters. */
+static void
+tell_buried(const struct entry *e)
+{
+	if (store_keeps(e->sender->store))
+		log_error("sender dead letter id=%lld topic=%s: %s", (long long)entry_told(e),
+		    e->lane->name, e->reason);
+	else
+		log_error("sender message lost topic=%s durability=memory: %s", e->lane->name,
+		    e->reason);
+}
+
+/* Its row leaves the store, or moves to the dead letters. The entry may be gone after it. */
 static void
 entry_settle(struct entry *e, enum store_verb verb)
 {
@@ -185,8 +196,7 @@ entry_settle(struct entry *e, enum store_verb verb)
 	    .value.n = e->row.value.n }, .reason = e->reason, .done = removed };
 	if (verb == STORE_BURY) {
 		receipts_forget(e->sender->receipts, entry_message(e));
-		log_error("sender dead letter id=%lld topic=%s: %s", (long long)entry_told(e),
-		    e->lane->name, e->reason);
+		tell_buried(e);
 	}
 	/* The disk has it; only its size is still asked for. */
 	if (!in_hands(e)) {
@@ -194,6 +204,16 @@ entry_settle(struct entry *e, enum store_verb verb)
 		e->body = NULL;
 	}
 	store_submit(e->sender->store, &e->remove);
+}
+
+/* The entry ends, and its row if it has one. It may be gone after it. */
+static void
+leave(struct entry *e, enum store_verb verb)
+{
+	if (e->appended == APPEND_KEPT)
+		entry_settle(e, verb);
+	else
+		entry_free_if_done(e);
 }
 
 void
@@ -205,6 +225,19 @@ entries_settle_again(struct sender *s)
 		TAILQ_REMOVE(&s->again, e, link);
 		store_submit(s->store, &e->remove);
 	}
+}
+
+static void
+not_appended(struct entry *e, enum kp_err err)
+{
+	if (e->sent == SEND_DELIVERED)
+		store_count_direct(e->sender->store);
+	else if (!in_hands(e))
+		entry_refuse(e, KP_EFULL, err == KP_EFULL ? "the disk of the store is full" :
+		    err == KP_EBUSY ? store_too_many_topics :
+		    "the store has failed: sync produce still works, and a restart of the helper "
+		    "checks the store");
+	/* else Kafka's acknowledgement can still keep the promise */
 }
 
 /* The commit that the answer waits for. */
@@ -219,21 +252,17 @@ appended(struct store_cmd *cmd, enum kp_err err)
 	if (e->failed) {
 		/* Kafka refused it while it was being written: nobody was told 200. */
 		entry_refuse(e, e->failed, e->reason);
-		if (err == KP_OK)
-			entry_settle(e, STORE_REFUSE);
+		leave(e, STORE_REFUSE);
 	} else if (err == KP_OK) {
 		entry_answer(e);
 		if (e->sent == SEND_DELIVERED || (in_hands(e) && fault_break("early-delete")))
-			entry_settle(e, STORE_REMOVE);
-	} else if (e->sent == SEND_DELIVERED) {
-		store_count_direct(e->sender->store);
-	} else if (!in_hands(e)) {
-		entry_refuse(e, KP_EFULL, err == KP_EFULL ? "the disk of the store is full" :
-		    err == KP_EBUSY ? store_too_many_topics :
-		    "the store has failed: sync produce still works, and a restart of the helper "
-		    "checks the store");
-	}	/* else Kafka's acknowledgement can still keep the promise */
-	entry_free_if_done(e);
+			leave(e, STORE_REMOVE);
+		else
+			entry_free_if_done(e);
+	} else {
+		not_appended(e, err);
+		entry_free_if_done(e);
+	}
 	if (lane->backlog)
 		lane_load(lane);
 }
@@ -288,7 +317,7 @@ take_back(struct entry *e)
 		enter_append(e, APPEND_NONE);
 }
 
-/* Kafka has it: the only way for a row to leave the store for good. */
+/* Kafka has it, and its row leaves the store for good. */
 void
 entry_done(struct entry *e, const struct delivery *d)
 {
@@ -304,24 +333,9 @@ entry_done(struct entry *e, const struct delivery *d)
 	enter_send(e, SEND_DELIVERED);
 	take_back(e);
 	entry_answer(e);
-	if (e->appended == APPEND_KEPT)
-		entry_settle(e, STORE_REMOVE);
-	else if (e->appended == APPEND_NONE && s->store)
+	if (e->appended == APPEND_NONE)
 		store_count_direct(s->store);
-	s->counts.pending -= s->store == NULL;
-	s->counts.delivered += s->store == NULL;
-}
-
-/* Durability memory: answered 200, and nothing was kept. */
-static void
-entry_lost(struct entry *e, const char *why)
-{
-	struct store_counts *n = &e->sender->counts;
-
-	log_error("sender message lost topic=%s durability=memory: %s", e->lane->name, why);
-	receipts_forget(e->sender->receipts, e->row.id);
-	n->pending--;
-	n->dropped++;
+	leave(e, STORE_REMOVE);
 }
 
 /* Kafka will never take it: its sender hears so, if nobody told him 200 yet. */
@@ -332,12 +346,9 @@ entry_hopeless(struct entry *e, enum kp_err err, const char *text)
 	e->failed = err;
 	e->reason = text;
 	take_back(e);
-	if (e->appended == APPEND_KEPT)
-		entry_settle(e, STORE_BURY);
-	else if (e->appended == APPEND_NONE && e->op)
+	if (e->appended == APPEND_NONE)
 		entry_refuse(e, err, text);
-	else if (e->appended == APPEND_NONE)
-		entry_lost(e, text);
+	leave(e, STORE_BURY);
 }
 
 /* Nothing is wrong with it, and kept messages have no time-out. librdkafka has
@@ -364,10 +375,11 @@ void
 entry_given_up(struct entry *e)
 {
 	enter_send(e, SEND_IDLE);
-	if (e->appended != APPEND_NONE)
-		return;
-	if (e->op)
+	if (e->appended == APPEND_NONE)
 		entry_refuse(e, KP_EUNAVAIL, "Kafka did not take the message");
+	e->reason = "the helper ends";
+	if (store_keeps(e->sender->store))
+		entry_free_if_done(e);
 	else
-		entry_lost(e, "the helper ends");
+		leave(e, STORE_BURY);
 }

@@ -23,7 +23,7 @@
 static bool
 is_stalled(const struct lane *lane)
 {
-	return lane->sender->store && lane->in_window &&
+	return store_keeps(lane->sender->store) && lane->in_window &&
 	    loop_now_ms(lane->sender->loop) - lane->moved_ms > STALLED_MS;
 }
 

@@ -229,7 +229,6 @@ send_first(struct part *part)
 	if (err) {
 		parts_leave(e, &part->queue);
 		entry_hopeless(e, err, failed.text);
-		entry_free_if_done(e);
 		return true;
 	}
 	TAILQ_REMOVE(&part->queue, e, link);
@@ -373,8 +372,8 @@ refused(struct entry *e, const struct delivery *d)
 	entry_wait(e);
 }
 
-/* False: it waits to be sent again. */
-static bool
+/* It may be gone after it. */
+static void
 settle(struct entry *e, const struct delivery *d)
 {
 	struct part *part = e->part;
@@ -391,18 +390,14 @@ settle(struct entry *e, const struct delivery *d)
 		entry_done(e, d);
 	} else if (d->of_time && stamp_refused(e)) {
 		entry_wait(e);
-		return false;
 	} else if (one_of_many) {
 		refused(e, d);
-		return false;
 	} else if (doubt_failed(e->lane, d)) {
 		parts_leave(e, &part->wave);
 		entry_hopeless(e, d->err, d->text);
 	} else {
 		pause_part(e, d);
-		return false;
 	}
-	return true;
 }
 
 void
@@ -414,8 +409,7 @@ parts_delivered(void *arg, void *opaque, const struct delivery *d)
 
 	(void)arg;
 	part->unreported--;
-	if (settle(e, d))
-		entry_free_if_done(e);
+	settle(e, d);
 	if (part->unreported == 0) {
 		lane->sender->waves_out--;
 		lane->sender->waves_done++;
@@ -436,7 +430,6 @@ parts_end(struct lane *lane)
 		while ((e = TAILQ_FIRST(queue)) != NULL) {
 			parts_leave(e, queue);
 			entry_given_up(e);
-			entry_free_if_done(e);
 		}
 	}
 }

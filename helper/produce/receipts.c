@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "helper/store/store_ids.h"
+#include "helper/store/ids.h"
 
 struct receipt {
 	int64_t id;			/* 0: none */

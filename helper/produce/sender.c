@@ -15,8 +15,6 @@
 #define ROOM_PART 100
 #define RETRY_AFTER_MAX_S 300
 #define RETRY_AFTER_UNKNOWN_S 30
-/* No topic may keep out the others. */
-#define SHARE_PART 2
 #define STALLED_MS 3000
 #define RENEW_PAUSE_MAX_MS (30 * 60 * 1000)
 
@@ -24,7 +22,7 @@ static enum kp_err
 accept_entry(struct lane *lane, struct op *op, const struct msg_produce *m, struct entry **out)
 {
 	struct sender *s = lane->sender;
-	int64_t id = s->store ? store_next_id(s->store) : s->next_id++;
+	int64_t id = store_next_id(s->store);
 	struct entry *e;
 
 	*out = e = id ? entry_new(lane) : NULL;
@@ -40,35 +38,23 @@ accept_entry(struct lane *lane, struct op *op, const struct msg_produce *m, stru
 	return KP_OK;
 }
 
-/* Durability memory: the window is all there is. */
-static void
-start_in_memory(struct entry *e)
-{
-	struct sender *s = e->sender;
-
-	if (!lane_has_room(e->lane)) {
-		entry_refuse(e, KP_EFULL, "too many messages wait for Kafka, and durability is "
-		    "\"memory\"");
-		entry_free_if_done(e);
-		return;
-	}
-	s->counts.accepted++;
-	s->counts.pending++;
-	entry_answer(e);
-	parts_take(e->lane, e);
-	parts_send(e->lane);
-}
-
 /* Hands the entry to its partition if it is its turn, and to the store in any case. */
 static void
 entry_start(struct entry *e)
 {
 	struct lane *lane = e->lane;
 
-	if (!lane->backlog && lane_has_room(lane))
+	if (!lane->backlog && lane_has_room(lane)) {
 		parts_take(lane, e);
-	else
+	} else if (store_keeps(e->sender->store)) {
 		lane_to_disk(lane, "Kafka takes less than comes in");
+	} else {
+		/* The window is all there is. */
+		entry_refuse(e, KP_EFULL, "too many messages wait for Kafka, and durability is "
+		    "\"memory\"");
+		entry_free_if_done(e);
+		return;
+	}
 	entry_append(e);
 	parts_send(lane);
 }
@@ -79,7 +65,7 @@ uint32_t
 sender_retry_after(const struct sender *s)
 {
 	uint64_t messages, bytes, wanted = s->max_bytes / ROOM_PART;
-	uint64_t used = s->store ? store_bytes(s->store) : 0, seconds = RETRY_AFTER_UNKNOWN_S;
+	uint64_t used = store_bytes(s->store), seconds = RETRY_AFTER_UNKNOWN_S;
 
 	rate_get(&s->rate, loop_now_ms(s->loop), &messages, &bytes);
 	if (used > s->max_bytes)
@@ -89,37 +75,10 @@ sender_retry_after(const struct sender *s)
 	return (uint32_t)(seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S);
 }
 
-/* Why the store takes no further message of `bytes`, NULL when it does. */
-static const char *
-refusal(struct sender *s, uint64_t bytes)
-{
-	if (s->store == NULL)
-		return NULL;
-	if (store_bytes(s->store) + bytes > s->max_bytes)
-		return "the store is full: Kafka has not taken what was accepted before; see "
-		    "--storeMaxBytes";
-	return store_refuses(s->store);
-}
-
-/* The same of a message of this topic. */
-static const char *
-topic_refusal(struct sender *s, struct kp_slice topic, uint64_t bytes)
-{
-	const char *why = refusal(s, bytes);
-
-	if (why == NULL && s->store)
-		why = store_refuses_topic(s->store, topic);
-	if (why == NULL && s->store &&
-	    store_topic_bytes(s->store, topic) + bytes > s->max_bytes / SHARE_PART)
-		why = "the topic has its share of the store, a half: Kafka has not taken what was "
-		    "accepted before, or it is dead letters; see --storeMaxBytes";
-	return why;
-}
-
 void
 sender_accept(struct sender *s, struct op *op, const struct msg_produce *m)
 {
-	const char *why = topic_refusal(s, m->topic, m->key.n + m->value.n);
+	const char *why = store_refuses(s->store, m->topic, m->key.n + m->value.n);
 	struct lane *lane = why ? NULL : lane_find(s, m->topic);
 	enum kp_err err = KP_OK;
 	struct entry *e;
@@ -131,10 +90,8 @@ sender_accept(struct sender *s, struct op *op, const struct msg_produce *m)
 	if (why || err)
 		op_fail(op, why ? KP_EFULL : err, sender_retry_after(s), "%s",
 		    why ? why : kp_err_text(err));
-	else if (s->store)
-		entry_start(e);
 	else
-		start_in_memory(e);
+		entry_start(e);
 }
 
 /* ---- questions ---- */
@@ -142,19 +99,20 @@ sender_accept(struct sender *s, struct op *op, const struct msg_produce *m)
 struct store *
 sender_store(struct sender *s)
 {
-	return s->store;
+	return store_keeps(s->store) ? s->store : NULL;
 }
 
 const struct ids *
 sender_ids(const struct sender *s)
 {
-	return &s->ids;
+	return store_ids(s->store);
 }
 
 bool
 sender_receipt(struct sender *s, int64_t id, struct msg_receipt *out)
 {
-	bool found = receipts_find(s->receipts, ids_row(&s->ids, id), loop_now_ms(s->loop), out);
+	bool found = receipts_find(s->receipts, ids_row(store_ids(s->store), id),
+	    loop_now_ms(s->loop), out);
 
 	out->id = id;
 	return found;
@@ -165,15 +123,12 @@ sender_stats(struct sender *s, struct sender_stats *out)
 {
 	uint64_t bytes;
 
-	*out = (struct sender_stats){ .store = { .counts = s->counts, .free_bytes = -1 },
-	    .delivered_ms = s->delivered_ms };
+	*out = (struct sender_stats){ .delivered_ms = s->delivered_ms };
 	rate_get(&s->rate, loop_now_ms(s->loop), &out->delivered_per_s, &bytes);
-	if (s->store == NULL)
-		return;
 	store_stats(s->store, &out->store);
 	out->bytes = store_bytes(s->store);
-	out->max_bytes = s->max_bytes;
-	out->trouble = out->store.trouble ? out->store.trouble : refusal(s, 1);
+	out->max_bytes = store_max_bytes(s->store);
+	out->trouble = out->store.trouble;
 }
 
 /* ---- trouble ---- */
@@ -282,27 +237,21 @@ enum kp_err
 sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sender **out)
 {
 	struct sender *s = calloc(1, sizeof(*s));
-	enum kp_err err = KP_OK;
+	enum kp_err err;
 
 	*out = NULL;
 	if (s == NULL)
 		return KP_ENOMEM;
 	s->loop = l;
-	s->next_id = IDS_FIRST;
 	s->renew_pause_ms = PRODUCER_STUCK_MS;
 	s->renewed_ms = loop_now_ms(l) - 4 * s->renew_pause_ms;
 	TAILQ_INIT(&s->again);
 	STAILQ_INIT(&s->ready);
 	s->max_bytes = conf->store_max_bytes;
 	s->old_times_die = conf->on_old_timestamp == OLD_DEAD;
-	if (conf->durability != DURABLE_MEMORY)
-		err = store_open(l, conf->store, (enum conf_durability)conf->durability, &s->store);
-	if (s->store) {
-		store_set_min_free(s->store, conf->store_min_free_bytes);
-		s->ids = *store_ids(s->store);
-	} else if (err == KP_OK) {
-		err = ids_new(&s->ids);
-	}
+	err = store_open(l, conf->store, (enum conf_durability)conf->durability, &s->store);
+	if (err == KP_OK)
+		store_set_limits(s->store, conf->store_max_bytes, conf->store_min_free_bytes);
 	s->receipts = receipts_new();
 	if (err == KP_OK && s->receipts == NULL)
 		err = KP_ENOMEM;
@@ -314,8 +263,7 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 		free(s);
 		return err;
 	}
-	if (s->store)
-		store_each_topic(s->store, lane_with_rows, s);
+	store_each_topic(s->store, lane_with_rows, s);
 	loop_timer_set(l, &s->retry, 0, RETRY_MS, retry, s);
 	*out = s;
 	return KP_OK;
@@ -350,15 +298,14 @@ sender_drain(struct sender *s, int64_t max_ms, void (*done)(void *arg), void *ar
 void
 sender_close(struct sender *s)
 {
-	int64_t left = 0;
+	int64_t left;
 
 	s->closing = true;
 	entries_settle_again(s);
 	loop_timer_end(&s->retry);
 	producer_free(s->producer);
 	lanes_each(s, parts_end);
-	if (s->store)
-		left = store_finish(s->store);
+	left = store_finish(s->store);
 	log_info("sender stopped in_store=%lld%s", (long long)left,
 	    left ? ": they are sent after the next start" : "");
 	store_close(s->store);

@@ -5,11 +5,11 @@
  *	       -> producer.send -> report ---+-> store.remove
  *
  * Both ways start at once; the answer goes out when the row is committed or
- * Kafka has acknowledged, whichever is first. At most a window of messages is in
- * librdkafka; what does not fit stays on disk, and its topic then sends from the
- * disk, in order, until it has caught up. Order is kept per topic.
+ * Kafka has acknowledged, whichever is first. At most a window of messages waits for
+ * partitions or is in librdkafka; what does not fit stays on disk, and its topic then
+ * sends from the disk, in order, until it has caught up. Order is kept per partition.
  *
- * With durability `memory` there is no store: the window is all there is.
+ * With durability `memory` the store keeps nothing: the window is all there is.
  *
  * Loop thread only.
  */
@@ -44,15 +44,15 @@ void sender_drain(struct sender *s, int64_t max_ms, void (*done)(void *arg), voi
 void sender_close(struct sender *s);
 
 struct sender_stats {
-	struct store_stats store;	/* counts are right without a store, too */
-	uint64_t bytes, max_bytes;	/* max 0: there is no store */
+	struct store_stats store;
+	uint64_t bytes, max_bytes;	/* max 0: nothing is kept */
 	uint64_t delivered_per_s;
 	int64_t delivered_ms;		/* when Kafka last took one, on the loop's clock */
 	const char *trouble;		/* why async is refused; NULL. Static text */
 };
 void sender_stats(struct sender *s, struct sender_stats *out);
 
-/* For questions to it; NULL with durability memory. */
+/* For questions to it; NULL when it keeps nothing. */
 struct store *sender_store(struct sender *s);
 /* How ids are told to clients. The sender's. */
 const struct ids *sender_ids(const struct sender *s);

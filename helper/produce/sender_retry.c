@@ -20,7 +20,7 @@ revived(struct store_cmd *cmd, enum kp_err err)
 	lane_count_appending(lane, false);
 	if (err == KP_OK)
 		log_info("sender retry id=%lld topic=%s",
-		    (long long)ids_told(&lane->sender->ids, cmd->row.was), lane->name);
+		    (long long)ids_told(store_ids(lane->sender->store), cmd->row.was), lane->name);
 	r->done(r->arg, err);
 	free(r);
 	lane_load(lane);

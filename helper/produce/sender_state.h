@@ -126,17 +126,14 @@ struct entry {
 
 struct sender {
 	struct loop *loop;
-	struct store *store;		/* NULL: durability memory */
+	struct store *store;
 	struct producer *producer;
 	uint64_t max_bytes;
-	struct ids ids;			/* the store's, or of this process */
-	int64_t next_id;		/* without a store */
 	struct lane *lanes[LANE_BUCKETS];
 	size_t n_lanes;
 	struct receipts *receipts;
 	bool old_times_die;
 	struct rate rate;		/* of deliveries */
-	struct store_counts counts;	/* without a store */
 	struct log_rate stays, again_rate, refused_rate;
 	size_t in_window;
 	size_t in_window_bytes;
@@ -173,13 +170,14 @@ void entry_damaged(struct entry *e);
 void entry_wait(struct entry *e);
 /* Hands it to librdkafka: KP_OK, or why not. */
 enum kp_err entry_send(struct entry *e, struct delivery *failed);
-/* What its report says; it is in nobody's hands any more, or WAITING again. */
+/* It failed, and waits to be sent again. */
+void entry_again(struct entry *e, const char *text);
+/* It is in nobody's hands any more; after each of these it may be gone. What its report says: */
 void entry_done(struct entry *e, const struct delivery *d);
 void entry_hopeless(struct entry *e, enum kp_err err, const char *text);
-void entry_again(struct entry *e, const char *text);
-/* It was not sent, and waits on the disk for its turn: it may be freed. */
+/* It was not sent, and waits on the disk for its turn. */
 void entry_put_back(struct entry *e);
-/* The end has come: it stays on the disk, if it is there. */
+/* The end has come: it stays in the store, if that keeps it. */
 void entry_given_up(struct entry *e);
 /* Tries once more what a full disk did not let leave. */
 void entries_settle_again(struct sender *s);

@@ -4,20 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/sock.h"
 #include "helper/store/store_disk.h"
 #include "helper/store/store_thread.h"
 
-/* Past this much that waits to be written, the disk is too slow. */
-#define WAITING_BYTES_MAX (64u * 1024 * 1024)
-#define HUNG_MS 5000
-#define FULL_SHOWN_MS 2000
-#define FAILED "the store has failed: restart the helper to check it; until then an async " \
-	"message is only accepted once Kafka has it"
-
-const char store_too_many_topics[] = "the topic is new, and too many others have messages in the "
-	"store: Kafka has not taken them yet, or they are dead letters";
+static const struct store_backend store_file;
 
 /* ---- opening and ending ---- */
 
@@ -27,8 +18,8 @@ count_rows(void *arg, const char *topic, int64_t pending, int64_t dead, int64_t 
 	shares_add(arg, kp_slice_str(topic), pending + dead, bytes);
 }
 
-/* Of a store that does not work: told in a way of their own, so that they are none of a
- * file. */
+/* Of a store without a file, or whose file does not work: told in a way of their own, so
+ * that they are none of a file. */
 static enum kp_err
 ids_of_this_process(struct store *s)
 {
@@ -44,6 +35,35 @@ open_failed(struct store *s)
 	db_close(s->db);
 	s->db = NULL;
 	store_poison(s);
+	return ids_of_this_process(s);
+}
+
+static enum kp_err
+open_file(struct store *s, enum conf_durability durability)
+{
+	enum kp_err err = db_open(s->path, durability, &s->db);
+
+	s->backend = &store_file;
+	if (err == KP_OK)
+		err = store_reserve_ids(s);
+	if (err == KP_EFULL && s->db && disk_release_reserve(s->path))
+		err = store_reserve_ids(s);
+	if (err == KP_OK) {
+		s->ids = *db_ids(s->db);
+		s->has_reserve = disk_make_reserve(s->path);
+		s->counts = db_counts(s->db);
+		db_each_topic(s->db, count_rows, s->shares);
+		store_look_after(s);
+	} else if (err == KP_EIO || err == KP_EFULL) {
+		err = open_failed(s);
+	}
+	return err;
+}
+
+static enum kp_err
+open_memory(struct store *s)
+{
+	s->backend = &store_memory;
 	return ids_of_this_process(s);
 }
 
@@ -64,20 +84,7 @@ store_open(struct loop *loop, const char *path, enum conf_durability durability,
 	s->shares = shares_new();
 	atomic_store(&s->free_bytes, -1);
 	if (s->path && s->shares)
-		err = db_open(path, durability, &s->db);
-	if (err == KP_OK)
-		err = store_reserve_ids(s);
-	if (err == KP_EFULL && s->db && disk_release_reserve(path))
-		err = store_reserve_ids(s);
-	if (err == KP_OK) {
-		s->ids = *db_ids(s->db);
-		s->has_reserve = disk_make_reserve(path);
-		s->counts = db_counts(s->db);
-		db_each_topic(s->db, count_rows, s->shares);
-		store_look_after(s);
-	} else if (err == KP_EIO || err == KP_EFULL) {
-		err = open_failed(s);
-	}
+		err = durability == DURABLE_MEMORY ? open_memory(s) : open_file(s, durability);
 	if (err) {
 		store_close(s);
 		return err == KP_ENOMEM ? err : KP_EIO;
@@ -98,8 +105,8 @@ start_thread(struct store *s)
 		abort();	/* at boot only; nothing was accepted yet */
 }
 
-int64_t
-store_finish(struct store *s)
+static int64_t
+file_finish(struct store *s)
 {
 	loop_timer_end(&s->flush);
 	if (s->running) {
@@ -121,6 +128,12 @@ store_finish(struct store *s)
 	if (atomic_load(&s->direct) && !atomic_load(&s->failed))
 		store_run_transaction(s, NULL, true);
 	return s->counts.pending;
+}
+
+int64_t
+store_finish(struct store *s)
+{
+	return s->backend->finish(s);
 }
 
 void
@@ -165,6 +178,12 @@ store_run_finished(struct loop_task *t)
 	}
 }
 
+bool
+store_keeps(const struct store *s)
+{
+	return s->backend->keeps;
+}
+
 int64_t
 store_next_id(struct store *s)
 {
@@ -182,83 +201,21 @@ store_ids(const struct store *s)
 	return &s->ids;
 }
 
-uint64_t
-store_bytes(const struct store *s)
-{
-	return atomic_load(&s->bytes) + atomic_load(&s->waiting_bytes);
-}
-
-void
-store_set_min_free(struct store *s, uint64_t bytes)
-{
-	s->min_free_bytes = bytes;
-}
-
-/* The thread looks at the free space with what it does; here nothing may be done. */
-static void
-wake_to_look(struct store *s)
-{
-	start_thread(s);
-	uv_mutex_lock(&s->lock);
-	s->hurry = true;
-	uv_cond_signal(&s->wake);
-	uv_mutex_unlock(&s->lock);
-}
-
-const char *
-store_refuses(struct store *s)
-{
-	int64_t free_bytes = atomic_load(&s->free_bytes);
-
-	if (atomic_load(&s->waiting_bytes) > WAITING_BYTES_MAX)
-		return "the disk of the store is slower than what comes in";
-	if (free_bytes < 0 || (uint64_t)free_bytes >= s->min_free_bytes)
-		return NULL;
-	wake_to_look(s);
-	return "the disk of the store is nearly full: make room, or see --storeMinFreeBytes";
-}
-
-const char *
-store_refuses_topic(const struct store *s, struct kp_slice topic)
-{
-	int64_t bytes;
-
-	if (shares_topics(s->shares) < STORE_TOPICS_MAX || shares_find(s->shares, topic, &bytes))
-		return NULL;
-	return store_too_many_topics;
-}
-
-uint64_t
-store_topic_bytes(const struct store *s, struct kp_slice topic)
-{
-	int64_t bytes;
-
-	return shares_find(s->shares, topic, &bytes) && bytes > 0 ? (uint64_t)bytes : 0;
-}
-
 void
 store_count_direct(struct store *s)
 {
 	atomic_fetch_add(&s->direct, 1);
 }
 
+/* The thread looks at the free space with what it does; here nothing may be done. */
 void
-store_stats(struct store *s, struct store_stats *out)
+store_wake(struct store *s)
 {
-	int64_t now = clock_mono_ms(), direct = atomic_load(&s->direct);
-	bool hung, full;
-
+	start_thread(s);
 	uv_mutex_lock(&s->lock);
-	out->counts = s->counts;
-	hung = s->busy_since_ms && now - s->busy_since_ms > HUNG_MS;
-	full = s->full_ms && now - s->full_ms < FULL_SHOWN_MS;
+	s->hurry = true;
+	uv_cond_signal(&s->wake);
 	uv_mutex_unlock(&s->lock);
-	out->counts.accepted += direct;
-	out->counts.delivered += direct;
-	out->free_bytes = atomic_load(&s->free_bytes);
-	out->trouble = atomic_load(&s->failed) ? FAILED :
-	    hung ? "the disk of the store does not answer" :
-	    full ? "the disk of the store is full" : store_refuses(s);
 }
 
 static void
@@ -273,8 +230,8 @@ flush(void *arg)
 	uv_mutex_unlock(&s->lock);
 }
 
-void
-store_submit(struct store *s, struct store_cmd *cmd)
+static void
+file_submit(struct store *s, struct store_cmd *cmd)
 {
 	bool leaves = cmd->verb == STORE_REMOVE || cmd->verb == STORE_REFUSE;
 
@@ -295,6 +252,12 @@ store_submit(struct store *s, struct store_cmd *cmd)
 		s->flush_set = true;
 		loop_timer_set(s->loop, &s->flush, STORE_REMOVE_MS, 0, flush, s);
 	}
+}
+
+void
+store_submit(struct store *s, struct store_cmd *cmd)
+{
+	s->backend->submit(s, cmd);
 }
 
 bool
@@ -345,8 +308,8 @@ store_each_topic(struct store *s, void (*each)(void *arg, const char *topic), vo
 		db_each_topic(s->db, each_pending, &(struct each_topic){ each, arg });
 }
 
-void
-store_ask(struct store *s, struct store_ask *ask)
+static void
+file_ask(struct store *s, struct store_ask *ask)
 {
 	start_thread(s);
 	uv_mutex_lock(&s->lock);
@@ -356,6 +319,16 @@ store_ask(struct store *s, struct store_ask *ask)
 	uv_cond_signal(&s->wake);
 	uv_mutex_unlock(&s->lock);
 }
+
+void
+store_ask(struct store *s, struct store_ask *ask)
+{
+	s->backend->ask(s, ask);
+}
+
+static const struct store_backend store_file = {
+	.keeps = true, .submit = file_submit, .ask = file_ask, .finish = file_finish,
+};
 
 /* ---- LOAD ---- */
 

@@ -6,8 +6,11 @@
  * fdatasync for all (group commit).
  *
  * A row is kept once its command's done() says KP_OK; only then may its sender
- * be told so. It leaves only by STORE_REMOVE, or as a dead letter by STORE_DROP.
- * Rows survive a crash: a message may reach Kafka twice, never zero times.
+ * be told so. It leaves only by STORE_REMOVE or STORE_REFUSE, or as a dead letter by
+ * STORE_DROP. Rows survive a crash: a message may reach Kafka twice, never zero times.
+ *
+ * With durability `memory` there is no file, and the owner's memory is all that keeps a
+ * row: see store_keeps().
  *
  * Everything here is for the loop's thread.
  */
@@ -21,7 +24,7 @@
 #include "common/conf.h"
 #include "common/msg.h"
 #include "helper/loop.h"
-#include "helper/store/store_ids.h"
+#include "helper/store/ids.h"
 
 /* That have rows, or rows that are being written. */
 #define STORE_TOPICS_MAX 10000
@@ -58,7 +61,8 @@ enum store_verb {
  * KP_EFULL (disk full; what is stored stays, and a later append may work);
  * KP_EIO (the file can no longer be trusted: everything fails until a restart has
  * checked it); KP_ENOTFOUND (REVIVE, DROP: no such dead letter); KP_EBUSY (APPEND: the
- * topic is new, and STORE_TOPICS_MAX others have rows).
+ * topic is new, and STORE_TOPICS_MAX others have rows). It may be called before
+ * store_submit() returns.
  */
 struct store_cmd {
 	struct store_cmd *prev, *next;
@@ -76,7 +80,7 @@ struct store_cmd {
  * others may write to, and reads what it holds. A damaged file is set aside under
  * a dated name, and its readable rows are in the new one. On error a line has
  * been logged. Where the disk does not work the store is there, but has failed:
- * see store_stats().
+ * see store_stats(). `path` is for nothing with DURABLE_MEMORY.
  */
 enum kp_err store_open(struct loop *l, const char *path, enum conf_durability durability,
     struct store **out);
@@ -86,6 +90,10 @@ int64_t store_finish(struct store *s);
 /* After store_finish(), or right after store_open(). */
 void store_close(struct store *s);
 
+/* False: what is appended is kept by its owner alone, and gone with him. It cannot be read
+ * back, what is buried is lost, and there are no limits. Counters are those of this process. */
+bool store_keeps(const struct store *s);
+
 /* A new id, larger than every one given before, also by earlier processes. 0: there is
  * none, as for long the file could not be told that some may be given. */
 int64_t store_next_id(struct store *s);
@@ -94,14 +102,14 @@ const struct ids *store_ids(const struct store *s);
 /* Bytes in use in the file, with what waits to be written. */
 uint64_t store_bytes(const struct store *s);
 
-/* Appends are to be refused while the disk has less left. 0, at first: no floor. */
-void store_set_min_free(struct store *s, uint64_t bytes);
-/* Why the next append should be refused, NULL when there is no reason: a disk that is
- * nearly full, or slower than what comes in. Static text. */
-const char *store_refuses(struct store *s);
-/* The same of a message of that topic alone, which would be one too many. Static text. */
+/* Appends are to be refused past so many bytes in use, of which a topic may have the half,
+ * and while the disk has less left. 0, at first: no limit. */
+void store_set_limits(struct store *s, uint64_t max_bytes, uint64_t min_free_bytes);
+uint64_t store_max_bytes(const struct store *s);
+/* Why the next append, with so many bytes of key and value, should be refused; NULL when
+ * there is no reason. Static text. */
+const char *store_refuses(struct store *s, struct kp_slice topic, uint64_t bytes);
 extern const char store_too_many_topics[];
-const char *store_refuses_topic(const struct store *s, struct kp_slice topic);
 /* Of keys and values of its rows, pending and dead, with what waits to be written. */
 uint64_t store_topic_bytes(const struct store *s, struct kp_slice topic);
 /* A message was accepted and delivered without ever having been a row. */

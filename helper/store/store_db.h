@@ -1,14 +1,14 @@
 /*
  * The SQLite side of the store: one file, its statements, its transactions.
  *
- * Used by store.c alone: by the loop's thread before the store's thread starts
- * and after it has ended, by the store's thread in between.
+ * Used by the loop's thread (store.c) before the store's thread starts and after it
+ * has ended, by that (store_thread.c) in between.
  */
 #ifndef KP_STORE_DB_H
 #define KP_STORE_DB_H
 
 #include "helper/store/store.h"
-#include "helper/store/store_ids.h"
+#include "helper/store/ids.h"
 
 struct store_db;
 
@@ -19,7 +19,6 @@ struct store_db;
  */
 enum kp_err db_open(const char *path, enum conf_durability durability, struct store_db **out);
 void db_close(struct store_db *db);
-const char *db_path(const struct store_db *db);
 
 const struct ids *db_ids(const struct store_db *db);
 /* Ids from *first on, below *end, that were never given: on the disk before it returns,

@@ -338,9 +338,3 @@ db_close(struct store_db *db)
 	free(db->path);
 	free(db);
 }
-
-const char *
-db_path(const struct store_db *db)
-{
-	return db->path;
-}

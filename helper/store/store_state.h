@@ -8,7 +8,7 @@
  *	pending(id, topic, accepted_ms, attempts, was, crc, key, value)
  *	dead(id, topic, accepted_ms, attempts, crc, key, value, buried_ms, reason)
  *	counts(accepted, delivered, dropped)		one row
- *	ids(one, key, next, crc)			one row; see store_ids.h
+ *	ids(one, key, next, crc)			one row; see ids.h
  *
  * A dead letter has the id that its sender knows it by; tried again, it gets a
  * new place in the queue, and keeps that id in `was`.

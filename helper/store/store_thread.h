@@ -1,7 +1,8 @@
 /*
  * The store's state, shared by store.c (the loop's side: opening, submitting,
- * telling the owners) and store_thread.c (its thread: transactions, looking after
- * the file). Nobody else includes it.
+ * telling the owners), store_room.c (limits and numbers), store_thread.c (its thread:
+ * transactions, looking after the file) and store_memory.c (no file, and so no thread).
+ * Nobody else includes it.
  *
  *	loop:   submit -> waiting ----------------------+   done <- finished
  *	thread:                 take all -> run -> commit ------------^
@@ -21,7 +22,18 @@ struct queue {
 	struct store_ask *asks, *last_ask;
 };
 
+/* What becomes of commands and questions. */
+struct store_backend {
+	bool keeps;
+	void (*submit)(struct store *s, struct store_cmd *cmd);
+	void (*ask)(struct store *s, struct store_ask *ask);
+	int64_t (*finish)(struct store *s);
+};
+/* store_memory.c: for durability `memory`. */
+extern const struct store_backend store_memory;
+
 struct store {
+	const struct store_backend *backend;
 	struct loop *loop;
 	char *path;
 	struct ids ids;
@@ -58,7 +70,7 @@ struct store {
 	_Atomic uint64_t waiting_bytes;
 	_Atomic int64_t free_bytes;	/* of the disk, -1: not known */
 	_Atomic int64_t direct;		/* not counted in the file yet */
-	uint64_t min_free_bytes;
+	uint64_t max_bytes, min_free_bytes;	/* the loop's; 0: no limit */
 };
 
 /* What a command takes of the memory of who waits. */
@@ -79,7 +91,9 @@ void store_poison(struct store *s);
 /* What is worth doing after a commit, before the next one. */
 void store_look_after(struct store *s);
 
-/* store.c: tells the owners, on the loop. */
+/* store.c. The thread looks at the free space with what it does; here nothing may be done. */
+void store_wake(struct store *s);
+/* Tells the owners, on the loop. */
 void store_run_finished(struct loop_task *t);
 
 #endif

@@ -94,7 +94,7 @@ test_names_leave_with_their_rows(void **state)
 	for (unsigned topic = 0; topic < 3 * STORE_TOPICS_MAX; topic += COUNT(m)) {
 		for (unsigned i = 0; i < COUNT(m); i++) {
 			append(&m[i], topic + i);
-			assert_null(store_refuses_topic(fx.s, LIT("new")));
+			assert_null(store_refuses(fx.s, LIT("new"), 0));
 		}
 		await(done += COUNT(m));
 		assert_err(fx.err, KP_OK);
@@ -128,11 +128,11 @@ test_one_topic_too_many_is_refused_alone(void **state)
 	await(STORE_TOPICS_MAX);
 	assert_err(fx.err, KP_OK);
 	for (int again = 0; again < 2; again++) {
-		const char *why = store_refuses_topic(fx.s, LIT("new"));
+		const char *why = store_refuses(fx.s, LIT("new"), 0);
 		int done = fx.done;
 
 		assert_true(why && strstr(why, "the topic is new"));
-		assert_null(store_refuses_topic(fx.s, LIT("topic-5")));
+		assert_null(store_refuses(fx.s, LIT("topic-5"), 0));
 		/* who does not ask: in one transaction with others */
 		append(&last[0], 5);
 		append(&last[1], STORE_TOPICS_MAX);
@@ -150,11 +150,11 @@ test_one_topic_too_many_is_refused_alone(void **state)
 		open_store();
 	}
 	run(&m[7], STORE_REMOVE);
-	assert_null(store_refuses_topic(fx.s, LIT("new")));
+	assert_null(store_refuses(fx.s, LIT("new"), 0));
 	append(&last[1], STORE_TOPICS_MAX);
 	await(fx.done + 1);
 	assert_err(fx.err, KP_OK);
-	assert_non_null(store_refuses_topic(fx.s, LIT("topic-7")));
+	assert_non_null(store_refuses(fx.s, LIT("topic-7"), 0));
 }
 
 static void

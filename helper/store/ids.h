@@ -15,8 +15,8 @@
  *
  * Any thread.
  */
-#ifndef KP_STORE_IDS_H
-#define KP_STORE_IDS_H
+#ifndef KP_IDS_H
+#define KP_IDS_H
 
 #include <stdint.h>
 
