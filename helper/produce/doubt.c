@@ -50,7 +50,7 @@ doubt_judge(struct lane *lane, const struct kafka_list *list)
 	struct doubt *doubt = &lane->doubt;
 
 	/* A partition that was once held keeps what it has when its topic is gone. */
-	if (parts_late(lane) && !kafka_list_has(list, lane->name))
+	if (waves_late(lane) && !kafka_list_has(list, lane->name))
 		doubt_failed(lane, &silence);
 	if (doubt->since_ms == 0 || doubt->err != KP_ENOTFOUND)
 		return;

@@ -1,4 +1,6 @@
-/* One async message: on its way into the store, to Kafka, and out of the store. */
+/* Its states, and what is done with it: only what is asked for changes them. */
+#include "helper/produce/entry.h"
+
 #include <stdlib.h>
 
 #include "common/fault.h"

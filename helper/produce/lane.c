@@ -67,6 +67,60 @@ lane_to_disk(struct lane *lane, const char *why)
 	lane->load_covers = false;
 }
 
+static int
+by_id(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The id up to which so many stay, and in any case what librdkafka has. 0: no memory. */
+static int64_t
+last_to_stay(const struct lane *lane, size_t keep)
+{
+	int64_t *ids = calloc(lane->in_window, sizeof(*ids)), last = 0;
+	const struct entry *e;
+	size_t n = 0;
+
+	if (ids == NULL)
+		return 0;
+	for (int32_t i = 0; i < lane->n_queues; i++) {
+		int64_t wave = partition_queue_wave_id(lane->queues[i]);
+
+		last = wave > last ? wave : last;
+		for (e = partition_queue_last(lane->queues[i]); e; e = TAILQ_PREV(e, entries, link))
+			ids[n++] = e->row.id;
+	}
+	qsort(ids, n, sizeof(*ids), by_id);
+	if (n && ids[n > keep ? keep - 1 : n - 1] > last)
+		last = ids[n > keep ? keep - 1 : n - 1];
+	free(ids);
+	return last;
+}
+
+/* What waits goes back to the disk, but the oldest `keep`. Returns the id up to which it
+ * did not. */
+static int64_t
+put_back(struct lane *lane, size_t keep)
+{
+	int64_t last = last_to_stay(lane, keep);
+	struct entry *e, *before;
+
+	if (last == 0)
+		return lane->loaded_id;
+	for (int32_t i = 0; i < lane->n_queues; i++)
+		for (e = partition_queue_last(lane->queues[i]); e; e = before) {
+			before = TAILQ_PREV(e, entries, link);
+			/* One that the disk did not take waits for Kafka alone. */
+			if (e->row.id <= last || e->appended == APPEND_NONE)
+				continue;
+			partition_queue_take_out(e);
+			entry_put_back(e);
+		}
+	return last;
+}
+
 /* So must several of them together: what they have too much of waits on the disk. */
 void
 lane_make_room(struct lane *lane)
@@ -74,7 +128,7 @@ lane_make_room(struct lane *lane)
 	if (lane->in_window <= 2 * STALLED_MESSAGES || lane->loading || !is_stalled(lane))
 		return;
 	lane_to_disk(lane, "Kafka takes nothing of it");
-	lane->loaded_id = parts_put_back(lane, STALLED_MESSAGES);
+	lane->loaded_id = put_back(lane, STALLED_MESSAGES);
 }
 
 static struct lane **
@@ -109,7 +163,7 @@ free_lanes(struct sender *s, bool all, int64_t idle_ms)
 				continue;
 			}
 			*at = lane->next;
-			free(lane->parts);
+			division_end(lane);
 			free(lane);
 			s->n_lanes--;
 		}
@@ -148,7 +202,7 @@ lane_find(struct sender *s, struct kp_slice topic)
 		return NULL;
 	lane->sender = s;
 	lane->used_ms = loop_now_ms(s->loop);
-	if (!parts_init(lane)) {
+	if (!division_init(lane)) {
 		free(lane);
 		return NULL;
 	}
@@ -175,7 +229,7 @@ take_loaded(struct lane *lane, struct store_loaded *row)
 		lane->loaded_id = e->row.id;
 		entry_damaged(e);
 	} else {
-		parts_take(lane, e);
+		waves_take(lane, e);
 	}
 	return true;
 }
@@ -196,7 +250,7 @@ loaded(void *arg, enum kp_err err, struct store_loaded *rows)
 			free(rows);
 		rows = next;
 	}
-	parts_send(lane);
+	waves_send(lane);
 	if (err == KP_EIO && !lane->unreadable) {
 		lane->unreadable = true;
 		log_error("sender backlog topic=%s: it cannot be read on; restart the helper to "

@@ -45,7 +45,7 @@ entry_start(struct entry *e)
 	struct lane *lane = e->lane;
 
 	if (!lane->backlog && lane_has_room(lane)) {
-		parts_take(lane, e);
+		waves_take(lane, e);
 	} else if (store_keeps(e->sender->store)) {
 		lane_to_disk(lane, "Kafka takes less than comes in");
 	} else {
@@ -56,7 +56,7 @@ entry_start(struct entry *e)
 		return;
 	}
 	entry_append(e);
-	parts_send(lane);
+	waves_send(lane);
 }
 
 /* ---- room ---- */
@@ -138,7 +138,7 @@ sender_in_trouble(struct sender *s)
 {
 	for (size_t i = 0; i < LANE_BUCKETS; i++)
 		for (const struct lane *lane = s->lanes[i]; lane; lane = lane->next)
-			if (doubt_any(lane) || parts_late(lane))
+			if (doubt_any(lane) || waves_late(lane))
 				return true;
 	return false;
 }
@@ -166,7 +166,7 @@ sender_mute_ms(const struct sender *s)
 
 	for (size_t i = 0; i < LANE_BUCKETS; i++)
 		for (const struct lane *lane = s->lanes[i]; lane; lane = lane->next) {
-			int64_t ms = parts_unreported_ms(lane);
+			int64_t ms = waves_unreported_ms(lane);
 
 			since = since == 0 || (ms && ms < since) ? ms : since;
 		}
@@ -181,7 +181,7 @@ sender_judge(struct sender *s, const struct kafka_list *list)
 	for (size_t i = 0; i < LANE_BUCKETS && !s->closing; i++)
 		for (struct lane *lane = s->lanes[i]; lane; lane = lane->next) {
 			doubt_judge(lane, list);
-			if (!parts_stuck(lane, list) && !(lane->doubt.over && parts_late(lane)))
+			if (!waves_stuck(lane, list) && !(lane->doubt.over && waves_late(lane)))
 				continue;
 			snprintf(why, sizeof(why), "nothing is reported topic=%s", lane->name);
 			sender_renew(s, why);
@@ -193,7 +193,7 @@ sender_judge(struct sender *s, const struct kafka_list *list)
 static void
 go_on(struct lane *lane)
 {
-	parts_send(lane);
+	waves_send(lane);
 	lane_make_room(lane);
 	if (lane->backlog)
 		lane_load(lane);
@@ -225,7 +225,7 @@ static enum kp_err
 open_producer(struct sender *s, struct kafka *k)
 {
 	s->producer = producer_new(s->loop, k, &(struct producer_conf){
-	    .delivered = parts_delivered, .place = parts_place, .flushed = parts_flushed,
+	    .delivered = waves_delivered, .place = division_place, .flushed = waves_flushed,
 	    .arg = s });
 	if (s->producer == NULL)
 		return KP_EIO;
@@ -304,7 +304,7 @@ sender_close(struct sender *s)
 	entries_settle_again(s);
 	loop_timer_end(&s->retry);
 	producer_free(s->producer);
-	lanes_each(s, parts_end);
+	lanes_each(s, waves_end);
 	left = store_finish(s->store);
 	log_info("sender stopped in_store=%lld%s", (long long)left,
 	    left ? ": they are sent after the next start" : "");

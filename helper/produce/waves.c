@@ -1,0 +1,243 @@
+/*
+ * What goes to librdkafka, in waves: of each partition no more than one at a time.
+ *
+ * librdkafka repeats a request that failed, but has the next one ready, which then goes
+ * first. So a partition gets no second request's worth before all reports of the first
+ * are in; what comes meanwhile is the next wave. Whatever brokers do, messages then
+ * arrive in order, and a leader that fails has nothing that its successor overtakes.
+ * Waves are handed over between flushes, while their partitions are held, so that each
+ * goes in one request, even if the thread that hands it over has to stand still.
+ *
+ * A broker refuses a request as a whole for one message in it, and does not say which.
+ * The wave after it is half as long, down to a single message, which it is then about;
+ * waves double again while they are taken. One that is refused for its time goes as it is,
+ * but with another time: see stamp.c.
+ */
+#include <stdlib.h>
+
+#include "common/fault.h"
+#include "helper/produce/sender_state.h"
+
+#define AGAIN_MS 500
+/* librdkafka forgets topics. While it does not know one, it divides the messages by
+ * itself, in several requests: then one has to go first. */
+#define FORGOTTEN_MS (60 * 1000)
+/* One that waits for its turn is overtaken once by each of the others, not more often. */
+#define OVERTAKEN 4
+
+void
+waves_take(struct lane *lane, struct entry *e)
+{
+	entry_wait(e);
+	if (e->row.id > lane->loaded_id)
+		lane->loaded_id = e->row.id;
+	partition_queue_put(division_find(lane, e), e);
+}
+
+static size_t
+request_bytes(const struct entry *e)
+{
+	return e->row.key.n + e->row.value.n + PRODUCER_OVERHEAD;
+}
+
+/* It is in nobody's hands, and goes again in a moment. */
+static void
+pause_queue(struct entry *e, const struct delivery *d)
+{
+	e->lane->taken_ms = 0;
+	partition_queue_pause(e->queue, loop_now_ms(e->sender->loop) + AGAIN_MS);
+	entry_again(e, d->text);
+}
+
+/* Hands over the first that waits. False: not now. */
+static bool
+send_first(struct partition_queue *q, struct entry *e)
+{
+	struct delivery failed;
+	enum kp_err err = entry_send(e, &failed);
+
+	if (err == KP_EBUSY)
+		return false;
+	if (err && !doubt_failed(e->lane, &failed)) {
+		pause_queue(e, &failed);
+		return false;
+	}
+	if (err) {
+		partition_queue_take_out(e);
+		entry_hopeless(e, err, failed.text);
+		return true;
+	}
+	partition_queue_sent(q);
+	return true;
+}
+
+static void
+send_wave(struct sender *s, struct partition_queue *q)
+{
+	size_t room = s->request_bytes;
+	struct entry *e;
+
+	partition_queue_begin(q, loop_now_ms(s->loop), producer_generation(s->producer));
+	while ((e = partition_queue_next(q)) != NULL) {
+		size_t bytes = request_bytes(e);
+
+		if (partition_queue_wave(q) && bytes > room)
+			break;
+		if (partition_queue_wave(q) == 1)
+			fault_pause("KP_WAVE_PAUSE_US");
+		if (!send_first(q, e))
+			break;
+		room -= bytes < room ? bytes : room;
+	}
+}
+
+/* Those that will get more than one message now. */
+static void
+announce_waves(struct lane *lane)
+{
+	const struct sender *s = lane->sender;
+	int64_t now = loop_now_ms(s->loop);
+	bool known = lane->taken_ms && now - lane->taken_ms < FORGOTTEN_MS &&
+	    lane->taken_generation == producer_generation(s->producer);
+
+	division_renew(lane);
+	for (int32_t i = 0; i < lane->n_queues; i++)
+		if (partition_queue_hold(lane->queues[i], now, known && !s->closing))
+			for (int32_t p = i; p < lane->partitions; p += lane->n_queues)
+				producer_announce(s->producer, lane->name, p);
+}
+
+/* True when something was sent. */
+static bool
+send_waves(struct lane *lane)
+{
+	struct sender *s = lane->sender;
+	bool any = false;
+
+	for (int32_t i = 0; i < lane->n_queues; i++) {
+		struct partition_queue *q = lane->queues[i];
+
+		if (!s->closing && partition_queue_may_begin(q, loop_now_ms(s->loop))) {
+			send_wave(s, q);
+			any = any || partition_queue_is_out(q);
+			s->waves_out += partition_queue_is_out(q);
+			partition_queue_begun(q, s->waves_done + OVERTAKEN * (s->waves_out + 1));
+		}
+		partition_queue_let_go(q);
+	}
+	return any;
+}
+
+static void
+send_ready(struct sender *s)
+{
+	struct lane *lane;
+	bool any = false;
+
+	s->flushing = true;	/* who is answered meanwhile may have more to send */
+	STAILQ_FOREACH(lane, &s->ready, ready_link)
+		announce_waves(lane);
+	producer_hold(s->producer);
+	while ((lane = STAILQ_FIRST(&s->ready)) != NULL) {
+		STAILQ_REMOVE_HEAD(&s->ready, ready_link);
+		lane->ready = false;
+		any |= send_waves(lane);
+	}
+	producer_let_go(s->producer);
+	s->flushing = any;
+	if (any)
+		producer_flush(s->producer);
+}
+
+void
+waves_send(struct lane *lane)
+{
+	struct sender *s = lane->sender;
+
+	if (!lane->ready)
+		STAILQ_INSERT_TAIL(&s->ready, lane, ready_link);
+	lane->ready = true;
+	if (!s->flushing)
+		send_ready(s);
+}
+
+void
+waves_flushed(void *arg)
+{
+	struct sender *s = arg;
+
+	s->flushing = false;
+	send_ready(s);
+}
+
+static void
+refused(struct entry *e, const struct delivery *d)
+{
+	unsigned dropped;
+
+	if (partition_queue_refused(e->queue) && log_rate_ok(&e->sender->refused_rate, &dropped))
+		log_info("sender request refused topic=%s messages=%zu dropped_lines=%u: %s; half "
+		    "of them go next", e->lane->name, partition_queue_wave(e->queue), dropped,
+		    d->text);
+	entry_wait(e);
+}
+
+/* It may be gone after it. */
+static void
+settle(struct entry *e, const struct delivery *d)
+{
+	bool one_of_many = d->shared && partition_queue_wave(e->queue) > 1;
+
+	if (d->err && e->sender->closing) {
+		partition_queue_leave(e);
+		entry_given_up(e);
+	} else if (d->err == KP_OK) {
+		e->lane->taken_ms = e->lane->moved_ms = loop_now_ms(e->sender->loop);
+		e->lane->taken_generation = partition_queue_generation(e->queue);
+		doubt_end(e->lane);
+		partition_queue_leave(e);
+		entry_done(e, d);
+	} else if (d->of_time && stamp_refused(e)) {
+		entry_wait(e);
+	} else if (one_of_many) {
+		refused(e, d);
+	} else if (doubt_failed(e->lane, d)) {
+		partition_queue_leave(e);
+		entry_hopeless(e, d->err, d->text);
+	} else {
+		pause_queue(e, d);
+	}
+}
+
+void
+waves_delivered(void *arg, void *opaque, const struct delivery *d)
+{
+	struct entry *e = opaque;
+	struct lane *lane = e->lane;
+	struct partition_queue *q = e->queue;
+
+	(void)arg;
+	partition_queue_reported(q);
+	settle(e, d);
+	if (!partition_queue_is_out(q)) {
+		lane->sender->waves_out--;
+		lane->sender->waves_done++;
+		partition_queue_end(q, lane->sender->request_messages);
+		waves_send(lane);
+	}
+	if (lane->backlog)
+		lane_load(lane);
+}
+
+void
+waves_end(struct lane *lane)
+{
+	for (int32_t i = 0; i < lane->n_queues; i++) {
+		struct entry *e;
+
+		while ((e = partition_queue_waiting(lane->queues[i])) != NULL) {
+			partition_queue_take_out(e);
+			entry_given_up(e);
+		}
+	}
+}
