@@ -3,8 +3,11 @@
  * place; all that waits, or is on its way, is divided anew when the number of partitions
  * becomes another one.
  */
+#include "helper/produce/division.h"
+
 #include <stdlib.h>
 
+#include "helper/produce/partition_queue.h"
 #include "helper/produce/sender_state.h"
 
 /* Two partitions that share a queue only wait for each other. */

@@ -1,6 +1,10 @@
 /* Whether a topic that Kafka says is not there, or not for us, is so for good. */
+#include "helper/produce/doubt.h"
+
 #include "common/fault.h"
+#include "helper/kafka/kafka_list.h"
 #include "helper/produce/sender_state.h"
+#include "helper/produce/waves.h"
 
 #define DOUBT_MS (60 * 1000)
 /* Nobody has tried for so long: what was said before says nothing any more. */

@@ -6,6 +6,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "helper/produce/sender_state.h"
+#include "helper/produce/stamp.h"
 
 /* ---- states ---- */
 

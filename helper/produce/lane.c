@@ -2,12 +2,17 @@
  * One topic: how many of its messages librdkafka has, and, when it takes less than
  * comes in, the backlog on the disk that is read back in order.
  */
+#include "helper/produce/lane.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/fault.h"
 #include "common/log.h"
+#include "helper/produce/division.h"
+#include "helper/produce/partition_queue.h"
 #include "helper/produce/sender_state.h"
+#include "helper/produce/waves.h"
 
 #define WINDOW_MESSAGES 10000
 #define WINDOW_BYTES (16u * 1024 * 1024)

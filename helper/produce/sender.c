@@ -7,7 +7,9 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "helper/produce/division.h"
 #include "helper/produce/sender_state.h"
+#include "helper/produce/waves.h"
 
 #define RETRY_MS 500
 /* Whoever is refused comes back when a hundredth of the store may be free again, as

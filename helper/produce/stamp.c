@@ -7,6 +7,8 @@
  * present time from then on, so that few refusals come near to the limit, and not one for
  * each message that waited. A time that lies ahead is as far away as one in the past.
  */
+#include "helper/produce/stamp.h"
+
 #include <stdlib.h>
 
 #include "common/clock.h"

@@ -13,10 +13,15 @@
  * waves double again while they are taken. One that is refused for its time goes as it is,
  * but with another time: see stamp.c.
  */
+#include "helper/produce/waves.h"
+
 #include <stdlib.h>
 
 #include "common/fault.h"
+#include "helper/produce/division.h"
+#include "helper/produce/partition_queue.h"
 #include "helper/produce/sender_state.h"
+#include "helper/produce/stamp.h"
 
 #define AGAIN_MS 500
 /* librdkafka forgets topics. While it does not know one, it divides the messages by

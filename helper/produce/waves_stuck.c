@@ -2,6 +2,10 @@
  * Waves that are never reported: librdkafka may lose sight of a leader that changes at the
  * wrong moment. They are told from those that only wait, for a leader or for their turn.
  */
+#include "helper/produce/waves.h"
+
+#include "helper/kafka/kafka_list.h"
+#include "helper/produce/partition_queue.h"
 #include "helper/produce/sender_state.h"
 
 /* A wave that is older is asked about. */

@@ -6,6 +6,7 @@
 #define stamp_of stamp_of_under_test
 #define stamp_refused stamp_refused_under_test
 #include "helper/produce/sender_state.h"
+#include "helper/produce/stamp.h"
 
 #define loop_now_ms(l) ((void)(l), now_ms)
 #define clock_wall_ms() (WALL_0 + now_ms)

@@ -1,0 +1,69 @@
+/*
+ * One topic: what of it waits for Kafka, and where its sending stopped.
+ *
+ * Loop thread only, but for partitions_seen.
+ */
+#ifndef KP_LANE_H
+#define KP_LANE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "common/buf.h"
+#include "common/msg.h"
+#include "helper/produce/doubt.h"
+
+struct partition_queue;
+struct sender;
+
+struct lane {
+	struct lane *next;		/* of its bucket */
+	struct sender *sender;
+	char name[TOPIC_MAX + 1];
+	STAILQ_ENTRY(lane) ready_link;	/* of the sender's `ready` */
+	bool ready;
+	int64_t used_ms;		/* when it was last found */
+	struct partition_queue **queues;
+	int32_t n_queues;
+	int32_t partitions;		/* by which the entries were divided; 0: not known */
+	_Atomic int32_t partitions_seen;	/* by librdkafka, latest; 0: never */
+	int64_t taken_ms;		/* when Kafka last took a message; 0: or failed since */
+	unsigned taken_generation;	/* of the producer then */
+	int64_t moved_ms;		/* when Kafka last took one, or the window had none */
+	struct doubt doubt;
+	int64_t old_ms;			/* brokers refuse messages that are so old; 0: or of now */
+	int64_t old_seen_ms;		/* when they last did; 0: never */
+	int64_t old_told_ms;		/* when the log was last told */
+	size_t in_window;		/* in the queues' hands */
+	size_t in_window_bytes;
+	size_t appending;		/* not sent, and not on disk yet */
+	bool backlog;			/* the disk holds what was not sent */
+	bool loading;
+	bool load_covers;		/* the load sees all that was accepted */
+	bool unreadable;		/* its rows are, until a restart */
+	size_t entries;
+	int64_t loaded_id;		/* everything up to here is in the queues' hands, or was */
+};
+
+void lanes_each(struct sender *s, void (*each)(struct lane *lane));
+void lanes_end(struct sender *s);
+/* Frees those that nobody has needed for long. */
+void lanes_forget(struct sender *s);
+/* The topic's lane, made if there is none; NULL past TOPICS_MAX. */
+struct lane *lane_find(struct sender *s, struct kp_slice topic);
+bool lane_has_room(const struct lane *lane);
+/* The only writers of what a lane has: an entry comes into the queues' hands, or leaves them;
+ * something begins to be written that is not sent, or is written. */
+void lane_count_window(struct lane *lane, bool in, size_t bytes);
+void lane_count_appending(struct lane *lane, bool in);
+/* From now on it sends from the disk, until it has caught up. The log is told why, once;
+ * NULL: it is not. */
+void lane_to_disk(struct lane *lane, const char *why);
+/* Takes a topic that stands still out of the others' way. */
+void lane_make_room(struct lane *lane);
+/* Reads on from the disk where its sending stopped, as far as there is room. */
+void lane_load(struct lane *lane);
+
+#endif
