@@ -9,14 +9,6 @@ open_memory(void **state)
 	return setup(state) ? -1 : (int)store_open(fx.loop, fx.path, DURABLE_MEMORY, &fx.s);
 }
 
-static void
-note_done(struct store_cmd *cmd, enum kp_err err)
-{
-	(void)cmd;
-	fx.done++;
-	fx.err = err;
-}
-
 /* At once. */
 static enum kp_err
 run(enum store_verb verb, int64_t id)
