@@ -129,9 +129,18 @@ put_text(struct kafka_trouble *t, const char *line)
 	    hints[i].how == REASON ? reason : "");
 }
 
+/* What is cut off because a handle ends is our own doing, and would hide the cause. */
+static bool
+is_our_own(const char *line)
+{
+	return strstr(line, rd_kafka_err2str(RD_KAFKA_RESP_ERR__DESTROY)) != NULL;
+}
+
 void
 kafka_trouble_note(struct kafka_trouble *t, const char *line)
 {
+	if (is_our_own(line))
+		return;
 	pthread_mutex_lock(&t->lock);
 	t->at_ms = clock_mono_ms();
 	put_text(t, line);

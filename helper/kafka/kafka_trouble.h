@@ -15,7 +15,7 @@ struct kafka_trouble;
 struct kafka_trouble *kafka_trouble_new(void);
 void kafka_trouble_free(struct kafka_trouble *t);
 
-/* One line of the library's log about a connection that failed. */
+/* One line of the library's log about a connection that failed; not because its handle ends. */
 void kafka_trouble_note(struct kafka_trouble *t, const char *line);
 
 /* OpenSSL does not accept a broker's certificate, and this is its number for why. Returns

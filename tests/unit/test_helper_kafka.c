@@ -84,6 +84,10 @@ test_cause(void **state)
 		assert_true(kafka_trouble_cause(t, cause, sizeof(cause)));
 		assert_string_equal(cause, cases[i].cause);
 	}
+	kafka_trouble_note(t, "[thrd:h:9/1]: h:9/1: SASL authentication error: "
+	    "SaslAuthenticateRequest failed: Local: Broker handle destroyed (after 1ms)");
+	assert_true(kafka_trouble_cause(t, cause, sizeof(cause)));
+	assert_string_equal(cause, cases[COUNT(cases) - 1].cause);
 	kafka_trouble_free(t);
 }
 
