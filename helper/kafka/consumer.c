@@ -239,7 +239,10 @@ end_work(struct loop_job *job)
 	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, end));
 
 	part_sweep_all(c);
-	rd_kafka_destroy_flags(c->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	if (c->leaving && !member_let_go(c))
+		log_warn("consumer of a group is not ended: librdkafka did not close it in time");
+	else
+		rd_kafka_destroy_flags(c->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
 static void

@@ -13,6 +13,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/log.h"
 #include "helper/kafka/consumer_private.h"
@@ -20,6 +21,8 @@
 #define POLL_MS 250
 #define APPLY_MS 100			/* at least between two changes of what is read */
 #define SESSION_MS 15000		/* when librdkafka does not tell */
+#define LEFT_TRIES 20			/* of 50 ms */
+#define LEAVING_TRIES 140
 
 struct membership {
 	const struct consumer_member_events *events;
@@ -61,7 +64,7 @@ apply(void *arg)
 	rd_kafka_resp_err_t err;
 
 	/* To assign would hide that the assignment is lost. */
-	if (!m->holding || !m->changed || consumer_lost(c))
+	if (!m->holding || !m->changed || m->farewell || consumer_lost(c))
 		return;
 	list = rd_kafka_topic_partition_list_new(8);
 	for (const struct consumer_part *p = m->parts; p; p = p->next)
@@ -131,18 +134,23 @@ member_rewind(struct consumer_part *p)
 /* ---- rebalances ---- */
 
 static void
-assign_nothing(struct consumer *c, bool revoked)
+answer(struct consumer *c, bool revoked)
 {
 	rd_kafka_topic_partition_list_t *none = revoked ? NULL :
 	    rd_kafka_topic_partition_list_new(1);
-	rd_kafka_resp_err_t err;
+	rd_kafka_resp_err_t err = rd_kafka_assign(c->rk, none);
 
-	settle(c);
-	err = rd_kafka_assign(c->rk, none);
 	if (none)
 		rd_kafka_topic_partition_list_destroy(none);
 	if (err)
 		log_error("consumer assign: %s", rd_kafka_err2str(err));
+}
+
+static void
+assign_nothing(struct consumer *c, bool revoked)
+{
+	settle(c);
+	answer(c, revoked);
 }
 
 static void
@@ -173,7 +181,10 @@ member_rebalance(struct consumer *c, rd_kafka_event_t *ev)
 	struct membership *m = c->member;
 
 	if (rd_kafka_event_error(ev) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
-		assigned(c, rd_kafka_event_topic_partition_list(ev));
+		/* Who leaves waits for no answer to it, and may be gone before it is there:
+		 * then nobody answers us (rd_kafka_cgrp_terminated() drops questions). */
+		if (m->farewell == NULL)
+			assigned(c, rd_kafka_event_topic_partition_list(ev));
 		return;
 	}
 	m->holding = false;
@@ -262,6 +273,7 @@ consumer_leave(struct consumer *c)
 	struct membership *m = c->member;
 	rd_kafka_error_t *e;
 
+	c->leaving = true;
 	m->farewell = rd_kafka_queue_new(c->rk);
 	kafka_wake_add(c->wake, m->farewell);
 	e = rd_kafka_consumer_close_queue(c->rk, m->farewell);
@@ -287,4 +299,32 @@ member_free(struct consumer *c)
 	}
 	free(m);
 	c->member = NULL;
+}
+
+static bool
+await_closed(const struct consumer *c, int tries)
+{
+	static const struct timespec a_moment = { 0, 50 * 1000000L };
+
+	while (!rd_kafka_consumer_closed(c->rk) && tries-- > 0)
+		nanosleep(&a_moment, NULL);
+	return rd_kafka_consumer_closed(c->rk);
+}
+
+/*
+ * A member may be given up before it has left: while a broker is asked to let it go, or while
+ * it owes an answer to a rebalance, of which nobody hears any more. The end of the handle would
+ * wait for either for ever, its main thread at full speed: rd_kafka_cgrp_handle_LeaveGroup()
+ * keeps WAIT_LEAVE when the request ends with the handle, rd_kafka_cgrp_terminate0() does not
+ * begin anew, and rd_kafka_timers_run() runs no timers then, so that the first is always due
+ * (2.0.2 and 2.8.0). A broker that does not answer is waited for for 5 s by librdkafka itself.
+ */
+bool
+member_let_go(struct consumer *c)
+{
+	if (await_closed(c, LEFT_TRIES))
+		return true;
+	/* Once: to who leaves each answer is the same, and there may be nobody for another. */
+	answer(c, true);
+	return await_closed(c, LEAVING_TRIES);
 }

@@ -23,7 +23,8 @@ struct consumer {
 	struct loop_timer tell;
 	const struct consumer_events *events;
 	void *arg;
-	struct membership *member;	/* NULL unless it has joined */
+	struct membership *member;	/* NULL unless it is one */
+	bool leaving;			/* consumer_leave() was called */
 	struct consumer_commit *commits;	/* on their way */
 	int64_t refused_ms;		/* when it was last told that one cannot be reached; 0 */
 	int64_t throttled_ms;		/* until when a broker lets us wait; 0: none ever did */
@@ -113,6 +114,9 @@ void unfit_forget(struct consumer_part *p);
 
 /* consumer_member.c. Takes NULL for a member that is none. */
 void member_free(struct consumer *c);
+/* Worker, right before the end of the handle of one that leaves. False: to end it would take
+ * for ever. */
+bool member_let_go(struct consumer *c);
 void member_error(struct consumer *c, const char *text);
 void member_rebalance(struct consumer *c, rd_kafka_event_t *ev);
 void member_add(struct consumer_part *p);
