@@ -73,7 +73,7 @@ test_cause(void **state)
 		{ ": ", ": " },
 	};
 	struct kafka_trouble *t = kafka_trouble_new();
-	char cause[400];
+	char cause[400], own[400];
 
 	(void)state;
 	assert_non_null(t);
@@ -84,8 +84,10 @@ test_cause(void **state)
 		assert_true(kafka_trouble_cause(t, cause, sizeof(cause)));
 		assert_string_equal(cause, cases[i].cause);
 	}
-	kafka_trouble_note(t, "[thrd:h:9/1]: h:9/1: SASL authentication error: "
-	    "SaslAuthenticateRequest failed: Local: Broker handle destroyed (after 1ms)");
+	snprintf(own, sizeof(own), THREAD "h:9/1: SASL authentication error: "
+	    "SaslAuthenticateRequest failed: %s (after 1ms)",
+	    rd_kafka_err2str(RD_KAFKA_RESP_ERR__DESTROY));
+	kafka_trouble_note(t, own);
 	assert_true(kafka_trouble_cause(t, cause, sizeof(cause)));
 	assert_string_equal(cause, cases[COUNT(cases) - 1].cause);
 	kafka_trouble_free(t);
