@@ -1,5 +1,8 @@
 /* What --kafkaVersion means, what is made of librdkafka's lines about connections, and
  * which versions of it are to be avoided. */
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+
 #include "helper/kafka/kafka_library.h"
 #include "helper/kafka/kafka_trouble.h"
 #include "helper/kafka/kafka_version.h"
