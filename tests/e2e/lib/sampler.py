@@ -67,9 +67,8 @@ class Sampler:
         return found
 
     def typical(self, pids, what, begin, end):
-        """Of all of them together. Of memory the least: what stays, as peaks come and go with what others do."""
-        pick = min if what.endswith("_kb") else median
-        return sum(pick(getattr(s, what) for s in self.between(pid, begin, end)) for pid in pids)
+        """Of all of them together."""
+        return sum(median(getattr(s, what) for s in self.between(pid, begin, end)) for pid in pids)
 
     def cpu_s(self, begin, end):
         """{name: CPU time of all processes of that name}."""
