@@ -14,33 +14,24 @@
 
 #include <stdlib.h>
 
-#include "common/log.h"
+#include "common/steps.h"
 #include "helper/consume/group_state.h"
 
 #define STOP_CONFIRM_MS 3000
 #define STOP_COMMIT_MS 5000
 
-static const struct {
-	const char *name;
-	unsigned from;			/* states that it may come after, as bits */
-} states[] = {
-	[GPART_STARTING] = { "starting", 1u << GPART_ACTIVE },
-	[GPART_ACTIVE] = { "active", 1u << GPART_STARTING },
-	[GPART_STOPPING] = { "stopping", 1u << GPART_STARTING | 1u << GPART_ACTIVE },
+static const struct steps steps[] = {
+	[GPART_STARTING] = { "starting", STEP(GPART_ACTIVE) },
+	[GPART_ACTIVE] = { "active", STEP(GPART_STARTING) },
+	[GPART_STOPPING] = { "stopping", STEP(GPART_STARTING) | STEP(GPART_ACTIVE) },
 };
 
 /* The only place that changes the state. */
 static void
 gpart_enter(struct gpart *p, enum gpart_state next)
 {
-	if ((states[next].from & 1u << p->state) == 0)
-		log_error("partition group=%s topic=%s partition=%d state=%s next=%s: no such "
-		    "step", p->t->g->name, p->t->name, p->partition, states[p->state].name,
-		    states[next].name);
-	else
-		log_debug("partition group=%s topic=%s partition=%d state=%s next=%s",
-		    p->t->g->name, p->t->name, p->partition, states[p->state].name,
-		    states[next].name);
+	steps_log(steps, p->state, next, "partition group=%s topic=%s partition=%d",
+	    p->t->g->name, p->t->name, p->partition);
 	p->state = next;
 }
 

@@ -9,7 +9,7 @@
 #include "helper/consume/group_commit.h"
 
 #include "common/fault.h"
-#include "common/log.h"
+#include "common/steps.h"
 #include "helper/consume/group_check.h"
 #include "helper/consume/group_state.h"
 
@@ -19,13 +19,10 @@
 #define HOLD_MS (KAFKA_LOST_MS * 3 / 2)
 #define COMMIT_FAILS "offsets cannot be committed"
 
-static const struct {
-	const char *name;
-	unsigned from;			/* states that it may come after, as bits */
-} states[] = {
-	[COMMIT_IDLE] = { "idle", 1u << COMMIT_CHECKING | 1u << COMMIT_SENT },
-	[COMMIT_CHECKING] = { "checking", 1u << COMMIT_IDLE },
-	[COMMIT_SENT] = { "sent", 1u << COMMIT_CHECKING },
+static const struct steps steps[] = {
+	[COMMIT_IDLE] = { "idle", STEP(COMMIT_CHECKING) | STEP(COMMIT_SENT) },
+	[COMMIT_CHECKING] = { "checking", STEP(COMMIT_IDLE) },
+	[COMMIT_SENT] = { "sent", STEP(COMMIT_CHECKING) },
 };
 
 /* The only place that changes the state. `k` is the check of CHECKING. */
@@ -34,12 +31,10 @@ commit_enter(struct group *g, enum commit_state next, struct group_check *k)
 {
 	struct group_commit *c = &g->commit;
 
-	if ((states[next].from & 1u << c->state) == 0 || g->probe.job)
-		log_error("commit group=%s state=%s next=%s: no such step", g->name,
-		    states[c->state].name, states[next].name);
-	else
-		log_debug("commit group=%s state=%s next=%s", g->name, states[c->state].name,
-		    states[next].name);
+	if (g->probe.job)
+		log_error("commit group=%s next=%s: no such step while it is probed", g->name,
+		    steps[next].name);
+	steps_log(steps, c->state, next, "commit group=%s", g->name);
 	c->state = next;
 	c->check = k;
 }

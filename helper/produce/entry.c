@@ -4,26 +4,24 @@
 #include <stdlib.h>
 
 #include "common/fault.h"
-#include "common/log.h"
+#include "common/steps.h"
 #include "helper/produce/sender_state.h"
 #include "helper/produce/stamp.h"
 
 /* ---- states ---- */
 
-#define TO(state) (1u << (state))
-
-static const struct { const char *name; unsigned to; } append_states[] = {
-	[APPEND_NONE] = { "none", TO(APPEND_QUEUED) | TO(APPEND_KEPT) },
-	[APPEND_QUEUED] = { "queued", TO(APPEND_KEPT) | TO(APPEND_NONE) },
-	[APPEND_KEPT] = { "kept", TO(APPEND_REMOVING) },
-	[APPEND_REMOVING] = { "removing", TO(APPEND_NONE) },
-}, send_states[] = {
-	[SEND_IDLE] = { "idle", TO(SEND_WAITING) },
-	[SEND_WAITING] = { "waiting", TO(SEND_SENT) | TO(SEND_REFUSED) | TO(SEND_IDLE) },
-	[SEND_SENT] = { "sent", TO(SEND_WAITING) | TO(SEND_DELIVERED) | TO(SEND_REFUSED) |
-	    TO(SEND_IDLE) },
-	[SEND_DELIVERED] = { "delivered", 0 },
-	[SEND_REFUSED] = { "refused", 0 },
+static const struct steps append_steps[] = {
+	[APPEND_NONE] = { "none", STEP(APPEND_QUEUED) | STEP(APPEND_REMOVING) },
+	[APPEND_QUEUED] = { "queued", STEP(APPEND_NONE) },
+	[APPEND_KEPT] = { "kept", STEP(APPEND_NONE) | STEP(APPEND_QUEUED) },
+	[APPEND_REMOVING] = { "removing", STEP(APPEND_KEPT) },
+}, send_steps[] = {
+	[SEND_IDLE] = { "idle", STEP(SEND_WAITING) | STEP(SEND_SENT) },
+	[SEND_WAITING] = { "waiting", STEP(SEND_IDLE) | STEP(SEND_WAITING) |
+	    STEP(SEND_SENT) },
+	[SEND_SENT] = { "sent", STEP(SEND_WAITING) },
+	[SEND_DELIVERED] = { "delivered", STEP(SEND_SENT) },
+	[SEND_REFUSED] = { "refused", STEP(SEND_WAITING) | STEP(SEND_SENT) },
 };
 
 static bool
@@ -45,14 +43,6 @@ enter(struct entry *e, enum append_state appended, enum send_state sent)
 {
 	bool held = in_hands(e), appending = is_appending(e);
 
-	if ((appended != e->appended && !(append_states[e->appended].to & TO(appended))) ||
-	    (sent != e->sent && !(send_states[e->sent].to & TO(sent))))
-		log_error("sender entry append=%s next=%s send=%s next=%s: no such step",
-		    append_states[e->appended].name, append_states[appended].name,
-		    send_states[e->sent].name, send_states[sent].name);
-	log_debug("sender entry id=%lld topic=%s append=%s next=%s send=%s next=%s",
-	    (long long)entry_told(e), e->lane->name, append_states[e->appended].name,
-	    append_states[appended].name, send_states[e->sent].name, send_states[sent].name);
 	e->appended = appended;
 	e->sent = sent;
 	if (in_hands(e) != held)
@@ -64,12 +54,16 @@ enter(struct entry *e, enum append_state appended, enum send_state sent)
 static void
 enter_append(struct entry *e, enum append_state next)
 {
+	steps_log(append_steps, e->appended, next, "sender entry id=%lld topic=%s append:",
+	    (long long)entry_told(e), e->lane->name);
 	enter(e, next, e->sent);
 }
 
 static void
 enter_send(struct entry *e, enum send_state next)
 {
+	steps_log(send_steps, e->sent, next, "sender entry id=%lld topic=%s send:",
+	    (long long)entry_told(e), e->lane->name);
 	enter(e, e->appended, next);
 }
 

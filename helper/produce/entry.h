@@ -8,10 +8,11 @@
  *		QUEUED -> NONE: taken back, or it failed; NONE -> KEPT: read from the disk
  *	send:   IDLE -> WAITING -> SENT -> DELIVERED or REFUSED
  *		SENT -> WAITING: again; WAITING -> REFUSED: librdkafka does not take it;
+ *		WAITING -> WAITING: librdkafka does not take it now;
  *		WAITING, SENT -> IDLE: back to the disk, or given up at the end
  *
- * Only enter() in entry.c makes these steps. An entry whose topic has a backlog stays
- * IDLE; it is freed once it is kept, and comes back from the disk in its turn.
+ * Only enter_append() and enter_send() in entry.c make these steps. An entry whose topic has a
+ * backlog stays IDLE; it is freed once it is kept, and comes back from the disk in its turn.
  *
  * Loop thread only, but for what is said of the partition.
  */
