@@ -3,8 +3,7 @@
 
 #include "common/fault.h"
 #include "helper/kafka/kafka_list.h"
-#include "helper/produce/sender_state.h"
-#include "helper/produce/waves.h"
+#include "helper/kafka/producer.h"
 
 #define DOUBT_MS (60 * 1000)
 /* Nobody has tried for so long: what was said before says nothing any more. */
@@ -17,49 +16,45 @@ doubt_ms(void)
 }
 
 bool
-doubt_failed(struct lane *lane, const struct delivery *d)
+doubt_failed(struct doubt *doubt, const struct delivery *d, int64_t now_ms)
 {
-	struct doubt *doubt = &lane->doubt;
-	int64_t now = loop_now_ms(lane->sender->loop);
-
 	if (!d->of_topic)
 		return d->permanent;
-	if (doubt->since_ms == 0 || now - doubt->last_ms > DOUBT_GAP_MS)
-		*doubt = (struct doubt){ .since_ms = now };
-	doubt->last_ms = now;
+	if (doubt->since_ms == 0 || now_ms - doubt->last_ms > DOUBT_GAP_MS)
+		*doubt = (struct doubt){ .since_ms = now_ms };
+	doubt->last_ms = now_ms;
 	doubt->err = d->err;
 	/* Who leads a partition and refuses us is one broker, and no list shows it. */
-	if (d->err != KP_ENOTFOUND && now - doubt->since_ms >= doubt_ms())
+	if (d->err != KP_ENOTFOUND && now_ms - doubt->since_ms >= doubt_ms())
 		doubt->over = true;
 	return doubt->over;
 }
 
 void
-doubt_end(struct lane *lane)
+doubt_end(struct doubt *doubt)
 {
-	lane->doubt = (struct doubt){ 0 };
+	*doubt = (struct doubt){ 0 };
 }
 
 bool
-doubt_any(const struct lane *lane)
+doubt_any(const struct doubt *doubt)
 {
-	return lane->doubt.since_ms != 0 && lane->doubt.err == KP_ENOTFOUND &&
-	    !lane->doubt.over;
+	return doubt->since_ms != 0 && doubt->err == KP_ENOTFOUND && !doubt->over;
 }
 
 void
-doubt_judge(struct lane *lane, const struct kafka_list *list)
+doubt_judge(struct doubt *doubt, const char *topic, bool late, const struct kafka_list *list,
+    int64_t now_ms)
 {
 	static const struct delivery silence = { .err = KP_ENOTFOUND, .of_topic = true };
-	struct doubt *doubt = &lane->doubt;
 
 	/* A partition that was once held keeps what it has when its topic is gone. */
-	if (waves_late(lane) && !kafka_list_has(list, lane->name))
-		doubt_failed(lane, &silence);
+	if (late && !kafka_list_has(list, topic))
+		doubt_failed(doubt, &silence, now_ms);
 	if (doubt->since_ms == 0 || doubt->err != KP_ENOTFOUND)
 		return;
-	if (kafka_list_has(list, lane->name)) {
-		doubt_end(lane);
+	if (kafka_list_has(list, topic)) {
+		doubt_end(doubt);
 		return;
 	}
 	if (kafka_list_broker(list) < 0)
@@ -69,5 +64,5 @@ doubt_judge(struct lane *lane, const struct kafka_list *list)
 	doubt->by_several |= doubt->broker != kafka_list_broker(list);
 	doubt->missed = true;
 	doubt->over |= (doubt->by_several || kafka_list_brokers(list) < 2) &&
-	    loop_now_ms(lane->sender->loop) - doubt->since_ms >= doubt_ms();
+	    now_ms - doubt->since_ms >= doubt_ms();
 }

@@ -3,6 +3,7 @@
  * say so of any. It is true when the topic was missing from all lists of topics for
  * DOUBT_MS, and brokers of which there are several have both said so.
  *
+ * It knows one topic by what it is told of it, and no more. All zero: there is no doubt.
  * Loop thread only.
  */
 #ifndef KP_DOUBT_H
@@ -15,7 +16,6 @@
 
 struct delivery;
 struct kafka_list;
-struct lane;
 
 struct doubt {
 	int64_t since_ms;		/* the first failure; 0: there is no doubt */
@@ -28,11 +28,13 @@ struct doubt {
 };
 
 /* What librdkafka, or a report, said of one of its messages. True: it is so for good. */
-bool doubt_failed(struct lane *lane, const struct delivery *d);
+bool doubt_failed(struct doubt *doubt, const struct delivery *d, int64_t now_ms);
 /* Kafka took a message, or shows the topic. */
-void doubt_end(struct lane *lane);
+void doubt_end(struct doubt *doubt);
 /* A list of topics would help. */
-bool doubt_any(const struct lane *lane);
-void doubt_judge(struct lane *lane, const struct kafka_list *list);
+bool doubt_any(const struct doubt *doubt);
+/* Here is one. `late`: librdkafka has messages of the topic that it does not report. */
+void doubt_judge(struct doubt *doubt, const char *topic, bool late, const struct kafka_list *list,
+    int64_t now_ms);
 
 #endif

@@ -140,7 +140,7 @@ sender_in_trouble(struct sender *s)
 {
 	for (size_t i = 0; i < LANE_BUCKETS; i++)
 		for (const struct lane *lane = s->lanes[i]; lane; lane = lane->next)
-			if (doubt_any(lane) || waves_late(lane))
+			if (doubt_any(&lane->doubt) || waves_late(lane))
 				return true;
 	return false;
 }
@@ -182,8 +182,10 @@ sender_judge(struct sender *s, const struct kafka_list *list)
 
 	for (size_t i = 0; i < LANE_BUCKETS && !s->closing; i++)
 		for (struct lane *lane = s->lanes[i]; lane; lane = lane->next) {
-			doubt_judge(lane, list);
-			if (!waves_stuck(lane, list) && !(lane->doubt.over && waves_late(lane)))
+			bool late = waves_late(lane);
+
+			doubt_judge(&lane->doubt, lane->name, late, list, loop_now_ms(s->loop));
+			if (!waves_stuck(lane, list) && !(late && lane->doubt.over))
 				continue;
 			snprintf(why, sizeof(why), "nothing is reported topic=%s", lane->name);
 			sender_renew(s, why);

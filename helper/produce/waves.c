@@ -63,7 +63,7 @@ send_first(struct partition_queue *q, struct entry *e)
 
 	if (err == KP_EBUSY)
 		return false;
-	if (err && !doubt_failed(e->lane, &failed)) {
+	if (err && !doubt_failed(&e->lane->doubt, &failed, loop_now_ms(e->sender->loop))) {
 		pause_queue(e, &failed);
 		return false;
 	}
@@ -199,14 +199,14 @@ settle(struct entry *e, const struct delivery *d)
 	} else if (d->err == KP_OK) {
 		e->lane->taken_ms = e->lane->moved_ms = loop_now_ms(e->sender->loop);
 		e->lane->taken_generation = partition_queue_generation(e->queue);
-		doubt_end(e->lane);
+		doubt_end(&e->lane->doubt);
 		partition_queue_leave(e);
 		entry_done(e, d);
 	} else if (d->of_time && stamp_refused(e)) {
 		entry_wait(e);
 	} else if (one_of_many) {
 		refused(e, d);
-	} else if (doubt_failed(e->lane, d)) {
+	} else if (doubt_failed(&e->lane->doubt, d, loop_now_ms(e->sender->loop))) {
 		partition_queue_leave(e);
 		entry_hopeless(e, d->err, d->text);
 	} else {
