@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/fault.h"
 #include "common/steps.h"
 #include "helper/produce/sender_state.h"
-#include "helper/produce/stamp.h"
 
 /* ---- states ---- */
 
@@ -292,7 +292,8 @@ entry_send(struct entry *e, struct delivery *failed)
 	enum kp_err err;
 
 	fault_point("P6");
-	e->stamp_ms = stamp_of(e);
+	e->stamp_ms = stamp_of(&e->lane->stamp, e->row.accepted_ms, clock_wall_ms(),
+	    loop_now_ms(e->sender->loop));
 	err = producer_send(e->sender->producer, e->lane->name, e->row.key, e->row.value,
 	    e->stamp_ms, false, e, failed);
 	if (err)

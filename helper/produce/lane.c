@@ -206,6 +206,7 @@ lane_find(struct sender *s, struct kp_slice topic)
 	if (lane == NULL)
 		return NULL;
 	lane->sender = s;
+	lane->stamp.fixed = s->old_times_die;
 	lane->used_ms = loop_now_ms(s->loop);
 	if (!division_init(lane)) {
 		free(lane);

@@ -14,6 +14,7 @@
 #include "common/buf.h"
 #include "common/msg.h"
 #include "helper/produce/doubt.h"
+#include "helper/produce/stamp.h"
 
 struct partition_queue;
 struct sender;
@@ -33,9 +34,7 @@ struct lane {
 	unsigned taken_generation;	/* of the producer then */
 	int64_t moved_ms;		/* when Kafka last took one, or the window had none */
 	struct doubt doubt;
-	int64_t old_ms;			/* brokers refuse messages that are so old; 0: or of now */
-	int64_t old_seen_ms;		/* when they last did; 0: never */
-	int64_t old_told_ms;		/* when the log was last told */
+	struct stamp stamp;
 	size_t in_window;		/* in the queues' hands */
 	size_t in_window_bytes;
 	size_t appending;		/* not sent, and not on disk yet */

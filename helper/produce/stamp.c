@@ -11,8 +11,7 @@
 
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "helper/produce/sender_state.h"
+#include "common/log.h"
 
 /* The limit may be another one by now. */
 #define KNOWN_MS (10 * 60 * 1000)
@@ -21,43 +20,42 @@
 #define LATE_MS 1000
 
 static bool
-is_too_old(const struct lane *lane, int64_t age_ms)
+is_too_old(const struct stamp *s, int64_t age_ms, int64_t now_ms)
 {
-	return lane->old_seen_ms && age_ms >= lane->old_ms &&
-	    loop_now_ms(lane->sender->loop) - lane->old_seen_ms < KNOWN_MS;
+	return s->seen_ms && age_ms >= s->old_ms && now_ms - s->seen_ms < KNOWN_MS;
 }
 
 int64_t
-stamp_of(const struct entry *e)
+stamp_of(const struct stamp *s, int64_t accepted_ms, int64_t wall_ms, int64_t now_ms)
 {
-	int64_t now = clock_wall_ms(), own = e->row.accepted_ms;
+	bool own = accepted_ms > 0 && !is_too_old(s, llabs(wall_ms - accepted_ms), now_ms);
 
-	return own <= 0 || is_too_old(e->lane, llabs(now - own)) ? now : own;
+	return own ? accepted_ms : wall_ms;
 }
 
 static void
-tell(struct lane *lane, int64_t age_ms, int64_t now)
+tell(struct stamp *s, const char *topic, int64_t age_ms, int64_t now_ms)
 {
-	if (lane->old_told_ms && now - lane->old_told_ms < TELL_MS)
+	if (s->told_ms && now_ms - s->told_ms < TELL_MS)
 		return;
-	lane->old_told_ms = now;
+	s->told_ms = now_ms;
 	log_warn("sender messages are older than the broker takes topic=%s age_ms=%lld: they are "
-	    "sent with the present time; see --onOldTimestamp", lane->name, (long long)age_ms);
+	    "sent with the present time; see --onOldTimestamp", topic, (long long)age_ms);
 }
 
 bool
-stamp_refused(struct entry *e)
+stamp_refused(struct stamp *s, const char *topic, int64_t accepted_ms, int64_t sent_ms,
+    int64_t wall_ms, int64_t now_ms)
 {
-	struct lane *lane = e->lane;
-	int64_t age = llabs(clock_wall_ms() - e->stamp_ms), now = loop_now_ms(e->sender->loop);
+	int64_t age = llabs(wall_ms - sent_ms);
 
-	if (e->sender->old_times_die)
+	if (s->fixed)
 		return false;
-	if (e->stamp_ms != e->row.accepted_ms)
+	if (sent_ms != accepted_ms)
 		return age >= LATE_MS;
-	if (!is_too_old(lane, age))
-		lane->old_ms = age - age / 8;
-	lane->old_seen_ms = now;
-	tell(lane, age, now);
+	if (!is_too_old(s, age, now_ms))
+		s->old_ms = age - age / 8;
+	s->seen_ms = now_ms;
+	tell(s, topic, age, now_ms);
 	return true;
 }

@@ -17,11 +17,11 @@
 
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/fault.h"
 #include "helper/produce/division.h"
 #include "helper/produce/partition_queue.h"
 #include "helper/produce/sender_state.h"
-#include "helper/produce/stamp.h"
 
 #define AGAIN_MS 500
 /* librdkafka forgets topics. While it does not know one, it divides the messages by
@@ -191,22 +191,25 @@ refused(struct entry *e, const struct delivery *d)
 static void
 settle(struct entry *e, const struct delivery *d)
 {
+	struct lane *lane = e->lane;
+	int64_t now = loop_now_ms(e->sender->loop);
 	bool one_of_many = d->shared && partition_queue_wave(e->queue) > 1;
 
 	if (d->err && e->sender->closing) {
 		partition_queue_leave(e);
 		entry_given_up(e);
 	} else if (d->err == KP_OK) {
-		e->lane->taken_ms = e->lane->moved_ms = loop_now_ms(e->sender->loop);
-		e->lane->taken_generation = partition_queue_generation(e->queue);
-		doubt_end(&e->lane->doubt);
+		lane->taken_ms = lane->moved_ms = now;
+		lane->taken_generation = partition_queue_generation(e->queue);
+		doubt_end(&lane->doubt);
 		partition_queue_leave(e);
 		entry_done(e, d);
-	} else if (d->of_time && stamp_refused(e)) {
+	} else if (d->of_time && stamp_refused(&lane->stamp, lane->name, e->row.accepted_ms,
+	    e->stamp_ms, clock_wall_ms(), now)) {
 		entry_wait(e);
 	} else if (one_of_many) {
 		refused(e, d);
-	} else if (doubt_failed(&e->lane->doubt, d, loop_now_ms(e->sender->loop))) {
+	} else if (doubt_failed(&lane->doubt, d, now)) {
 		partition_queue_leave(e);
 		entry_hopeless(e, d->err, d->text);
 	} else {

@@ -1,62 +1,77 @@
 /* The time that a message is sent with, for a broker with a limit: with clocks of the test's. */
-#include "common/clock.h"
+#include "helper/produce/stamp.h"
 #include "tests/unit/unit.h"
 
-/* The module under test, with this file's clocks below it. */
-#define stamp_of stamp_of_under_test
-#define stamp_refused stamp_refused_under_test
-#include "helper/produce/sender_state.h"
-#include "helper/produce/stamp.h"
-
-#define loop_now_ms(l) ((void)(l), now_ms)
-#define clock_wall_ms() (WALL_0 + now_ms)
 #define WALL_0 INT64_C(1700000000000)
-static int64_t now_ms;
-#include "helper/produce/stamp.c"
+/* As in stamp.c. */
+#define KNOWN_MS (10 * 60 * 1000)
+#define LATE_MS 1000
 
 #define HOUR_MS (60 * 60 * 1000)
 #define LIMIT_MS (HOUR_MS / 2)
 #define BATCH 100
 #define REQUEST_MS 5
 
-static struct sender sender;
-static struct lane lane;
+struct message {
+	int64_t accepted_ms, sent_ms;
+};
+
+static int64_t now_ms;
+static struct stamp stamp;
+
+static int64_t
+wall_ms(void)
+{
+	return WALL_0 + now_ms;
+}
 
 static int
 setup(void **state)
 {
 	(void)state;
 	now_ms = 1000;
-	sender = (struct sender){ 0 };
-	lane = (struct lane){ .sender = &sender, .name = "t" };
+	stamp = (struct stamp){ 0 };
 	return 0;
 }
 
-static struct entry
+static struct message
 accepted(int64_t ms)
 {
-	return (struct entry){ .sender = &sender, .lane = &lane, .row.accepted_ms = WALL_0 + ms };
+	return (struct message){ .accepted_ms = WALL_0 + ms };
+}
+
+static int64_t
+time_of(const struct message *m)
+{
+	return stamp_of(&stamp, m->accepted_ms, wall_ms(), now_ms);
+}
+
+/* True: it goes with another time next. */
+static bool
+refuse(const struct message *m)
+{
+	return stamp_refused(&stamp, "t", m->accepted_ms, m->sent_ms, wall_ms(), now_ms);
 }
 
 static bool
-taken(const struct entry *e)
+taken(const struct message *m)
 {
-	return llabs(clock_wall_ms() - e->stamp_ms) <= LIMIT_MS;
+	return llabs(wall_ms() - m->sent_ms) <= LIMIT_MS;
 }
 
 /* One request: all of it, or none, and each of its messages is told so. */
 static bool
-send_batch(struct entry *v, size_t n)
+send_batch(struct message *v, size_t n)
 {
 	bool ok = true;
 
 	for (size_t i = 0; i < n; i++)
-		v[i].stamp_ms = stamp_of(&v[i]);
+		v[i].sent_ms = time_of(&v[i]);
 	now_ms += REQUEST_MS;
 	for (size_t i = 0; i < n; i++)
 		ok &= taken(&v[i]);
 	for (size_t i = 0; i < n && !ok; i++)
-		stamp_refused(&v[i]);
+		refuse(&v[i]);
 	return ok;
 }
 
@@ -64,7 +79,7 @@ send_batch(struct entry *v, size_t n)
 static void
 test_a_long_outage(void **state)
 {
-	struct entry v[BATCH];
+	struct message v[BATCH];
 	unsigned refused = 0, young = 0, lost = 0;
 
 	(void)state;
@@ -77,10 +92,10 @@ test_a_long_outage(void **state)
 			assert_true(refused < 20);
 		}
 		for (size_t i = 0; i < BATCH; i++) {
-			bool is_young = clock_wall_ms() - v[i].row.accepted_ms < LIMIT_MS;
+			bool is_young = wall_ms() - v[i].accepted_ms < LIMIT_MS;
 
 			young += is_young;
-			lost += is_young && v[i].stamp_ms != v[i].row.accepted_ms;
+			lost += is_young && v[i].sent_ms != v[i].accepted_ms;
 		}
 	}
 	assert_true(refused >= 2);
@@ -91,63 +106,63 @@ test_a_long_outage(void **state)
 static void
 test_now_is_refused(void **state)
 {
-	struct entry e = accepted(now_ms);
+	struct message m = accepted(now_ms);
 
 	(void)state;
-	e.stamp_ms = stamp_of(&e);
-	assert_int_equal(e.stamp_ms, e.row.accepted_ms);
+	m.sent_ms = time_of(&m);
+	assert_int_equal(m.sent_ms, m.accepted_ms);
 	now_ms += REQUEST_MS;
-	assert_true(stamp_refused(&e));
-	e.stamp_ms = stamp_of(&e);
-	assert_int_equal(e.stamp_ms, clock_wall_ms());
+	assert_true(refuse(&m));
+	m.sent_ms = time_of(&m);
+	assert_int_equal(m.sent_ms, wall_ms());
 	now_ms += REQUEST_MS;
-	assert_false(stamp_refused(&e));
+	assert_false(refuse(&m));
 	now_ms += 2 * LATE_MS;
-	assert_true(stamp_refused(&e));
+	assert_true(refuse(&m));
 }
 
 /* The clock was set back since; or the time is none at all. */
 static void
 test_other_clocks(void **state)
 {
-	struct entry ahead = accepted(now_ms + HOUR_MS), none = accepted(-WALL_0);
+	struct message ahead = accepted(now_ms + HOUR_MS), none = accepted(-WALL_0);
 
 	(void)state;
-	ahead.stamp_ms = stamp_of(&ahead);
-	assert_int_equal(ahead.stamp_ms, ahead.row.accepted_ms);
-	assert_true(stamp_refused(&ahead));
+	ahead.sent_ms = time_of(&ahead);
+	assert_int_equal(ahead.sent_ms, ahead.accepted_ms);
+	assert_true(refuse(&ahead));
 	now_ms += REQUEST_MS;
-	assert_int_equal(stamp_of(&ahead), clock_wall_ms());
-	assert_int_equal(stamp_of(&none), clock_wall_ms());
+	assert_int_equal(time_of(&ahead), wall_ms());
+	assert_int_equal(time_of(&none), wall_ms());
 }
 
 /* The limit may have been raised. */
 static void
 test_what_is_known_ends(void **state)
 {
-	struct entry old = accepted(now_ms), next;
+	struct message old = accepted(now_ms), next;
 
 	(void)state;
-	old.stamp_ms = stamp_of(&old);
+	old.sent_ms = time_of(&old);
 	now_ms += HOUR_MS;
-	assert_true(stamp_refused(&old));
+	assert_true(refuse(&old));
 	next = accepted(now_ms - HOUR_MS);
-	assert_int_equal(stamp_of(&next), clock_wall_ms());
+	assert_int_equal(time_of(&next), wall_ms());
 	now_ms += KNOWN_MS;
-	assert_int_equal(stamp_of(&next), next.row.accepted_ms);
+	assert_int_equal(time_of(&next), next.accepted_ms);
 }
 
 static void
 test_the_other_choice(void **state)
 {
-	struct entry e = accepted(now_ms);
+	struct message m = accepted(now_ms);
 
 	(void)state;
-	sender.old_times_die = true;
-	e.stamp_ms = stamp_of(&e);
+	stamp.fixed = true;
+	m.sent_ms = time_of(&m);
 	now_ms += HOUR_MS;
-	assert_false(stamp_refused(&e));
-	assert_int_equal(stamp_of(&e), e.row.accepted_ms);
+	assert_false(refuse(&m));
+	assert_int_equal(time_of(&m), m.accepted_ms);
 }
 
 int
