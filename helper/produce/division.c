@@ -7,9 +7,6 @@
 
 #include <stdlib.h>
 
-#include "helper/produce/partition_queue.h"
-#include "helper/produce/sender_state.h"
-
 /* Two partitions that share a queue only wait for each other. */
 #define QUEUES_MAX 256
 
@@ -22,12 +19,12 @@ free_queues(struct partition_queue **v, int32_t n)
 }
 
 static bool
-new_queues(struct lane *lane, int32_t n)
+new_queues(struct division *d, int32_t n)
 {
 	struct partition_queue **v = calloc((size_t)n, sizeof(struct partition_queue *));
 
 	for (int32_t i = 0; v && i < n; i++) {
-		v[i] = partition_queue_new(lane->sender->request_messages);
+		v[i] = partition_queue_new(d->limit);
 		if (v[i] == NULL) {
 			free_queues(v, i);
 			return false;
@@ -35,60 +32,57 @@ new_queues(struct lane *lane, int32_t n)
 	}
 	if (v == NULL)
 		return false;
-	lane->queues = v;
-	lane->n_queues = n;
+	d->queues = v;
+	d->n_queues = n;
 	return true;
 }
 
 bool
-division_init(struct lane *lane)
+division_init(struct division *d, size_t limit, division_key *key, const struct producer *p)
 {
-	return new_queues(lane, 1);
+	*d = (struct division){ .limit = limit, .key = key, .producer = p };
+	return new_queues(d, 1);
 }
 
 void
-division_end(struct lane *lane)
+division_end(struct division *d)
 {
-	free_queues(lane->queues, lane->n_queues);
+	free_queues(d->queues, d->n_queues);
 }
 
 /* Of two, the one that has less: so one that stands still is soon avoided. */
 static int32_t
-any_partition(const struct lane *lane)
+any_partition(const struct division *d)
 {
-	int32_t a = (int32_t)(random() % lane->partitions);
-	int32_t b = (int32_t)(random() % lane->partitions);
+	int32_t a = (int32_t)(random() % d->partitions);
+	int32_t b = (int32_t)(random() % d->partitions);
 
-	return partition_queue_load(lane->queues[b % QUEUES_MAX]) <
-	    partition_queue_load(lane->queues[a % QUEUES_MAX]) ? b : a;
+	return partition_queue_load(d->queues[b % QUEUES_MAX]) <
+	    partition_queue_load(d->queues[a % QUEUES_MAX]) ? b : a;
 }
 
 /* One that librdkafka has keeps the place that it was given. */
 struct partition_queue *
-division_find(struct lane *lane, struct entry *e)
+division_find(const struct division *d, struct entry *e)
 {
-	int32_t p = 0;
+	int32_t p;
 
-	if (lane->partitions == 0)
-		return lane->queues[0];
-	p = producer_partition(lane->sender->producer, e->row.key, lane->partitions);
-	if (p < 0 && e->sent == SEND_SENT)
-		p = 0;
-	else if (p < 0)
-		p = any_partition(lane);
+	if (d->partitions == 0)
+		return d->queues[0];
+	p = d->key(d->producer, e->row.key, d->partitions);
+	if (p < 0)
+		p = e->sent == SEND_SENT ? 0 : any_partition(d);
 	if (e->sent != SEND_SENT) {
 		e->partition = p;
-		e->partitions = lane->partitions;
+		e->partitions = d->partitions;
 	}
-	return lane->queues[p % QUEUES_MAX];
+	return d->queues[p % QUEUES_MAX];
 }
 
 int32_t
-division_place(void *opaque, int32_t partitions, int32_t proposed)
+division_place(struct division *d, const struct entry *e, int32_t partitions, int32_t proposed)
 {
-	struct entry *e = opaque;
-
-	atomic_store(&e->lane->partitions_seen, partitions);
+	atomic_store(&d->seen, partitions);
 	return e->partitions == partitions ? e->partition : proposed;
 }
 
@@ -107,32 +101,24 @@ oldest(struct partition_queue **v, int32_t n)
 	return oldest;
 }
 
-static size_t
-count_waves(const struct lane *lane)
+int32_t
+division_renew(struct division *d)
 {
-	size_t n = 0;
-
-	for (int32_t i = 0; i < lane->n_queues; i++)
-		n += partition_queue_is_out(lane->queues[i]);
-	return n;
-}
-
-void
-division_renew(struct lane *lane)
-{
-	int32_t seen = atomic_load(&lane->partitions_seen), n = lane->n_queues;
-	size_t out = count_waves(lane);
-	struct partition_queue **old = lane->queues;
+	int32_t seen = atomic_load(&d->seen), n = d->n_queues, more = 0;
+	struct partition_queue **old = d->queues;
 	struct entry *e;
 
-	if (seen == lane->partitions ||
-	    !new_queues(lane, seen < QUEUES_MAX ? seen : QUEUES_MAX))
-		return;
-	lane->partitions = seen;
+	if (seen == d->partitions || !new_queues(d, seen < QUEUES_MAX ? seen : QUEUES_MAX))
+		return 0;
+	for (int32_t i = 0; i < n; i++)
+		more -= partition_queue_is_out(old[i]);
+	d->partitions = seen;
 	while ((e = oldest(old, n)) != NULL)
-		partition_queue_move(e, division_find(lane, e));
-	for (int32_t i = 0; i < lane->n_queues; i++)
-		partition_queue_moved(lane->queues[i]);
-	lane->sender->waves_out += count_waves(lane) - out;
+		partition_queue_move(e, division_find(d, e));
+	for (int32_t i = 0; i < d->n_queues; i++) {
+		partition_queue_moved(d->queues[i]);
+		more += partition_queue_is_out(d->queues[i]);
+	}
 	free_queues(old, n);
+	return more;
 }

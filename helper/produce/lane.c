@@ -9,8 +9,6 @@
 
 #include "common/fault.h"
 #include "common/log.h"
-#include "helper/produce/division.h"
-#include "helper/produce/partition_queue.h"
 #include "helper/produce/sender_state.h"
 #include "helper/produce/waves.h"
 
@@ -84,17 +82,18 @@ by_id(const void *a, const void *b)
 static int64_t
 last_to_stay(const struct lane *lane, size_t keep)
 {
+	const struct division *d = &lane->division;
 	int64_t *ids = calloc(lane->in_window, sizeof(*ids)), last = 0;
 	const struct entry *e;
 	size_t n = 0;
 
 	if (ids == NULL)
 		return 0;
-	for (int32_t i = 0; i < lane->n_queues; i++) {
-		int64_t wave = partition_queue_wave_id(lane->queues[i]);
+	for (int32_t i = 0; i < d->n_queues; i++) {
+		int64_t wave = partition_queue_wave_id(d->queues[i]);
 
 		last = wave > last ? wave : last;
-		for (e = partition_queue_last(lane->queues[i]); e; e = TAILQ_PREV(e, entries, link))
+		for (e = partition_queue_last(d->queues[i]); e; e = TAILQ_PREV(e, entries, link))
 			ids[n++] = e->row.id;
 	}
 	qsort(ids, n, sizeof(*ids), by_id);
@@ -109,13 +108,14 @@ last_to_stay(const struct lane *lane, size_t keep)
 static int64_t
 put_back(struct lane *lane, size_t keep)
 {
+	const struct division *d = &lane->division;
 	int64_t last = last_to_stay(lane, keep);
 	struct entry *e, *before;
 
 	if (last == 0)
 		return lane->loaded_id;
-	for (int32_t i = 0; i < lane->n_queues; i++)
-		for (e = partition_queue_last(lane->queues[i]); e; e = before) {
+	for (int32_t i = 0; i < d->n_queues; i++)
+		for (e = partition_queue_last(d->queues[i]); e; e = before) {
 			before = TAILQ_PREV(e, entries, link);
 			/* One that the disk did not take waits for Kafka alone. */
 			if (e->row.id <= last || e->appended == APPEND_NONE)
@@ -168,7 +168,7 @@ free_lanes(struct sender *s, bool all, int64_t idle_ms)
 				continue;
 			}
 			*at = lane->next;
-			division_end(lane);
+			division_end(&lane->division);
 			free(lane);
 			s->n_lanes--;
 		}
@@ -208,7 +208,7 @@ lane_find(struct sender *s, struct kp_slice topic)
 	lane->sender = s;
 	lane->stamp.fixed = s->old_times_die;
 	lane->used_ms = loop_now_ms(s->loop);
-	if (!division_init(lane)) {
+	if (!division_init(&lane->division, s->request_messages, producer_partition, s->producer)) {
 		free(lane);
 		return NULL;
 	}

@@ -1,22 +1,16 @@
 /*
  * One topic: what of it waits for Kafka, and where its sending stopped.
  *
- * Loop thread only, but for partitions_seen.
+ * Loop thread only, but for what is said of its division.
  */
 #ifndef KP_LANE_H
 #define KP_LANE_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/queue.h>
-
-#include "common/buf.h"
 #include "common/msg.h"
+#include "helper/produce/division.h"
 #include "helper/produce/doubt.h"
 #include "helper/produce/stamp.h"
 
-struct partition_queue;
 struct sender;
 
 struct lane {
@@ -26,10 +20,7 @@ struct lane {
 	STAILQ_ENTRY(lane) ready_link;	/* of the sender's `ready` */
 	bool ready;
 	int64_t used_ms;		/* when it was last found */
-	struct partition_queue **queues;
-	int32_t n_queues;
-	int32_t partitions;		/* by which the entries were divided; 0: not known */
-	_Atomic int32_t partitions_seen;	/* by librdkafka, latest; 0: never */
+	struct division division;
 	int64_t taken_ms;		/* when Kafka last took a message; 0: or failed since */
 	unsigned taken_generation;	/* of the producer then */
 	int64_t moved_ms;		/* when Kafka last took one, or the window had none */

@@ -7,7 +7,6 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "helper/produce/division.h"
 #include "helper/produce/sender_state.h"
 #include "helper/produce/waves.h"
 
@@ -229,7 +228,7 @@ static enum kp_err
 open_producer(struct sender *s, struct kafka *k)
 {
 	s->producer = producer_new(s->loop, k, &(struct producer_conf){
-	    .delivered = waves_delivered, .place = division_place, .flushed = waves_flushed,
+	    .delivered = waves_delivered, .place = waves_place, .flushed = waves_flushed,
 	    .arg = s });
 	if (s->producer == NULL)
 		return KP_EIO;

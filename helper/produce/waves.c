@@ -19,8 +19,6 @@
 
 #include "common/clock.h"
 #include "common/fault.h"
-#include "helper/produce/division.h"
-#include "helper/produce/partition_queue.h"
 #include "helper/produce/sender_state.h"
 
 #define AGAIN_MS 500
@@ -36,7 +34,15 @@ waves_take(struct lane *lane, struct entry *e)
 	entry_wait(e);
 	if (e->row.id > lane->loaded_id)
 		lane->loaded_id = e->row.id;
-	partition_queue_put(division_find(lane, e), e);
+	partition_queue_put(division_find(&lane->division, e), e);
+}
+
+int32_t
+waves_place(void *opaque, int32_t partitions, int32_t proposed)
+{
+	struct entry *e = opaque;
+
+	return division_place(&e->lane->division, e, partitions, proposed);
 }
 
 static size_t
@@ -100,15 +106,16 @@ send_wave(struct sender *s, struct partition_queue *q)
 static void
 announce_waves(struct lane *lane)
 {
-	const struct sender *s = lane->sender;
+	struct division *d = &lane->division;
+	struct sender *s = lane->sender;
 	int64_t now = loop_now_ms(s->loop);
 	bool known = lane->taken_ms && now - lane->taken_ms < FORGOTTEN_MS &&
 	    lane->taken_generation == producer_generation(s->producer);
 
-	division_renew(lane);
-	for (int32_t i = 0; i < lane->n_queues; i++)
-		if (partition_queue_hold(lane->queues[i], now, known && !s->closing))
-			for (int32_t p = i; p < lane->partitions; p += lane->n_queues)
+	s->waves_out += (size_t)division_renew(d);
+	for (int32_t i = 0; i < d->n_queues; i++)
+		if (partition_queue_hold(d->queues[i], now, known && !s->closing))
+			for (int32_t p = i; p < d->partitions; p += d->n_queues)
 				producer_announce(s->producer, lane->name, p);
 }
 
@@ -119,8 +126,8 @@ send_waves(struct lane *lane)
 	struct sender *s = lane->sender;
 	bool any = false;
 
-	for (int32_t i = 0; i < lane->n_queues; i++) {
-		struct partition_queue *q = lane->queues[i];
+	for (int32_t i = 0; i < lane->division.n_queues; i++) {
+		struct partition_queue *q = lane->division.queues[i];
 
 		if (!s->closing && partition_queue_may_begin(q, loop_now_ms(s->loop))) {
 			send_wave(s, q);
@@ -240,10 +247,10 @@ waves_delivered(void *arg, void *opaque, const struct delivery *d)
 void
 waves_end(struct lane *lane)
 {
-	for (int32_t i = 0; i < lane->n_queues; i++) {
+	for (int32_t i = 0; i < lane->division.n_queues; i++) {
 		struct entry *e;
 
-		while ((e = partition_queue_waiting(lane->queues[i])) != NULL) {
+		while ((e = partition_queue_waiting(lane->division.queues[i])) != NULL) {
 			partition_queue_take_out(e);
 			entry_given_up(e);
 		}

@@ -21,6 +21,7 @@ void waves_send(struct lane *lane);
 /* Gives up what was not sent. */
 void waves_end(struct lane *lane);
 /* Callbacks of the producer, as in struct producer_conf. */
+int32_t waves_place(void *opaque, int32_t partitions, int32_t proposed);
 void waves_delivered(void *arg, void *opaque, const struct delivery *d);
 void waves_flushed(void *arg);
 

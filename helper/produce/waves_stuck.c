@@ -5,7 +5,6 @@
 #include "helper/produce/waves.h"
 
 #include "helper/kafka/kafka_list.h"
-#include "helper/produce/partition_queue.h"
 #include "helper/produce/sender_state.h"
 
 /* A wave that is older is asked about. */
@@ -16,8 +15,8 @@ waves_late(const struct lane *lane)
 {
 	int64_t now = loop_now_ms(lane->sender->loop);
 
-	for (int32_t i = 0; i < lane->n_queues; i++)
-		if (partition_queue_is_late(lane->queues[i], now, LATE_MS))
+	for (int32_t i = 0; i < lane->division.n_queues; i++)
+		if (partition_queue_is_late(lane->division.queues[i], now, LATE_MS))
 			return true;
 	return false;
 }
@@ -28,8 +27,8 @@ waves_unreported_ms(const struct lane *lane)
 	unsigned generation = producer_generation(lane->sender->producer);
 	int64_t since = 0;
 
-	for (int32_t i = 0; i < lane->n_queues; i++) {
-		int64_t ms = partition_queue_since(lane->queues[i], generation);
+	for (int32_t i = 0; i < lane->division.n_queues; i++) {
+		int64_t ms = partition_queue_since(lane->division.queues[i], generation);
 
 		if (ms && (since == 0 || ms < since))
 			since = ms;
@@ -48,13 +47,14 @@ is_passed_over(const struct sender *s, const struct partition_queue *q)
 bool
 waves_stuck(struct lane *lane, const struct kafka_list *list)
 {
+	const struct division *d = &lane->division;
 	int64_t now = loop_now_ms(lane->sender->loop);
 	bool stuck = false;
 
-	for (int32_t i = 0; i < lane->n_queues; i++) {
-		struct partition_queue *q = lane->queues[i];
+	for (int32_t i = 0; i < d->n_queues; i++) {
+		struct partition_queue *q = d->queues[i];
 		bool led = partition_queue_is_late(q, now, LATE_MS) &&
-		    kafka_list_led(list, lane->name, lane->partitions ? i : -1);
+		    kafka_list_led(list, lane->name, d->partitions ? i : -1);
 		int64_t led_ms = partition_queue_led(q, led, now);
 
 		stuck |= led && partition_queue_is_late(q, now, PRODUCER_STUCK_MS) &&
