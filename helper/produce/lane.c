@@ -36,7 +36,7 @@ lane_has_room(const struct lane *lane)
 	const struct sender *s = lane->sender;
 
 	/* One topic that Kafka does not take must leave room for the others. */
-	return s->in_window < WINDOW_MESSAGES && s->in_window_bytes < WINDOW_BYTES &&
+	return s->lanes.in_window < WINDOW_MESSAGES && s->lanes.in_window_bytes < WINDOW_BYTES &&
 	    lane->in_window < WINDOW_MESSAGES / 2 && lane->in_window_bytes < WINDOW_BYTES / 2 &&
 	    !(lane->in_window >= STALLED_MESSAGES && is_stalled(lane));
 }
@@ -44,6 +44,7 @@ lane_has_room(const struct lane *lane)
 void
 lane_count_window(struct lane *lane, bool in, size_t bytes)
 {
+	struct lanes *all = &lane->sender->lanes;
 	size_t n = in ? 1 : (size_t)-1;
 
 	if (lane->in_window == 0)
@@ -51,8 +52,8 @@ lane_count_window(struct lane *lane, bool in, size_t bytes)
 	bytes = in ? bytes : -bytes;
 	lane->in_window += n;
 	lane->in_window_bytes += bytes;
-	lane->sender->in_window += n;
-	lane->sender->in_window_bytes += bytes;
+	all->in_window += n;
+	all->in_window_bytes += bytes;
 }
 
 void
@@ -136,18 +137,10 @@ lane_make_room(struct lane *lane)
 	lane->loaded_id = put_back(lane, STALLED_MESSAGES);
 }
 
-static struct lane **
-bucket_of(struct sender *s, struct kp_slice topic)
+struct lane *
+lanes_next(const struct sender *s, const struct lane *lane)
 {
-	return &s->lanes[kp_slice_hash(topic) % LANE_BUCKETS];
-}
-
-void
-lanes_each(struct sender *s, void (*each)(struct lane *lane))
-{
-	for (size_t i = 0; i < LANE_BUCKETS; i++)
-		for (struct lane *lane = s->lanes[i]; lane; lane = lane->next)
-			each(lane);
+	return (struct lane *)names_next(&s->lanes.by_name, lane ? &lane->by_name : NULL);
 }
 
 /* Those that nobody needs, and has not for a while; or all of them. */
@@ -156,22 +149,14 @@ free_lanes(struct sender *s, bool all, int64_t idle_ms)
 {
 	int64_t now = loop_now_ms(s->loop);
 
-	for (size_t i = 0; i < LANE_BUCKETS; i++) {
-		struct lane **at = &s->lanes[i];
-
-		while (*at) {
-			struct lane *lane = *at;
-
-			if (!all && (lane->entries || lane->backlog || lane->loading ||
-			    lane->appending || lane->ready || now - lane->used_ms < idle_ms)) {
-				at = &lane->next;
-				continue;
-			}
-			*at = lane->next;
-			division_end(&lane->division);
-			free(lane);
-			s->n_lanes--;
-		}
+	for (struct lane *lane = lanes_next(s, NULL), *next; lane; lane = next) {
+		next = lanes_next(s, lane);
+		if (!all && (lane->entries || lane->backlog || lane->loading ||
+		    lane->appending || lane->ready || now - lane->used_ms < idle_ms))
+			continue;
+		names_remove(&s->lanes.by_name, &lane->by_name);
+		division_end(&lane->division);
+		free(lane);
 	}
 }
 
@@ -179,6 +164,7 @@ void
 lanes_end(struct sender *s)
 {
 	free_lanes(s, true, 0);
+	names_clear(&s->lanes.by_name);
 }
 
 void
@@ -190,17 +176,15 @@ lanes_forget(struct sender *s)
 struct lane *
 lane_find(struct sender *s, struct kp_slice topic)
 {
-	struct lane **bucket = bucket_of(s, topic), *lane = *bucket;
+	struct lane *lane = (struct lane *)names_find(&s->lanes.by_name, topic);
 
-	while (lane && !kp_slice_eq(topic, kp_slice_str(lane->name)))
-		lane = lane->next;
 	if (lane) {
 		lane->used_ms = loop_now_ms(s->loop);
 		return lane;
 	}
-	if (s->n_lanes == TOPICS_MAX)
+	if (s->lanes.by_name.n == TOPICS_MAX)
 		free_lanes(s, false, 0);
-	if (s->n_lanes == TOPICS_MAX || topic.n > TOPIC_MAX)
+	if (s->lanes.by_name.n == TOPICS_MAX || topic.n > TOPIC_MAX)
 		return NULL;
 	lane = calloc(1, sizeof(*lane));
 	if (lane == NULL)
@@ -208,14 +192,13 @@ lane_find(struct sender *s, struct kp_slice topic)
 	lane->sender = s;
 	lane->stamp.fixed = s->old_times_die;
 	lane->used_ms = loop_now_ms(s->loop);
-	if (!division_init(&lane->division, s->request_messages, producer_partition, s->producer)) {
+	memcpy(lane->name, topic.p, topic.n);
+	if (!division_init(&lane->division, s->request_messages, producer_partition,
+	    s->producer) || !names_add(&s->lanes.by_name, &lane->by_name, lane->name)) {
+		division_end(&lane->division);
 		free(lane);
 		return NULL;
 	}
-	memcpy(lane->name, topic.p, topic.n);
-	lane->next = *bucket;
-	*bucket = lane;
-	s->n_lanes++;
 	return lane;
 }
 

@@ -7,6 +7,7 @@
 #define KP_LANE_H
 
 #include "common/msg.h"
+#include "common/names.h"
 #include "helper/produce/division.h"
 #include "helper/produce/doubt.h"
 #include "helper/produce/stamp.h"
@@ -14,7 +15,7 @@
 struct sender;
 
 struct lane {
-	struct lane *next;		/* of its bucket */
+	struct names_entry by_name;	/* first */
 	struct sender *sender;
 	char name[TOPIC_MAX + 1];
 	STAILQ_ENTRY(lane) ready_link;	/* of the sender's `ready` */
@@ -37,7 +38,15 @@ struct lane {
 	int64_t loaded_id;		/* everything up to here is in the queues' hands, or was */
 };
 
-void lanes_each(struct sender *s, void (*each)(struct lane *lane));
+/* What lane.c keeps of a sender. */
+struct lanes {
+	struct names by_name;
+	size_t in_window;		/* of all */
+	size_t in_window_bytes;
+};
+
+/* One after the other, NULL first, in no order; none may be made meanwhile. */
+struct lane *lanes_next(const struct sender *s, const struct lane *lane);
 void lanes_end(struct sender *s);
 /* Frees those that nobody has needed for long. */
 void lanes_forget(struct sender *s);

@@ -137,10 +137,11 @@ sender_stats(struct sender *s, struct sender_stats *out)
 bool
 sender_in_trouble(struct sender *s)
 {
-	for (size_t i = 0; i < LANE_BUCKETS; i++)
-		for (const struct lane *lane = s->lanes[i]; lane; lane = lane->next)
-			if (doubt_any(&lane->doubt) || waves_late(lane))
-				return true;
+	const struct lane *lane = NULL;
+
+	while ((lane = lanes_next(s, lane)) != NULL)
+		if (doubt_any(&lane->doubt) || waves_late(lane))
+			return true;
 	return false;
 }
 
@@ -163,14 +164,14 @@ sender_renew(struct sender *s, const char *why)
 int64_t
 sender_mute_ms(const struct sender *s)
 {
+	const struct lane *lane = NULL;
 	int64_t since = 0;
 
-	for (size_t i = 0; i < LANE_BUCKETS; i++)
-		for (const struct lane *lane = s->lanes[i]; lane; lane = lane->next) {
-			int64_t ms = waves_unreported_ms(lane);
+	while ((lane = lanes_next(s, lane)) != NULL) {
+		int64_t ms = waves_unreported_ms(lane);
 
-			since = since == 0 || (ms && ms < since) ? ms : since;
-		}
+		since = since == 0 || (ms && ms < since) ? ms : since;
+	}
 	return since && since < s->delivered_ms ? s->delivered_ms : since;
 }
 
@@ -178,37 +179,34 @@ void
 sender_judge(struct sender *s, const struct kafka_list *list)
 {
 	char why[TOPIC_MAX + 64];
+	struct lane *lane = NULL;
 
-	for (size_t i = 0; i < LANE_BUCKETS && !s->closing; i++)
-		for (struct lane *lane = s->lanes[i]; lane; lane = lane->next) {
-			bool late = waves_late(lane);
+	while (!s->closing && (lane = lanes_next(s, lane)) != NULL) {
+		bool late = waves_late(lane);
 
-			doubt_judge(&lane->doubt, lane->name, late, list, loop_now_ms(s->loop));
-			if (!waves_stuck(lane, list) && !(late && lane->doubt.over))
-				continue;
-			snprintf(why, sizeof(why), "nothing is reported topic=%s", lane->name);
-			sender_renew(s, why);
-		}
+		doubt_judge(&lane->doubt, lane->name, late, list, loop_now_ms(s->loop));
+		if (!waves_stuck(lane, list) && !(late && lane->doubt.over))
+			continue;
+		snprintf(why, sizeof(why), "nothing is reported topic=%s", lane->name);
+		sender_renew(s, why);
+	}
 }
 
 /* ---- opening and ending ---- */
 
 static void
-go_on(struct lane *lane)
-{
-	waves_send(lane);
-	lane_make_room(lane);
-	if (lane->backlog)
-		lane_load(lane);
-}
-
-static void
 retry(void *arg)
 {
 	struct sender *s = arg;
+	struct lane *lane = NULL;
 
 	entries_settle_again(s);
-	lanes_each(s, go_on);
+	while ((lane = lanes_next(s, lane)) != NULL) {
+		waves_send(lane);
+		lane_make_room(lane);
+		if (lane->backlog)
+			lane_load(lane);
+	}
 	lanes_forget(s);
 }
 
@@ -276,12 +274,12 @@ static void
 check_drained(void *arg)
 {
 	struct sender *s = arg;
+	const struct lane *lane = NULL;
 	int64_t now = loop_now_ms(s->loop);
-	bool empty = s->in_window == 0;
+	bool empty = s->lanes.in_window == 0;
 
-	for (size_t i = 0; i < LANE_BUCKETS && empty; i++)
-		for (const struct lane *lane = s->lanes[i]; lane; lane = lane->next)
-			empty = empty && !lane->backlog;
+	while (empty && (lane = lanes_next(s, lane)) != NULL)
+		empty = !lane->backlog;
 	if (!empty && now < s->drain_until_ms && now < s->delivered_ms + STALLED_MS)
 		return;
 	loop_timer_end(&s->drain);
@@ -301,13 +299,15 @@ sender_drain(struct sender *s, int64_t max_ms, void (*done)(void *arg), void *ar
 void
 sender_close(struct sender *s)
 {
+	struct lane *lane = NULL;
 	int64_t left;
 
 	s->closing = true;
 	entries_settle_again(s);
 	loop_timer_end(&s->retry);
 	producer_free(s->producer);
-	lanes_each(s, waves_end);
+	while ((lane = lanes_next(s, lane)) != NULL)
+		waves_end(lane);
 	left = store_finish(s->store);
 	log_info("sender stopped in_store=%lld%s", (long long)left,
 	    left ? ": they are sent after the next start" : "");

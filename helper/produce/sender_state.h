@@ -13,21 +13,16 @@
 #include "helper/produce/receipts.h"
 #include "helper/produce/sender.h"
 
-#define LANE_BUCKETS 256
-
 struct sender {
 	struct loop *loop;
 	struct store *store;
 	struct producer *producer;
 	uint64_t max_bytes;
-	struct lane *lanes[LANE_BUCKETS];
-	size_t n_lanes;
+	struct lanes lanes;
 	struct receipts *receipts;
 	bool old_times_die;
 	struct rate rate;		/* of deliveries */
 	struct log_rate stays, again_rate, refused_rate;
-	size_t in_window;
-	size_t in_window_bytes;
 	size_t request_messages, request_bytes;
 	STAILQ_HEAD(, lane) ready;	/* something of them may be sent */
 	bool flushing;			/* not now: waves are being sent */
