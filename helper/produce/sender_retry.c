@@ -2,7 +2,8 @@
 #include <stdlib.h>
 
 #include "common/log.h"
-#include "helper/produce/sender_state.h"
+#include "helper/produce/lane.h"
+#include "helper/produce/sender.h"
 
 struct retry {
 	struct store_cmd cmd;		/* first */
@@ -20,7 +21,7 @@ revived(struct store_cmd *cmd, enum kp_err err)
 	lane_count_appending(lane, false);
 	if (err == KP_OK)
 		log_info("sender retry id=%lld topic=%s",
-		    (long long)ids_told(store_ids(lane->sender->store), cmd->row.was), lane->name);
+		    (long long)ids_told(sender_ids(lane->sender), cmd->row.was), lane->name);
 	r->done(r->arg, err);
 	free(r);
 	lane_load(lane);
@@ -33,7 +34,7 @@ sender_retry(struct sender *s, const struct store_loaded *dead,
 {
 	struct lane *lane = lane_find(s, dead->row.topic);
 	struct retry *r = lane ? calloc(1, sizeof(*r)) : NULL;
-	int64_t id = r ? store_next_id(s->store) : 0;
+	int64_t id = r ? store_next_id(sender_store(s)) : 0;
 
 	if (id == 0) {
 		free(r);
@@ -45,5 +46,5 @@ sender_retry(struct sender *s, const struct store_loaded *dead,
 	    .done = revived } };
 	lane_to_disk(lane, NULL);
 	lane_count_appending(lane, true);
-	store_submit(s->store, &r->cmd);
+	store_submit(sender_store(s), &r->cmd);
 }
