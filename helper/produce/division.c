@@ -22,16 +22,14 @@ static bool
 new_queues(struct division *d, int32_t n)
 {
 	struct partition_queue **v = calloc((size_t)n, sizeof(struct partition_queue *));
+	int32_t i = 0;
 
-	for (int32_t i = 0; v && i < n; i++) {
-		v[i] = partition_queue_new(d->limit);
-		if (v[i] == NULL) {
-			free_queues(v, i);
-			return false;
-		}
-	}
-	if (v == NULL)
+	while (v && i < n && (v[i] = partition_queue_new(d->limit)) != NULL)
+		i++;
+	if (i < n) {
+		free_queues(v, i);
 		return false;
+	}
 	d->queues = v;
 	d->n_queues = n;
 	return true;

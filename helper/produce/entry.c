@@ -127,8 +127,8 @@ entry_free_if_done(struct entry *e)
 
 /* ---- its sender, and the store ---- */
 
-void
-entry_answer(struct entry *e)
+static void
+answer(struct entry *e)
 {
 	struct msg_produced r = { .partition = -1, .offset = -1 };
 	struct op *op = e->op;
@@ -159,10 +159,10 @@ removed(struct store_cmd *cmd, enum kp_err err)
 	unsigned dropped = 0;
 
 	if ((err == KP_EFULL || err == KP_ENOMEM) && !e->sender->closing) {
-		TAILQ_INSERT_TAIL(&e->sender->again, e, link);
+		TAILQ_INSERT_TAIL(&e->sender->kept.unsettled, e, link);
 		return;
 	}
-	if (err && err != KP_ENOTFOUND && log_rate_ok(&e->sender->stays, &dropped))
+	if (err && err != KP_ENOTFOUND && log_rate_ok(&e->sender->kept.stays, &dropped))
 		log_warn("sender row stays id=%lld err=%s dropped_lines=%u: it will be sent again "
 		    "after a restart", (long long)entry_told(e), kp_err_name(err), dropped);
 	enter_append(e, APPEND_NONE);
@@ -215,8 +215,8 @@ entries_settle_again(struct sender *s)
 {
 	struct entry *e;
 
-	while ((e = TAILQ_FIRST(&s->again)) != NULL) {
-		TAILQ_REMOVE(&s->again, e, link);
+	while ((e = TAILQ_FIRST(&s->kept.unsettled)) != NULL) {
+		TAILQ_REMOVE(&s->kept.unsettled, e, link);
 		store_submit(s->store, &e->remove);
 	}
 }
@@ -248,7 +248,7 @@ appended(struct store_cmd *cmd, enum kp_err err)
 		entry_refuse(e, e->failed, e->reason);
 		leave(e, STORE_REFUSE);
 	} else if (err == KP_OK) {
-		entry_answer(e);
+		answer(e);
 		if (e->sent == SEND_DELIVERED || (in_hands(e) && fault_break("early-delete")))
 			leave(e, STORE_REMOVE);
 		else
@@ -268,7 +268,7 @@ entry_append(struct entry *e)
 	enter_append(e, APPEND_QUEUED);
 	store_submit(e->sender->store, &e->append);
 	if (fault_break("early-answer"))
-		entry_answer(e);
+		answer(e);
 }
 
 void
@@ -327,7 +327,7 @@ entry_done(struct entry *e, const struct delivery *d)
 	    s->delivered_ms);
 	enter_send(e, SEND_DELIVERED);
 	take_back(e);
-	entry_answer(e);
+	answer(e);
 	if (e->appended == APPEND_NONE)
 		store_count_direct(s->store);
 	leave(e, STORE_REMOVE);
@@ -354,7 +354,7 @@ entry_again(struct entry *e, const char *text)
 	unsigned dropped;
 
 	entry_wait(e);
-	if (log_rate_ok(&e->sender->again_rate, &dropped))
+	if (log_rate_ok(&e->sender->kept.again, &dropped))
 		log_warn("sender again id=%lld topic=%s dropped_lines=%u: %s",
 		    (long long)entry_told(e), e->lane->name, dropped, text);
 }

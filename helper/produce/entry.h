@@ -21,6 +21,7 @@
 
 #include <sys/queue.h>
 
+#include "common/log.h"
 #include "helper/op.h"
 #include "helper/store/store.h"
 
@@ -46,7 +47,7 @@ struct entry {
 	enum send_state sent;
 	uint32_t tries;
 	struct partition_queue *queue;	/* in whose hands it is */
-	TAILQ_ENTRY(entry) link;	/* there, or in the sender's `again` */
+	TAILQ_ENTRY(entry) link;	/* there, or among the `unsettled` */
 	/* Read by librdkafka's thread, too, while it is SENT: without a key it goes to this
 	 * one of so many partitions. */
 	int32_t partition, partitions;
@@ -55,12 +56,17 @@ struct entry {
 	int64_t stamp_ms;		/* the time that it was last sent with, wall clock */
 };
 
+/* What entry.c keeps of a sender. */
+struct entries_kept {
+	struct entries unsettled;	/* their rows could not be removed: full disk */
+	struct log_rate stays, again;
+};
+
 size_t entry_bytes(const struct entry *e);
 /* The id that its sender knows it by. */
 int64_t entry_told(const struct entry *e);
 /* Nobody has it any more: not the store, not librdkafka, not the one who waits. */
 void entry_free_if_done(struct entry *e);
-void entry_answer(struct entry *e);
 void entry_refuse(struct entry *e, enum kp_err err, const char *text);
 /* Hands it to the store, in which it is kept when its sender is answered. */
 void entry_append(struct entry *e);

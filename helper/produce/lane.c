@@ -10,7 +10,6 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "helper/produce/sender_state.h"
-#include "helper/produce/waves.h"
 
 #define WINDOW_MESSAGES 10000
 #define WINDOW_BYTES (16u * 1024 * 1024)
@@ -193,7 +192,7 @@ lane_find(struct sender *s, struct kp_slice topic)
 	lane->stamp.fixed = s->old_times_die;
 	lane->used_ms = loop_now_ms(s->loop);
 	memcpy(lane->name, topic.p, topic.n);
-	if (!division_init(&lane->division, s->request_messages, producer_partition,
+	if (!division_init(&lane->division, s->waves.request_messages, producer_partition,
 	    s->producer) || !names_add(&s->lanes.by_name, &lane->by_name, lane->name)) {
 		division_end(&lane->division);
 		free(lane);

@@ -296,8 +296,7 @@ act_found(struct store_ask *ask)
 	if (n < ROWS_MAX)
 		a->reply.next = 0;
 	store_loaded_free(rows);
-	a->waiting--;
-	if (a->waiting == 0)
+	if (--a->waiting == 0)
 		act_end(a, ask->err);
 }
 

@@ -109,11 +109,13 @@ partition_queue_hold(struct partition_queue *q, int64_t now_ms, bool may)
 }
 
 void
-partition_queue_begin(struct partition_queue *q, int64_t now_ms, unsigned generation)
+partition_queue_begin(struct partition_queue *q, int64_t now_ms, unsigned generation,
+    uint64_t overtaken_at)
 {
 	q->sent_ms = now_ms;
 	q->led_ms = 0;
 	q->generation = generation;
+	q->overtaken_at = overtaken_at;
 }
 
 struct entry *
@@ -131,12 +133,6 @@ partition_queue_sent(struct partition_queue *q)
 	TAILQ_INSERT_TAIL(&q->wave, e, link);
 	q->wave_size++;
 	q->unreported++;
-}
-
-void
-partition_queue_begun(struct partition_queue *q, uint64_t overtaken_at)
-{
-	q->overtaken_at = overtaken_at;
 }
 
 void

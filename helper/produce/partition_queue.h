@@ -43,13 +43,13 @@ bool partition_queue_may_begin(const struct partition_queue *q, int64_t now_ms);
 /* True: it will have more than one message, and is to be held for that; until it is let go.
  * Else, and unless it `may`, it has one. */
 bool partition_queue_hold(struct partition_queue *q, int64_t now_ms, bool may);
-/* Through the producer of this generation. */
-void partition_queue_begin(struct partition_queue *q, int64_t now_ms, unsigned generation);
+/* Through the producer of this generation. Others must not be ahead of it once so many waves
+ * are done. */
+void partition_queue_begin(struct partition_queue *q, int64_t now_ms, unsigned generation,
+    uint64_t overtaken_at);
 /* The next to be sent, NULL when that is all; and it has been. */
 struct entry *partition_queue_next(const struct partition_queue *q);
 void partition_queue_sent(struct partition_queue *q);
-/* Others must not be ahead of it once so many waves are done. */
-void partition_queue_begun(struct partition_queue *q, uint64_t overtaken_at);
 void partition_queue_let_go(struct partition_queue *q);
 /* Messages in it when it was sent. */
 size_t partition_queue_wave(const struct partition_queue *q);

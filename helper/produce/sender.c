@@ -3,12 +3,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "helper/produce/sender_state.h"
-#include "helper/produce/waves.h"
 
 #define RETRY_MS 500
 /* Whoever is refused comes back when a hundredth of the store may be free again, as
@@ -222,18 +220,6 @@ lane_with_rows(void *arg, const char *topic)
 		    topic);
 }
 
-static enum kp_err
-open_producer(struct sender *s, struct kafka *k)
-{
-	s->producer = producer_new(s->loop, k, &(struct producer_conf){
-	    .delivered = waves_delivered, .place = waves_place, .flushed = waves_flushed,
-	    .arg = s });
-	if (s->producer == NULL)
-		return KP_EIO;
-	producer_request(s->producer, &s->request_messages, &s->request_bytes);
-	return KP_OK;
-}
-
 enum kp_err
 sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sender **out)
 {
@@ -246,8 +232,7 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 	s->loop = l;
 	s->renew_pause_ms = PRODUCER_STUCK_MS;
 	s->renewed_ms = loop_now_ms(l) - 4 * s->renew_pause_ms;
-	TAILQ_INIT(&s->again);
-	STAILQ_INIT(&s->ready);
+	TAILQ_INIT(&s->kept.unsettled);
 	s->max_bytes = conf->store_max_bytes;
 	s->old_times_die = conf->on_old_timestamp == OLD_DEAD;
 	err = store_open(l, conf->store, (enum conf_durability)conf->durability, &s->store);
@@ -256,8 +241,8 @@ sender_open(struct loop *l, struct kafka *k, const struct conf *conf, struct sen
 	s->receipts = receipts_new();
 	if (err == KP_OK && s->receipts == NULL)
 		err = KP_ENOMEM;
-	if (err == KP_OK)
-		err = open_producer(s, k);
+	if (err == KP_OK && !waves_open(s, k))
+		err = KP_EIO;
 	if (err) {
 		store_close(s->store);
 		receipts_free(s->receipts);

@@ -15,8 +15,6 @@
  */
 #include "helper/produce/waves.h"
 
-#include <stdlib.h>
-
 #include "common/clock.h"
 #include "common/fault.h"
 #include "helper/produce/sender_state.h"
@@ -35,20 +33,6 @@ waves_take(struct lane *lane, struct entry *e)
 	if (e->row.id > lane->loaded_id)
 		lane->loaded_id = e->row.id;
 	partition_queue_put(division_find(&lane->division, e), e);
-}
-
-int32_t
-waves_place(void *opaque, int32_t partitions, int32_t proposed)
-{
-	struct entry *e = opaque;
-
-	return division_place(&e->lane->division, e, partitions, proposed);
-}
-
-static size_t
-request_bytes(const struct entry *e)
-{
-	return e->row.key.n + e->row.value.n + PRODUCER_OVERHEAD;
 }
 
 /* It is in nobody's hands, and goes again in a moment. */
@@ -85,12 +69,13 @@ send_first(struct partition_queue *q, struct entry *e)
 static void
 send_wave(struct sender *s, struct partition_queue *q)
 {
-	size_t room = s->request_bytes;
+	size_t room = s->waves.request_bytes;
 	struct entry *e;
 
-	partition_queue_begin(q, loop_now_ms(s->loop), producer_generation(s->producer));
+	partition_queue_begin(q, loop_now_ms(s->loop), producer_generation(s->producer),
+	    s->waves.done + OVERTAKEN * (s->waves.out + 2));
 	while ((e = partition_queue_next(q)) != NULL) {
-		size_t bytes = request_bytes(e);
+		size_t bytes = e->row.key.n + e->row.value.n + PRODUCER_OVERHEAD;
 
 		if (partition_queue_wave(q) && bytes > room)
 			break;
@@ -112,7 +97,7 @@ announce_waves(struct lane *lane)
 	bool known = lane->taken_ms && now - lane->taken_ms < FORGOTTEN_MS &&
 	    lane->taken_generation == producer_generation(s->producer);
 
-	s->waves_out += (size_t)division_renew(d);
+	s->waves.out += (size_t)division_renew(d);
 	for (int32_t i = 0; i < d->n_queues; i++)
 		if (partition_queue_hold(d->queues[i], now, known && !s->closing))
 			for (int32_t p = i; p < d->partitions; p += d->n_queues)
@@ -132,8 +117,7 @@ send_waves(struct lane *lane)
 		if (!s->closing && partition_queue_may_begin(q, loop_now_ms(s->loop))) {
 			send_wave(s, q);
 			any = any || partition_queue_is_out(q);
-			s->waves_out += partition_queue_is_out(q);
-			partition_queue_begun(q, s->waves_done + OVERTAKEN * (s->waves_out + 1));
+			s->waves.out += partition_queue_is_out(q);
 		}
 		partition_queue_let_go(q);
 	}
@@ -143,20 +127,21 @@ send_waves(struct lane *lane)
 static void
 send_ready(struct sender *s)
 {
+	struct waves *w = &s->waves;
 	struct lane *lane;
 	bool any = false;
 
-	s->flushing = true;	/* who is answered meanwhile may have more to send */
-	STAILQ_FOREACH(lane, &s->ready, ready_link)
+	w->flushing = true;	/* who is answered meanwhile may have more to send */
+	STAILQ_FOREACH(lane, &w->ready, ready_link)
 		announce_waves(lane);
 	producer_hold(s->producer);
-	while ((lane = STAILQ_FIRST(&s->ready)) != NULL) {
-		STAILQ_REMOVE_HEAD(&s->ready, ready_link);
+	while ((lane = STAILQ_FIRST(&w->ready)) != NULL) {
+		STAILQ_REMOVE_HEAD(&w->ready, ready_link);
 		lane->ready = false;
 		any |= send_waves(lane);
 	}
 	producer_let_go(s->producer);
-	s->flushing = any;
+	w->flushing = any;
 	if (any)
 		producer_flush(s->producer);
 }
@@ -164,21 +149,21 @@ send_ready(struct sender *s)
 void
 waves_send(struct lane *lane)
 {
-	struct sender *s = lane->sender;
+	struct waves *w = &lane->sender->waves;
 
 	if (!lane->ready)
-		STAILQ_INSERT_TAIL(&s->ready, lane, ready_link);
+		STAILQ_INSERT_TAIL(&w->ready, lane, ready_link);
 	lane->ready = true;
-	if (!s->flushing)
-		send_ready(s);
+	if (!w->flushing)
+		send_ready(lane->sender);
 }
 
-void
-waves_flushed(void *arg)
+static void
+flushed(void *arg)
 {
 	struct sender *s = arg;
 
-	s->flushing = false;
+	s->waves.flushing = false;
 	send_ready(s);
 }
 
@@ -187,7 +172,7 @@ refused(struct entry *e, const struct delivery *d)
 {
 	unsigned dropped;
 
-	if (partition_queue_refused(e->queue) && log_rate_ok(&e->sender->refused_rate, &dropped))
+	if (partition_queue_refused(e->queue) && log_rate_ok(&e->sender->waves.refused, &dropped))
 		log_info("sender request refused topic=%s messages=%zu dropped_lines=%u: %s; half "
 		    "of them go next", e->lane->name, partition_queue_wave(e->queue), dropped,
 		    d->text);
@@ -224,24 +209,45 @@ settle(struct entry *e, const struct delivery *d)
 	}
 }
 
-void
-waves_delivered(void *arg, void *opaque, const struct delivery *d)
+static void
+delivered(void *arg, void *opaque, const struct delivery *d)
 {
 	struct entry *e = opaque;
 	struct lane *lane = e->lane;
+	struct waves *w = &lane->sender->waves;
 	struct partition_queue *q = e->queue;
 
 	(void)arg;
 	partition_queue_reported(q);
 	settle(e, d);
 	if (!partition_queue_is_out(q)) {
-		lane->sender->waves_out--;
-		lane->sender->waves_done++;
-		partition_queue_end(q, lane->sender->request_messages);
+		w->out--;
+		w->done++;
+		partition_queue_end(q, w->request_messages);
 		waves_send(lane);
 	}
 	if (lane->backlog)
 		lane_load(lane);
+}
+
+static int32_t
+place(void *opaque, int32_t partitions, int32_t proposed)
+{
+	struct entry *e = opaque;
+
+	return division_place(&e->lane->division, e, partitions, proposed);
+}
+
+bool
+waves_open(struct sender *s, struct kafka *k)
+{
+	STAILQ_INIT(&s->waves.ready);
+	s->producer = producer_new(s->loop, k, &(struct producer_conf){ .flushed = flushed,
+	    .delivered = delivered, .place = place, .arg = s });
+	if (s->producer)
+		producer_request(s->producer, &s->waves.request_messages,
+		    &s->waves.request_bytes);
+	return s->producer != NULL;
 }
 
 void

@@ -7,23 +7,37 @@
 #define KP_WAVES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
-struct delivery;
+#include "common/log.h"
+
 struct entry;
+struct kafka;
 struct kafka_list;
 struct lane;
+struct sender;
 
+/* What waves.c keeps of a sender. */
+struct waves {
+	STAILQ_HEAD(, lane) ready;	/* something of them may be sent */
+	bool flushing;			/* not now: some are being sent */
+	size_t out;			/* queues that librdkafka has something of */
+	uint64_t done;
+	size_t request_messages;	/* what goes in one request */
+	size_t request_bytes;
+	struct log_rate refused;
+};
+
+/* Makes its producer, and hears from it. False: a line has been logged. */
+bool waves_open(struct sender *s, struct kafka *k);
 /* Takes the entry behind those of its partition. waves_send() sends what can be sent, as
  * soon as the waves before are. */
 void waves_take(struct lane *lane, struct entry *e);
 void waves_send(struct lane *lane);
 /* Gives up what was not sent. */
 void waves_end(struct lane *lane);
-/* Callbacks of the producer, as in struct producer_conf. */
-int32_t waves_place(void *opaque, int32_t partitions, int32_t proposed);
-void waves_delivered(void *arg, void *opaque, const struct delivery *d);
-void waves_flushed(void *arg);
 
 /* ---- waves that are not reported ---- */
 

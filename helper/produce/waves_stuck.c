@@ -40,7 +40,7 @@ waves_unreported_ms(const struct lane *lane)
 static bool
 is_passed_over(const struct sender *s, const struct partition_queue *q)
 {
-	return partition_queue_is_overtaken(q, s->waves_done) ||
+	return partition_queue_is_overtaken(q, s->waves.done) ||
 	    loop_now_ms(s->loop) - s->delivered_ms >= PRODUCER_STUCK_MS;
 }
 

@@ -67,7 +67,7 @@ send_wave(struct partition_queue *q)
 	struct entry *e;
 
 	partition_queue_hold(q, 1, true);
-	partition_queue_begin(q, 1, GENERATION);
+	partition_queue_begin(q, 1, GENERATION, 0);
 	while ((e = partition_queue_next(q)) != NULL) {
 		e->sent = SEND_SENT;
 		partition_queue_sent(q);

@@ -14,8 +14,8 @@ static int
 setup(void **state)
 {
 	(void)state;
-	s = (struct sender){ .loop = loop_new(), .request_messages = 10 };
-	STAILQ_INIT(&s.ready);
+	s = (struct sender){ .loop = loop_new(), .waves.request_messages = 10 };
+	STAILQ_INIT(&s.waves.ready);
 	return s.loop ? 0 : -1;
 }
 

@@ -5,6 +5,7 @@
 #define MOST 8
 #define MESSAGES 40
 #define GENERATION 3
+#define OVERTAKEN_AT 5
 
 static struct partition_queue *q, *other;
 static struct entry v[MESSAGES];
@@ -44,12 +45,11 @@ send_wave(int64_t now_ms)
 
 	assert_true(partition_queue_may_begin(q, now_ms));
 	partition_queue_hold(q, now_ms, true);
-	partition_queue_begin(q, now_ms, GENERATION);
+	partition_queue_begin(q, now_ms, GENERATION, OVERTAKEN_AT);
 	while ((e = partition_queue_next(q)) != NULL) {
 		e->sent = SEND_SENT;
 		partition_queue_sent(q);
 	}
-	partition_queue_begun(q, 0);
 	partition_queue_let_go(q);
 	return partition_queue_wave(q);
 }
@@ -109,7 +109,7 @@ test_one_wave_at_a_time(void **state)
 	assert_false(partition_queue_hold(q, 1, false));
 	assert_true(partition_queue_hold(q, 1, true));
 	partition_queue_let_go(q);
-	partition_queue_begin(q, 1, GENERATION);
+	partition_queue_begin(q, 1, GENERATION, OVERTAKEN_AT);
 	assert_ptr_equal(partition_queue_next(q), &v[0]);
 	partition_queue_sent(q);
 	assert_null(partition_queue_next(q));
@@ -202,7 +202,6 @@ test_its_age(void **state)
 	assert_int_equal(partition_queue_since(q, GENERATION), 0);
 	assert_false(partition_queue_is_late(q, 1000, 1));
 	send_wave(10);
-	partition_queue_begun(q, 5);
 	assert_int_equal(partition_queue_since(q, GENERATION), 10);
 	assert_int_equal(partition_queue_since(q, GENERATION + 1), 0);
 	assert_int_equal(partition_queue_generation(q), GENERATION);
