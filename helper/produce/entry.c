@@ -8,6 +8,27 @@
 #include "common/steps.h"
 #include "helper/produce/sender_state.h"
 
+/* ---- what it is ---- */
+
+static size_t
+size(const struct entry *e)
+{
+	return e->row.key.n + e->row.value.n + sizeof(*e);
+}
+
+/* The id that the message has had since it was accepted; and as its sender knows it. */
+static int64_t
+message(const struct entry *e)
+{
+	return e->row.was ? e->row.was : e->row.id;
+}
+
+static int64_t
+told(const struct entry *e)
+{
+	return ids_told(store_ids(e->sender->store), message(e));
+}
+
 /* ---- states ---- */
 
 static const struct steps append_steps[] = {
@@ -46,7 +67,7 @@ enter(struct entry *e, enum append_state appended, enum send_state sent)
 	e->appended = appended;
 	e->sent = sent;
 	if (in_hands(e) != held)
-		lane_count_window(e->lane, in_hands(e), entry_bytes(e));
+		lane_count_window(e->lane, in_hands(e), size(e));
 	if (is_appending(e) != appending)
 		lane_count_appending(e->lane, is_appending(e));
 }
@@ -55,7 +76,7 @@ static void
 enter_append(struct entry *e, enum append_state next)
 {
 	steps_log(append_steps, e->appended, next, "sender entry id=%lld topic=%s append:",
-	    (long long)entry_told(e), e->lane->name);
+	    (long long)told(e), e->lane->name);
 	enter(e, next, e->sent);
 }
 
@@ -63,30 +84,11 @@ static void
 enter_send(struct entry *e, enum send_state next)
 {
 	steps_log(send_steps, e->sent, next, "sender entry id=%lld topic=%s send:",
-	    (long long)entry_told(e), e->lane->name);
+	    (long long)told(e), e->lane->name);
 	enter(e, e->appended, next);
 }
 
-/* ---- what it is ---- */
-
-size_t
-entry_bytes(const struct entry *e)
-{
-	return e->row.key.n + e->row.value.n + sizeof(*e);
-}
-
-/* The id that the message has had since it was accepted; entry_told() as its sender knows it. */
-static int64_t
-entry_message(const struct entry *e)
-{
-	return e->row.was ? e->row.was : e->row.id;
-}
-
-int64_t
-entry_told(const struct entry *e)
-{
-	return ids_told(store_ids(e->sender->store), entry_message(e));
-}
+/* ---- its beginning and its end ---- */
 
 struct entry *
 entry_new(struct lane *lane)
@@ -136,7 +138,7 @@ answer(struct entry *e)
 	if (op == NULL)
 		return;
 	e->op = NULL;
-	r.id = entry_told(e);
+	r.id = told(e);
 	msg_produced_encode(op_reply_begin(op, MSG_PRODUCED), &r);
 	op_reply_send(op);
 }
@@ -164,7 +166,7 @@ removed(struct store_cmd *cmd, enum kp_err err)
 	}
 	if (err && err != KP_ENOTFOUND && log_rate_ok(&e->sender->kept.stays, &dropped))
 		log_warn("sender row stays id=%lld err=%s dropped_lines=%u: it will be sent again "
-		    "after a restart", (long long)entry_told(e), kp_err_name(err), dropped);
+		    "after a restart", (long long)told(e), kp_err_name(err), dropped);
 	enter_append(e, APPEND_NONE);
 	entry_free_if_done(e);
 }
@@ -173,23 +175,28 @@ static void
 tell_buried(const struct entry *e)
 {
 	if (store_keeps(e->sender->store))
-		log_error("sender dead letter id=%lld topic=%s: %s", (long long)entry_told(e),
+		log_error("sender dead letter id=%lld topic=%s: %s", (long long)told(e),
 		    e->lane->name, e->reason);
 	else
 		log_error("sender message lost topic=%s durability=memory: %s", e->lane->name,
 		    e->reason);
 }
 
-/* Its row leaves the store, or moves to the dead letters. The entry may be gone after it. */
+/* It ends; its row, if it has one, leaves the store or moves to the dead letters. The entry
+ * may be gone after it. */
 static void
-entry_settle(struct entry *e, enum store_verb verb)
+leave(struct entry *e, enum store_verb verb)
 {
+	if (e->appended != APPEND_KEPT) {
+		entry_free_if_done(e);
+		return;
+	}
 	enter_append(e, APPEND_REMOVING);
 	e->remove = (struct store_cmd){ .verb = verb, .row = { .id = e->row.id,
 	    .topic = kp_slice_str(e->lane->name), .attempts = e->tries, .key.n = e->row.key.n,
 	    .value.n = e->row.value.n }, .reason = e->reason, .done = removed };
 	if (verb == STORE_BURY) {
-		receipts_forget(e->sender->receipts, entry_message(e));
+		receipts_forget(e->sender->receipts, message(e));
 		tell_buried(e);
 	}
 	/* The disk has it; only its size is still asked for. */
@@ -198,16 +205,6 @@ entry_settle(struct entry *e, enum store_verb verb)
 		e->body = NULL;
 	}
 	store_submit(e->sender->store, &e->remove);
-}
-
-/* The entry ends, and its row if it has one. It may be gone after it. */
-static void
-leave(struct entry *e, enum store_verb verb)
-{
-	if (e->appended == APPEND_KEPT)
-		entry_settle(e, verb);
-	else
-		entry_free_if_done(e);
 }
 
 void
@@ -275,7 +272,7 @@ void
 entry_damaged(struct entry *e)
 {
 	e->reason = "damaged on the disk: this is not what was accepted";
-	entry_settle(e, STORE_BURY);
+	leave(e, STORE_BURY);
 }
 
 /* ---- Kafka ---- */
@@ -322,8 +319,8 @@ entry_done(struct entry *e, const struct delivery *d)
 	if (s->drained)
 		fault_point("P13");
 	s->delivered_ms = loop_now_ms(s->loop);
-	rate_add(&s->rate, s->delivered_ms, entry_bytes(e));
-	receipts_delivered(s->receipts, entry_message(e), d->partition, d->offset,
+	rate_add(&s->rate, s->delivered_ms, size(e));
+	receipts_delivered(s->receipts, message(e), d->partition, d->offset,
 	    s->delivered_ms);
 	enter_send(e, SEND_DELIVERED);
 	take_back(e);
@@ -356,7 +353,7 @@ entry_again(struct entry *e, const char *text)
 	entry_wait(e);
 	if (log_rate_ok(&e->sender->kept.again, &dropped))
 		log_warn("sender again id=%lld topic=%s dropped_lines=%u: %s",
-		    (long long)entry_told(e), e->lane->name, dropped, text);
+		    (long long)told(e), e->lane->name, dropped, text);
 }
 
 void

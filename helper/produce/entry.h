@@ -62,9 +62,6 @@ struct entries_kept {
 	struct log_rate stays, again;
 };
 
-size_t entry_bytes(const struct entry *e);
-/* The id that its sender knows it by. */
-int64_t entry_told(const struct entry *e);
 /* Nobody has it any more: not the store, not librdkafka, not the one who waits. */
 void entry_free_if_done(struct entry *e);
 void entry_refuse(struct entry *e, enum kp_err err, const char *text);

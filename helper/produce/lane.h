@@ -18,17 +18,18 @@ struct lane {
 	struct names_entry by_name;	/* first */
 	struct sender *sender;
 	char name[TOPIC_MAX + 1];
-	STAILQ_ENTRY(lane) ready_link;	/* of the sender's `ready` */
-	bool ready;
 	int64_t used_ms;		/* when it was last found */
 	struct division division;
-	int64_t taken_ms;		/* when Kafka last took a message; 0: or failed since */
-	unsigned taken_generation;	/* of the producer then */
-	int64_t moved_ms;		/* when Kafka last took one, or the window had none */
 	struct doubt doubt;
 	struct stamp stamp;
+	/* Written by waves.c. */
+	STAILQ_ENTRY(lane) ready_link;	/* of its `ready` */
+	bool ready;
+	int64_t taken_ms;		/* when Kafka last took a message; 0: or failed since */
+	unsigned taken_generation;	/* of the producer then */
 	size_t in_window;		/* in the queues' hands */
 	size_t in_window_bytes;
+	int64_t moved_ms;		/* when Kafka last took one of those, or there was none */
 	size_t appending;		/* not sent, and not on disk yet */
 	bool backlog;			/* the disk holds what was not sent */
 	bool loading;

@@ -1,7 +1,6 @@
 /*
  * The sender, as those see it who send for it. Each part of it that one file alone keeps is a
- * struct of its own, in that file's header; the rest is sender.c's, but for what is said of
- * it. Nobody else includes it.
+ * struct of its own, in that file's header; the rest is sender.c's. Nobody else includes it.
  */
 #ifndef KP_SENDER_STATE_H
 #define KP_SENDER_STATE_H
@@ -23,8 +22,9 @@ struct sender {
 	struct lanes lanes;
 	struct waves waves;
 	struct entries_kept kept;
-	struct receipts *receipts;	/* and, likewise of what entry.c tells them: */
-	struct rate rate;		/* of deliveries */
+	/* What entry.c tells of deliveries. */
+	struct receipts *receipts;
+	struct rate rate;
 	int64_t delivered_ms;		/* the last time Kafka took a message */
 	struct loop_timer retry;
 	int64_t renewed_ms;		/* the last time something was stuck */
