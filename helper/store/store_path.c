@@ -98,7 +98,9 @@ store_path_check(const char *path)
 	struct stat st;
 	struct finding f = conflict("the path is too long");
 
-	if (snprintf(copy, sizeof(copy), "%s", path) < (int)sizeof(copy) - 64)
+	/* dirname() writes into what it is given, unless that has no folder. */
+	if (snprintf(copy, sizeof(copy), "%s%s", strchr(path, '/') ? "" : "./", path) <
+	    (int)sizeof(copy) - 64)
 		f = check_folder(dirname(copy));
 	if (f.why == NULL)
 		f = check_file(path, O_CREAT);

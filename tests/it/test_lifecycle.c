@@ -255,6 +255,20 @@ test_stores_that_cannot_be_used(void **state)
 }
 
 static void
+test_a_store_in_the_folder_that_we_are_in(void **state)
+{
+	(void)state;
+	helper_init(&helper);
+	snprintf(helper.store, sizeof(helper.store), "bare.db");
+	helper_start(&helper, mock.brokers, NULL);
+	peer_open(&peer, &helper);
+	peer_produce_many(&peer, "bare", NULL, "m", 0, 1, 1);
+	assert_int_equal(access("bare.db", F_OK), 0);
+	peer_close(&peer);
+	helper_kill(&helper);
+}
+
+static void
 test_the_store_is_private(void **state)
 {
 	struct stat st;
@@ -371,6 +385,7 @@ main(void)
 		TEST(test_a_second_helper_on_the_same_store),
 		TEST(test_a_second_helper_on_the_same_socket),
 		TEST(test_stores_that_cannot_be_used),
+		TEST(test_a_store_in_the_folder_that_we_are_in),
 		TEST(test_the_store_is_private),
 		TEST(test_bad_usage),
 		TEST(test_says_on_which_librdkafka_it_runs),
