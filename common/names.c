@@ -88,6 +88,24 @@ names_next(const struct names *t, const struct names_entry *e)
 	return i < t->n_buckets ? t->buckets[i] : NULL;
 }
 
+struct names_entry *
+names_take(struct names *t)
+{
+	struct names_entry **at, *e;
+
+	while (t->n_buckets > 0 && t->buckets[t->n_buckets - 1] == NULL)
+		t->n_buckets--;
+	if (t->n_buckets == 0) {
+		names_clear(t);
+		return NULL;
+	}
+	at = &t->buckets[t->n_buckets - 1];
+	e = *at;
+	*at = e->next;
+	t->n--;
+	return e;
+}
+
 void
 names_clear(struct names *t)
 {

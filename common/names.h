@@ -32,6 +32,9 @@ void names_remove(struct names *t, struct names_entry *e);
 /* One after the other, NULL first, in no order; none may be added meanwhile, and only the one
  * before may be removed after the next was asked for. */
 struct names_entry *names_next(const struct names *t, const struct names_entry *e);
+/* One after the other, until NULL: then the table is empty, and has nothing to free. Nothing
+ * else is done with it in between. */
+struct names_entry *names_take(struct names *t);
 /* Frees the table, not the objects: their entries mean nothing any more. */
 void names_clear(struct names *t);
 

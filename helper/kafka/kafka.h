@@ -8,6 +8,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "common/conf.h"
+#include "common/fault.h"
 #include "helper/kafka/kafka_peers.h"
 #include "helper/loop.h"
 
@@ -17,7 +18,7 @@ struct kafka;
 #define KAFKA_LOST_MS fault_number("KP_LOST_MS", 20 * 1000)
 
 /* With --kafkaPeers embedded it starts the broker. `conf` must outlive it. On
- * error a line has been logged. */
+ * error, but KP_ENOMEM, a line has been logged. */
 enum kp_err kafka_open(const struct conf *conf, const char *client_id, struct kafka **out);
 /* After every handle has been destroyed. */
 void kafka_close(struct kafka *k);
@@ -39,6 +40,7 @@ struct kafka_property {
 rd_kafka_t *kafka_new(struct kafka *k, rd_kafka_type_t type, const struct kafka_property *props,
     int events);
 
+/* See kafka_new_consumer(). Any thread. */
 bool kafka_is_full(struct kafka *k, char *out, size_t cap);
 /* For the count of threads: what Kafka says of its brokers. Any thread. */
 void kafka_note_brokers(struct kafka *k, const struct rd_kafka_metadata *md);

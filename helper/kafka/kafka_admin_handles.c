@@ -8,9 +8,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
-#include "common/fault.h"
 #include "common/log.h"
-#include "common/sock.h"
 
 /* Past either a handle is replaced at once, and past the limit it is not used while it cannot
  * be. What it does for the unknown ones is a search of all by all. */
@@ -86,13 +84,12 @@ static const struct {
 static void
 handle_free(struct handle *h)
 {
+	struct names_entry *n;
+
 	if (h == NULL)
 		return;
-	for (struct names_entry *n = names_next(&h->names, NULL), *next; n; n = next) {
-		next = names_next(&h->names, n);
+	while ((n = names_take(&h->names)) != NULL)
 		free(n);
-	}
-	names_clear(&h->names);
 	if (h->rk)
 		rd_kafka_destroy_flags(h->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	free(h);

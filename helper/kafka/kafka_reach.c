@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "common/fault.h"
 #include "common/log.h"
 
 #define ASK_EACH_MS (KAFKA_LOST_MS / 5)

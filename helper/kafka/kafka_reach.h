@@ -21,7 +21,8 @@ void kafka_reach_on_change(struct kafka_reach *r, void (*changed)(void *arg), vo
  * handle: for KAFKA_LOST_MS, and all who came anew have found Kafka for half of it. 0: it has.
  * Kafka is asked while this is called again and again. */
 bool kafka_reach_lost(struct kafka_reach *r, int64_t since_ms);
-/* Asks nothing any more; a question that is under way ends by itself. */
+/* Asks nothing any more; a question that is under way ends by itself. NULL is allowed, here
+ * and below. */
 void kafka_reach_stop(struct kafka_reach *r);
 /* After loop_free(), before kafka_close(). */
 void kafka_reach_free(struct kafka_reach *r);

@@ -26,7 +26,7 @@
 #define IN_FLIGHT "16"
 /* More than that stand still, and another new handle would, too. */
 #define RETIRED_MAX 4
-#define LOOK_MS (HANDLE_IDLE_MS / 30)
+#define LOOK_MS (PRODUCER_HANDLE_IDLE_MS / 30)
 
 /* Of a request that is not its messages, and more. */
 #define REQUEST_OVERHEAD 1024

@@ -3,12 +3,15 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/log.h"
 #include "common/msg.h"
 #include "common/names.h"
 
+/* And so are many, and most of all, that were not used of late. A new handle has none of them,
+ * so it lasts as long again. */
+#define RECENT_MS (60 * 1000)
+#define MANY 500
 #define RETIRE_STEP_MS 250
 #define PURGE_TRIES 100		/* of 10 ms, for brokers' threads to let go */
 
@@ -89,7 +92,7 @@ producer_handle_topic(struct producer_handle *h, const char *name)
 bool
 producer_handle_is_stale(const struct producer_handle *h)
 {
-	int64_t idle = now_ms(h) - HANDLE_IDLE_MS, recent = now_ms(h) - HANDLE_RECENT_MS;
+	int64_t idle = now_ms(h) - PRODUCER_HANDLE_IDLE_MS, recent = now_ms(h) - RECENT_MS;
 	size_t used = 0, unused = 0;
 
 	for (const struct known_topic *t = next(h, NULL); t; t = next(h, t)) {
@@ -98,7 +101,7 @@ producer_handle_is_stale(const struct producer_handle *h)
 		used += t->used_ms >= recent;
 		unused += t->used_ms < recent;
 	}
-	return unused > HANDLE_MANY && unused > 2 * used;
+	return unused > MANY && unused > 2 * used;
 }
 
 const char *
@@ -121,12 +124,12 @@ producer_handle_mute_ms(const struct producer_handle *h)
 static void
 forget_topics(struct producer_handle *h)
 {
-	for (struct known_topic *t = next(h, NULL), *after; t; t = after) {
-		after = next(h, t);
+	struct known_topic *t;
+
+	while ((t = (struct known_topic *)names_take(&h->topics)) != NULL) {
 		rd_kafka_topic_destroy(t->rkt);
 		free(t);
 	}
-	names_clear(&h->topics);
 }
 
 /* ---- serving ---- */

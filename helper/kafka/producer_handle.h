@@ -14,11 +14,8 @@
 
 #include "helper/kafka/producer.h"
 
-/* A name that was not used for so long is to go; and so are many, and most of all, that were
- * not used of late. A new handle has none of them, so it lasts as long again. */
-#define HANDLE_IDLE_MS fault_number("KP_IDLE_MS", 5 * 60 * 1000)
-#define HANDLE_RECENT_MS (60 * 1000)
-#define HANDLE_MANY 500
+/* A name that was not used for so long is to go. */
+#define PRODUCER_HANDLE_IDLE_MS fault_number("KP_IDLE_MS", 5 * 60 * 1000)
 
 struct producer_handle;
 

@@ -48,12 +48,11 @@ topics_dir_init(struct topics_dir *d)
 void
 topics_dir_clear(struct topics_dir *d)
 {
-	struct topic *e;
+	struct names_entry *e;
 
-	for (int i = 0; i < TOPIC_STATES; i++)
-		while ((e = TAILQ_FIRST(&d->lists[i])) != NULL)
-			drop(d, e);
-	names_clear(&d->by_name);
+	while ((e = names_take(&d->by_name)) != NULL)
+		free(e);
+	topics_dir_init(d);
 }
 
 struct topic *

@@ -56,7 +56,18 @@ test_an_empty_one_has_nothing(void **state)
 	(void)state;
 	assert_null(names_find(&t, LIT("a")));
 	assert_null(names_next(&t, NULL));
+	assert_null(names_take(&t));
 	names_clear(&t);
+}
+
+static void
+add_all(struct names *t)
+{
+	for (size_t i = 0; i < MANY; i++) {
+		snprintf(objects[i].name, sizeof(objects[i].name), "n%zu", i);
+		assert_true(names_add(t, &objects[i].by_name, objects[i].name));
+		objects[i].there = true;
+	}
 }
 
 static void
@@ -66,11 +77,7 @@ test_what_is_there_is_found(void **state)
 	struct names_entry *e, *next;
 
 	(void)state;
-	for (size_t i = 0; i < MANY; i++) {
-		snprintf(objects[i].name, sizeof(objects[i].name), "n%zu", i);
-		assert_true(names_add(&t, &objects[i].by_name, objects[i].name));
-		objects[i].there = true;
-	}
+	add_all(&t);
 	expect_all(&t);
 	assert_true(t.n_buckets >= MANY / 2);
 	for (size_t i = 0; i < MANY; i += 3) {
@@ -88,12 +95,40 @@ test_what_is_there_is_found(void **state)
 	assert_int_equal(t.n_buckets, 0);
 }
 
+/* Each once, whose memory may be used for something else at once; then it serves anew. */
+static void
+test_all_are_taken(void **state)
+{
+	struct names t = { 0 };
+	struct names_entry *e;
+	size_t n = 0;
+
+	(void)state;
+	add_all(&t);
+	while ((e = names_take(&t)) != NULL) {
+		struct object *o = (struct object *)e;
+
+		assert_true(o->there);
+		*o = (struct object){ .there = false };
+		n++;
+		assert_int_equal(t.n, MANY - n);
+	}
+	assert_int_equal(n, MANY);
+	assert_null(t.buckets);
+	assert_int_equal(t.n_buckets, 0);
+	assert_null(names_take(&t));
+	add_all(&t);
+	expect_all(&t);
+	names_clear(&t);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_empty_one_has_nothing),
 		cmocka_unit_test(test_what_is_there_is_found),
+		cmocka_unit_test(test_all_are_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
