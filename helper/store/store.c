@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/sock.h"
 #include "helper/store/store_disk.h"
 #include "helper/store/store_thread.h"
 
@@ -156,11 +155,11 @@ void
 store_run_finished(struct loop_task *t)
 {
 	struct store *s = (struct store *)((char *)t - offsetof(struct store, task));
-	struct queue done;
+	struct store_queue done;
 
 	uv_mutex_lock(&s->lock);
 	done = s->finished;
-	s->finished = (struct queue){ 0 };
+	s->finished = (struct store_queue){ 0 };
 	s->posted = false;
 	uv_mutex_unlock(&s->lock);
 	while (done.first) {
@@ -239,7 +238,7 @@ file_submit(struct store *s, struct store_cmd *cmd)
 	shares_submitted(s->shares, cmd);
 	atomic_fetch_add(&s->waiting_bytes, store_cmd_bytes(cmd));
 	uv_mutex_lock(&s->lock);
-	queue_put(&s->waiting, cmd);
+	store_queue_put(&s->waiting, cmd);
 	cmd->waiting = true;
 	cmd->err = KP_OK;
 	cmd->number = ++s->submitted;
@@ -314,7 +313,7 @@ file_ask(struct store *s, struct store_ask *ask)
 	start_thread(s);
 	uv_mutex_lock(&s->lock);
 	ask->number = s->submitted;
-	queue_put_ask(&s->waiting, ask);
+	store_queue_put_ask(&s->waiting, ask);
 	s->hurry = true;
 	uv_cond_signal(&s->wake);
 	uv_mutex_unlock(&s->lock);

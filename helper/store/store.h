@@ -78,8 +78,8 @@ struct store_cmd {
 /*
  * Opens or creates the file, refuses one that another helper has open or that
  * others may write to, and reads what it holds. A damaged file is set aside under
- * a dated name, and its readable rows are in the new one. On error a line has
- * been logged. Where the disk does not work the store is there, but has failed:
+ * a dated name, and its readable rows are in the new one. On error, but KP_ENOMEM, a
+ * line has been logged. Where the disk does not work the store is there, but has failed:
  * see store_stats(). `path` is for nothing with DURABLE_MEMORY.
  */
 enum kp_err store_open(struct loop *l, const char *path, enum conf_durability durability,

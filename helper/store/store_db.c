@@ -1,8 +1,6 @@
 /* What is written to the store's file: one transaction at a time. */
 #include "helper/store/store_db.h"
 
-#include <string.h>
-
 #include "common/clock.h"
 #include "common/log.h"
 #include "helper/store/store_state.h"
@@ -22,17 +20,6 @@ db_step(struct store_db *db, enum statement q)
 	return err;
 }
 
-int64_t
-db_number(struct store_db *db, enum statement q)
-{
-	int64_t n = 0;
-
-	if (sqlite3_step(db->q[q]) == SQLITE_ROW)
-		n = sqlite3_column_int64(db->q[q], 0);
-	sqlite3_reset(db->q[q]);
-	return n;
-}
-
 enum kp_err
 db_begin(struct store_db *db)
 {
@@ -44,20 +31,20 @@ db_rollback(struct store_db *db)
 {
 	if (!sqlite3_get_autocommit(db->sqlite))
 		db_step(db, Q_ROLLBACK);
-	topics_undone(db);
+	db_topics_undone(db);
 }
 
 enum kp_err
 db_commit(struct store_db *db)
 {
-	enum kp_err err = topics_write(db);
+	enum kp_err err = db_topics_write(db);
 
 	if (err == KP_OK)
 		err = db_step(db, Q_COMMIT);
 	if (err)
 		db_rollback(db);
 	else
-		topics_committed(db);
+		db_topics_committed(db);
 	return err;
 }
 
@@ -104,7 +91,7 @@ db_insert(struct store_db *db, const struct store_row *row)
 {
 	sqlite3_stmt *st = db->q[Q_APPEND];
 	struct db_topic *t;
-	enum kp_err err = topics_get(db, row->topic, &t);
+	enum kp_err err = db_topic_get(db, row->topic, &t);
 
 	if (err)
 		return err;
@@ -116,14 +103,13 @@ db_insert(struct store_db *db, const struct store_row *row)
 		sqlite3_bind_int64(st, 5, row->was);
 	else
 		sqlite3_bind_null(st, 5);
-	sqlite3_bind_int64(st, 6, row_crc(row->was ? row->was : row->id, row->topic,
-	    row->accepted_ms, row->key, row->value));
+	sqlite3_bind_int64(st, 6, db_row_crc(row));
 	bind_bytes(st, 7, row->key);
 	bind_bytes(st, 8, row->value);
 	err = db_step(db, Q_APPEND);
 	sqlite3_clear_bindings(st);
 	if (err == KP_OK)
-		topics_change(db, t, (struct topic_counts){ .pending = 1,
+		db_topic_change(db, t, (struct topic_counts){ .pending = 1,
 		    .pending_bytes = (int64_t)(row->key.n + row->value.n) });
 	return err;
 }
@@ -140,7 +126,7 @@ look_up(struct store_db *db, enum statement q, int64_t id, struct db_topic **t, 
 	rc = sqlite3_step(st);
 	err = rc == SQLITE_DONE ? KP_ENOTFOUND : db_err(rc);
 	if (err == KP_OK) {
-		*t = topics_by_id(db, sqlite3_column_int64(st, 0));
+		*t = db_topic_by_id(db, sqlite3_column_int64(st, 0));
 		*bytes = sqlite3_column_int64(st, 1);
 		if (*t == NULL)
 			err = KP_EIO;
@@ -158,7 +144,7 @@ delete_pending(struct store_db *db, const struct store_cmd *cmd, bool dead)
 {
 	const struct store_row *row = &cmd->row;
 	int64_t bytes = (int64_t)(row->key.n + row->value.n);
-	struct db_topic *t = row->topic.p ? topics_by_name(db, row->topic) : NULL;
+	struct db_topic *t = row->topic.p ? db_topic_by_name(db, row->topic) : NULL;
 	enum kp_err err = t ? KP_OK : look_up(db, Q_ROW, row->id, &t, &bytes);
 
 	if (err)
@@ -168,15 +154,15 @@ delete_pending(struct store_db *db, const struct store_cmd *cmd, bool dead)
 	if (err == KP_OK && sqlite3_changes(db->sqlite) == 0)
 		err = KP_ENOTFOUND;
 	if (err == KP_OK)
-		topics_change(db, t, (struct topic_counts){ .pending = -1, .pending_bytes = -bytes,
-		    .dead = dead, .dead_bytes = dead ? bytes : 0 });
+		db_topic_change(db, t, (struct topic_counts){ .pending = -1,
+		    .pending_bytes = -bytes, .dead = dead, .dead_bytes = dead ? bytes : 0 });
 	return err;
 }
 
 static enum kp_err
 run_append(struct store_db *db, const struct store_cmd *cmd)
 {
-	bool new = topics_are_full(db) && !topics_by_name(db, cmd->row.topic);
+	bool new = db_topics_are_full(db) && !db_topic_by_name(db, cmd->row.topic);
 	enum kp_err err = new ? KP_EBUSY : db_insert(db, &cmd->row);
 
 	db->topics.now.accepted += err == KP_OK;
@@ -233,7 +219,7 @@ run_drop(struct store_db *db, const struct store_cmd *cmd)
 	sqlite3_bind_int64(db->q[Q_DROP], 1, id);
 	err = db_step(db, Q_DROP);
 	if (err == KP_OK)
-		topics_change(db, t, (struct topic_counts){ .pending = revive,
+		db_topic_change(db, t, (struct topic_counts){ .pending = revive,
 		    .pending_bytes = revive ? bytes : 0, .dead = -1, .dead_bytes = -bytes });
 	db->topics.now.dropped += err == KP_OK && !revive;
 	return err;
@@ -253,21 +239,21 @@ db_run(struct store_db *db, const struct store_cmd *cmd)
 
 /* ---- what there is ---- */
 
-void
-db_each_topic(struct store_db *db, void (*each)(void *arg, const char *topic, int64_t pending,
-    int64_t dead, int64_t bytes), void *arg)
+static int64_t
+number(struct store_db *db, enum statement q)
 {
-	for (size_t i = 0; i < DB_BUCKETS; i++)
-		for (const struct db_topic *t = db->topics.buckets[i]; t; t = t->next)
-			if (t->kept.pending || t->kept.dead)
-				each(arg, t->name, t->kept.pending, t->kept.dead,
-				    t->kept.pending_bytes + t->kept.dead_bytes);
+	int64_t n = 0;
+
+	if (sqlite3_step(db->q[q]) == SQLITE_ROW)
+		n = sqlite3_column_int64(db->q[q], 0);
+	sqlite3_reset(db->q[q]);
+	return n;
 }
 
 uint64_t
 db_bytes(struct store_db *db)
 {
-	return (uint64_t)(db_number(db, Q_PAGES) - db_number(db, Q_FREE)) *
+	return (uint64_t)(number(db, Q_PAGES) - number(db, Q_FREE)) *
 	    (uint64_t)db->page_size;
 }
 

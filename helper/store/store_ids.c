@@ -67,6 +67,14 @@ db_ids(const struct store_db *db)
 	return &db->ids;
 }
 
+/* Commits sync from now on, whatever the durability; or as that says again. */
+static enum kp_err
+sync_commits(struct store_db *db, bool always)
+{
+	return !db->lazy ? KP_OK : db_err(db_exec(db, always ? "PRAGMA synchronous = FULL" :
+	    "PRAGMA synchronous = NORMAL"));
+}
+
 enum kp_err
 db_reserve_ids(struct store_db *db, int64_t *first, int64_t *end)
 {
@@ -77,7 +85,7 @@ db_reserve_ids(struct store_db *db, int64_t *first, int64_t *end)
 		log_error("store ids: there are none left");
 		return KP_EIO;
 	}
-	err = db_sync_commits(db, true);
+	err = sync_commits(db, true);
 	if (err == KP_OK)
 		err = db_begin(db);
 	if (err == KP_OK)
@@ -86,7 +94,7 @@ db_reserve_ids(struct store_db *db, int64_t *first, int64_t *end)
 		err = db_commit(db);
 	else
 		db_rollback(db);
-	db_sync_commits(db, false);
+	sync_commits(db, false);
 	if (err)
 		return err;
 	*first = db->ids_next;

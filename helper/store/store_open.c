@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/fault.h"
 #include "common/log.h"
@@ -15,6 +14,8 @@
 #include "helper/store/store_path.h"
 #include "helper/store/store_state.h"
 
+/* No version of ours will have such a number: the file is damaged. */
+#define SCHEMA_VERSION_MAX 15
 /* What stays of the log's file after it was long. */
 #define WAL_KEEP_BYTES "8388608"
 /* A larger file is only searched for damage when there is a sign of it: its rows
@@ -149,13 +150,6 @@ db_connect(const char *path, enum conf_durability durability, bool salvage, stru
 	return rc;
 }
 
-enum kp_err
-db_sync_commits(struct store_db *db, bool always)
-{
-	return !db->lazy ? KP_OK : db_err(db_exec(db, always ? "PRAGMA synchronous = FULL" :
-	    "PRAGMA synchronous = NORMAL"));
-}
-
 int
 db_read_number(struct store_db *db, const char *text, int64_t *value)
 {
@@ -207,7 +201,7 @@ db_prepare(struct store_db *db, int *version)
 		rc = db_read_number(db, "PRAGMA page_size", &db->page_size);
 	if (rc == SQLITE_OK)
 		rc = db_read_ids(db);
-	return rc == SQLITE_OK ? topics_read(db) : rc;
+	return rc == SQLITE_OK ? db_topics_read(db) : rc;
 }
 
 /* ---- is it sound? ---- */
@@ -334,7 +328,7 @@ db_close(struct store_db *db)
 	for (int i = 0; i < Q_N; i++)
 		sqlite3_finalize(db->q[i]);
 	sqlite3_close(db->sqlite);
-	topics_end(db);
+	db_topics_end(db);
 	free(db->path);
 	free(db);
 }

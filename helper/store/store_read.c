@@ -1,5 +1,4 @@
 /* What is read from the store's file: rows for Kafka, and rows for the operator. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -23,20 +22,20 @@ crc_bytes(unsigned long crc, struct kp_slice s)
 }
 
 uint32_t
-row_crc(int64_t message, struct kp_slice topic, int64_t accepted_ms, struct kp_slice key,
-    struct kp_slice value)
+db_row_crc(const struct store_row *row)
 {
+	uint64_t message = (uint64_t)(row->was ? row->was : row->id);
 	unsigned long crc = crc32(0, NULL, 0);
 	uint8_t numbers[16];
 
 	for (int i = 0; i < 8; i++) {
-		numbers[i] = (uint8_t)((uint64_t)message >> (56 - 8 * i));
-		numbers[8 + i] = (uint8_t)((uint64_t)accepted_ms >> (56 - 8 * i));
+		numbers[i] = (uint8_t)(message >> (56 - 8 * i));
+		numbers[8 + i] = (uint8_t)((uint64_t)row->accepted_ms >> (56 - 8 * i));
 	}
 	crc = crc_bytes(crc, (struct kp_slice){ numbers, sizeof(numbers) });
-	crc = crc_bytes(crc, topic);
-	crc = crc_bytes(crc, key);
-	return (uint32_t)crc_bytes(crc, value);
+	crc = crc_bytes(crc, row->topic);
+	crc = crc_bytes(crc, row->key);
+	return (uint32_t)crc_bytes(crc, row->value);
 }
 
 struct kp_slice
@@ -68,7 +67,7 @@ put(uint8_t *at, struct kp_slice from, struct kp_slice *to)
 static struct store_loaded *
 copy_row(struct store_db *db, sqlite3_stmt *st, bool dead, bool bodies)
 {
-	const struct db_topic *t = topics_by_id(db, sqlite3_column_int64(st, COL_TOPIC));
+	const struct db_topic *t = db_topic_by_id(db, sqlite3_column_int64(st, COL_TOPIC));
 	struct kp_slice topic = t ? kp_slice_str(t->name) : LIT("?");
 	struct kp_slice key = db_column_bytes(st, COL_KEY), value = db_column_bytes(st, COL_VALUE);
 	struct kp_slice reason = dead ? db_column_bytes(st, COL_REASON) : LIT(""), at;
@@ -84,15 +83,18 @@ copy_row(struct store_db *db, sqlite3_stmt *st, bool dead, bool bodies)
 	    .row.accepted_ms = sqlite3_column_int64(st, COL_ACCEPTED),
 	    .row.attempts = (uint32_t)sqlite3_column_int64(st, COL_ATTEMPTS),
 	    .row.was = sqlite3_column_int64(st, COL_WAS),
+	    .row.topic = topic, .row.key = key, .row.value = value,
 	};
 	l->damaged = t == NULL || sqlite3_column_type(st, COL_VALUE) != SQLITE_BLOB ||
 	    (bodies && (sqlite3_column_type(st, COL_CRC) != SQLITE_INTEGER ||
-	    sqlite3_column_int64(st, COL_CRC) !=
-	    row_crc(l->row.was ? l->row.was : l->row.id, topic, l->row.accepted_ms, key, value)));
+	    sqlite3_column_int64(st, COL_CRC) != db_row_crc(&l->row)));
 	bytes = put((uint8_t *)(l + 1), topic, &l->row.topic);
-	l->row.key = key.p ? LIT("") : key;
-	if (bodies)
+	if (bodies) {
 		bytes = put(put(bytes, key, &l->row.key), value, &l->row.value);
+	} else {
+		l->row.key = key.p ? LIT("") : key;
+		l->row.value = (struct kp_slice){ 0 };
+	}
 	l->reason = (char *)bytes;
 	*put(bytes, reason, &at) = '\0';
 	if (dead)
@@ -160,7 +162,7 @@ answer_list(struct store_db *db, struct answer *a)
 	bool load = ask->question == STORE_LOAD, dead = ask->dead && !load;
 	bool one = load || ask->topic[0];
 	sqlite3_stmt *st = db->q[load ? Q_LOAD : by[dead][one]];
-	const struct db_topic *t = topics_by_name(db, kp_slice_str(ask->topic));
+	const struct db_topic *t = db_topic_by_name(db, kp_slice_str(ask->topic));
 
 	if (one && t == NULL)
 		return KP_OK;

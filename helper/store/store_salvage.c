@@ -97,8 +97,7 @@ has_row(struct salvage *s, int64_t id)
 static void
 keep_row(struct salvage *s, sqlite3_stmt *st)
 {
-	const struct db_topic *t = topics_by_id(s->from, sqlite3_column_int64(st, 9));
-	struct kp_slice name = kp_slice_str(t ? t->name : NULL);
+	const struct db_topic *t = db_topic_by_id(s->from, sqlite3_column_int64(st, 9));
 	bool damaged;
 	char unknown[32];
 	struct store_cmd bury = { .verb = STORE_BURY, .reason = DAMAGED };
@@ -106,7 +105,8 @@ keep_row(struct salvage *s, sqlite3_stmt *st)
 		.id = sqlite3_column_int64(st, 0), .accepted_ms = sqlite3_column_int64(st, 1),
 		.attempts = (uint32_t)sqlite3_column_int64(st, 2),
 		.was = sqlite3_column_int64(st, 3),
-		.key = db_column_bytes(st, 5), .value = db_column_bytes(st, 6), .topic = name,
+		.key = db_column_bytes(st, 5), .value = db_column_bytes(st, 6),
+		.topic = kp_slice_str(t ? t->name : NULL),
 	};
 
 	if (row.id <= 0 || sqlite3_column_type(st, 6) != SQLITE_BLOB || row.key.n > KEY_MAX ||
@@ -114,12 +114,11 @@ keep_row(struct salvage *s, sqlite3_stmt *st)
 		return;
 	damaged = t == NULL || !is_plausible(s, row.id) ||
 	    (!s->old_schema && (sqlite3_column_type(st, 4) != SQLITE_INTEGER ||
-	    sqlite3_column_int64(st, 4) !=
-	    row_crc(row.was ? row.was : row.id, name, row.accepted_ms, row.key, row.value)));
+	    sqlite3_column_int64(st, 4) != db_row_crc(&row)));
 	/* Nor is the id of an earlier life, which may be that of another letter. */
 	if (damaged)
 		row.was = 0;
-	if (t == NULL && s->to->topics.n > TOPICS_READ_MAX - STORE_TOPICS_MAX) {
+	if (t == NULL && s->to->topics.by_name.n > TOPICS_READ_MAX - STORE_TOPICS_MAX) {
 		row.topic = LIT("unknown");
 	} else if (t == NULL) {
 		snprintf(unknown, sizeof(unknown), "unknown-%lld",
@@ -239,14 +238,15 @@ read_topics(struct salvage *s)
 		"SELECT id, name FROM topic ORDER BY id",
 		"SELECT id, name FROM topic INDEXED BY sqlite_autoindex_topic_1 ORDER BY name",
 	};
+	const struct names *names = &s->from->topics.by_name;
 
 	for (size_t i = 0; i < 2; i++) {
 		sqlite3_stmt *st;
 
 		if (sqlite3_prepare_v2(s->from->sqlite, ways[i], -1, &st, NULL) != SQLITE_OK)
 			continue;
-		while (sqlite3_step(st) == SQLITE_ROW && s->from->topics.n < TOPICS_READ_MAX / 2)
-			topics_add(s->from, db_column_bytes(st, 1), sqlite3_column_int64(st, 0));
+		while (sqlite3_step(st) == SQLITE_ROW && names->n < TOPICS_READ_MAX / 2)
+			db_topic_add(s->from, db_column_bytes(st, 1), sqlite3_column_int64(st, 0));
 		sqlite3_finalize(st);
 	}
 }

@@ -2,6 +2,9 @@
 #include "common/fault.h"
 #include "helper/store/store_state.h"
 
+/* "KPxy": marks the file as ours. */
+#define APPLICATION_ID 0x4b507879
+
 #define TEXT2(x) #x
 #define TEXT(x) TEXT2(x)
 
@@ -93,8 +96,8 @@ sql_row_crc(sqlite3_context *c, int n, sqlite3_value **v)
 			s[i] = (struct kp_slice){ p ? p : (const uint8_t *)"",
 			    (size_t)sqlite3_value_bytes(v[i]) };
 	}
-	sqlite3_result_int64(c, row_crc(sqlite3_value_int64(v[0]), s[1],
-	    sqlite3_value_int64(v[2]), s[3], s[4]));
+	sqlite3_result_int64(c, db_row_crc(&(struct store_row){ .id = sqlite3_value_int64(v[0]),
+	    .topic = s[1], .accepted_ms = sqlite3_value_int64(v[2]), .key = s[3], .value = s[4] }));
 }
 
 int

@@ -4,17 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS 1024
+#include "common/names.h"
 
 struct share {
-	struct share *next;		/* of its bucket */
+	struct names_entry by_name;	/* first */
 	int64_t rows, bytes;
 	char name[];
 };
 
 struct shares {
-	struct share *buckets[BUCKETS];
-	size_t n;
+	struct names by_name;
 };
 
 struct shares *
@@ -26,56 +25,50 @@ shares_new(void)
 void
 shares_free(struct shares *s)
 {
-	for (size_t i = 0; s && i < BUCKETS; i++)
-		while (s->buckets[i]) {
-			struct share *gone = s->buckets[i];
+	struct names_entry *e;
 
-			s->buckets[i] = gone->next;
-			free(gone);
-		}
+	if (s == NULL)
+		return;
+	while ((e = names_take(&s->by_name)) != NULL)
+		free(e);
 	free(s);
 }
 
-/* Where the topic is, or would be. */
-static struct share **
-place_of(struct shares *s, struct kp_slice topic)
+static struct share *
+find(const struct shares *s, struct kp_slice topic)
 {
-	struct share **at = &s->buckets[kp_slice_hash(topic) % BUCKETS];
-
-	while (*at && !kp_slice_eq(topic, kp_slice_str((*at)->name)))
-		at = &(*at)->next;
-	return at;
+	return (struct share *)names_find(&s->by_name, topic);
 }
 
 static struct share *
-new_share(struct shares *s, struct share **at, struct kp_slice topic)
+new_share(struct shares *s, struct kp_slice topic)
 {
 	struct share *new = calloc(1, sizeof(*new) + topic.n + 1);
 
 	if (new == NULL)
 		return NULL;
 	memcpy(new->name, topic.p, topic.n);
-	*at = new;
-	s->n++;
-	return new;
+	if (names_add(&s->by_name, &new->by_name, new->name))
+		return new;
+	free(new);
+	return NULL;
 }
 
 void
 shares_add(struct shares *s, struct kp_slice topic, int64_t rows, int64_t bytes)
 {
-	struct share **at = place_of(s, topic), *share = *at;
+	struct share *share = find(s, topic);
 
 	if (share == NULL && rows > 0)
-		share = new_share(s, at, topic);
+		share = new_share(s, topic);
 	if (share == NULL)
 		return;
 	share->rows += rows;
 	share->bytes += bytes;
 	if (share->rows > 0)
 		return;
-	*at = share->next;
+	names_remove(&s->by_name, &share->by_name);
 	free(share);
-	s->n--;
 }
 
 static void
@@ -119,7 +112,7 @@ shares_settled(struct shares *s, const struct store_cmd *cmd)
 bool
 shares_find(const struct shares *s, struct kp_slice topic, int64_t *bytes)
 {
-	const struct share *share = *place_of((struct shares *)s, topic);
+	const struct share *share = find(s, topic);
 
 	*bytes = share ? share->bytes : 0;
 	return share != NULL;
@@ -128,5 +121,5 @@ shares_find(const struct shares *s, struct kp_slice topic, int64_t *bytes)
 size_t
 shares_topics(const struct shares *s)
 {
-	return s->n;
+	return s->by_name.n;
 }

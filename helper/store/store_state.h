@@ -19,17 +19,12 @@
 #include <sqlite3.h>
 
 #include "common/log.h"
+#include "common/names.h"
 #include "helper/store/store_db.h"
 
 #define SCHEMA_VERSION 3
-/* No version of ours will have such a number: the file is damaged. */
-#define SCHEMA_VERSION_MAX 15
-/* "KPxy": marks the file as ours. */
-#define APPLICATION_ID 0x4b507879
 /* More than was ever counted in a file: one that says so is damaged. */
 #define COUNT_MAX (INT64_C(1) << 48)
-/* Names without rows leave, all of them, once there are more. */
-#define EMPTY_TOPICS_MAX 256
 /* A file that has more names is damaged, or was made by somebody else. */
 #define TOPICS_READ_MAX (4 * STORE_TOPICS_MAX)
 
@@ -48,8 +43,8 @@ struct topic_counts {
 };
 
 struct db_topic {
-	struct db_topic *next;		/* of its bucket by name */
-	struct db_topic *next_by_id;
+	struct names_entry by_name;	/* first */
+	struct db_topic *next_by_id;	/* of its bucket */
 	struct db_topic *next_touched;
 	char name[TOPIC_MAX + 1];
 	int64_t id;
@@ -60,11 +55,11 @@ struct db_topic {
 	struct topic_counts kept;	/* as committed */
 };
 
-#define DB_BUCKETS 512
+/* Rows have the number of their topic alone, so it is looked up by that with each row. */
+#define DB_IDS_BUCKETS 512
 struct db_topics {
-	struct db_topic *buckets[DB_BUCKETS];
-	struct db_topic *ids[DB_BUCKETS];
-	size_t n;
+	struct names by_name;
+	struct db_topic *by_id[DB_IDS_BUCKETS];
 	size_t empty;			/* without rows, as of the last look */
 	struct db_topic *touched;
 	struct store_counts now, kept;
@@ -93,8 +88,6 @@ int db_connect(const char *path, enum conf_durability durability, bool salvage,
 int db_prepare(struct store_db *db, int *version);
 /* The first column of the first row; -1 when SQLite's code is not SQLITE_OK. */
 int db_read_number(struct store_db *db, const char *text, int64_t *value);
-/* Commits sync from now on, whatever the durability; or as that says again. */
-enum kp_err db_sync_commits(struct store_db *db, bool always);
 /* Whether it has a view or a trigger, which no store of ours has. SQLite's code. */
 int db_is_foreign(struct store_db *db, bool *foreign);
 
@@ -104,28 +97,27 @@ int db_exec(struct store_db *db, const char *text);
 
 /* store_db.c: one step of a statement that returns no row we need. */
 enum kp_err db_step(struct store_db *db, enum statement q);
-int64_t db_number(struct store_db *db, enum statement q);
 /* A row as it is, its crc checked by whoever reads it. */
 enum kp_err db_insert(struct store_db *db, const struct store_row *row);
 
 /* store_topics.c: the counters in memory, in step with the transactions. */
-int topics_read(struct store_db *db);
-void topics_end(struct store_db *db);
-struct db_topic *topics_by_id(struct store_db *db, int64_t id);
-struct db_topic *topics_by_name(struct store_db *db, struct kp_slice name);
+int db_topics_read(struct store_db *db);
+void db_topics_end(struct store_db *db);
+struct db_topic *db_topic_by_id(struct store_db *db, int64_t id);
+struct db_topic *db_topic_by_name(const struct store_db *db, struct kp_slice name);
 /* In memory, under an id that the file gave it. NULL: no memory, a bad name, or the id
  * or the name has been seen. */
-struct db_topic *topics_add(struct store_db *db, struct kp_slice name, int64_t id);
+struct db_topic *db_topic_add(struct store_db *db, struct kp_slice name, int64_t id);
 /* Found, or added to the file. */
-enum kp_err topics_get(struct store_db *db, struct kp_slice name, struct db_topic **out);
+enum kp_err db_topic_get(struct store_db *db, struct kp_slice name, struct db_topic **out);
 /* Topics have rows, as many as may. */
-bool topics_are_full(const struct store_db *db);
+bool db_topics_are_full(const struct store_db *db);
 /* By so many, each with its bytes. */
-void topics_change(struct store_db *db, struct db_topic *t, struct topic_counts by);
+void db_topic_change(struct store_db *db, struct db_topic *t, struct topic_counts by);
 /* Before the commit; after it; after a rollback. */
-enum kp_err topics_write(struct store_db *db);
-void topics_committed(struct store_db *db);
-void topics_undone(struct store_db *db);
+enum kp_err db_topics_write(struct store_db *db);
+void db_topics_committed(struct store_db *db);
+void db_topics_undone(struct store_db *db);
 
 /* store_ids.c: what the file says; SQLITE_CORRUPT when that cannot be. */
 int db_read_ids(struct store_db *db);
@@ -133,8 +125,7 @@ int db_read_ids(struct store_db *db);
 int db_write_ids(struct store_db *db, const struct ids *ids, int64_t next);
 
 /* store_read.c: over all that its sender gave, and the id that he was told. */
-uint32_t row_crc(int64_t message, struct kp_slice topic, int64_t accepted_ms,
-    struct kp_slice key, struct kp_slice value);
+uint32_t db_row_crc(const struct store_row *row);
 /* Of a column; an empty blob is not a NULL. Valid until the next step. */
 struct kp_slice db_column_bytes(sqlite3_stmt *st, int i);
 

@@ -8,7 +8,6 @@
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
-#include "common/sock.h"
 #include "helper/store/store_disk.h"
 
 /* One transaction is no larger, whatever waits: the log and the time of a commit
@@ -28,7 +27,7 @@ store_cmd_bytes(const struct store_cmd *cmd)
 }
 
 void
-queue_put(struct queue *q, struct store_cmd *cmd)
+store_queue_put(struct store_queue *q, struct store_cmd *cmd)
 {
 	cmd->next = NULL;
 	cmd->prev = q->last;
@@ -40,7 +39,7 @@ queue_put(struct queue *q, struct store_cmd *cmd)
 }
 
 void
-queue_put_ask(struct queue *q, struct store_ask *ask)
+store_queue_put_ask(struct store_queue *q, struct store_ask *ask)
 {
 	ask->next = NULL;
 	if (q->asks)
@@ -53,13 +52,13 @@ queue_put_ask(struct queue *q, struct store_ask *ask)
 /* Moves the first commands, up to the size of a batch, and the questions that come
  * after no others. Under the lock. */
 static void
-queue_take(struct queue *from, struct queue *to)
+queue_take(struct store_queue *from, struct store_queue *to)
 {
 	struct store_cmd *c = from->first;
 	size_t n = 0;
 	uint64_t bytes = 0;
 
-	*to = (struct queue){ .first = c };
+	*to = (struct store_queue){ .first = c };
 	for (; c && n < BATCH_COMMANDS && bytes < BATCH_BYTES; c = c->next, n++) {
 		c->waiting = false;
 		bytes += store_cmd_bytes(c);
@@ -78,7 +77,7 @@ queue_take(struct queue *from, struct queue *to)
 		struct store_ask *ask = from->asks;
 
 		from->asks = ask->next;
-		queue_put_ask(to, ask);
+		store_queue_put_ask(to, ask);
 	}
 }
 
@@ -260,19 +259,19 @@ store_look_after(struct store *s)
 
 /* Under the lock. */
 static void
-hand_back(struct store *s, struct queue *batch)
+hand_back(struct store *s, struct store_queue *batch)
 {
 	while (batch->first) {
 		struct store_cmd *c = batch->first;
 
 		batch->first = c->next;
-		queue_put(&s->finished, c);
+		store_queue_put(&s->finished, c);
 	}
 	while (batch->asks) {
 		struct store_ask *ask = batch->asks;
 
 		batch->asks = ask->next;
-		queue_put_ask(&s->finished, ask);
+		store_queue_put_ask(&s->finished, ask);
 	}
 	if (s->db)
 		s->counts = db_counts(s->db);
@@ -286,7 +285,7 @@ hand_back(struct store *s, struct queue *batch)
 void
 store_run_waiting(struct store *s)
 {
-	struct queue batch;
+	struct store_queue batch;
 
 	queue_take(&s->waiting, &batch);
 	s->hurry = s->waiting.first != NULL;

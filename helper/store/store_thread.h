@@ -17,7 +17,7 @@
 #include "helper/store/store_shares.h"
 
 /* What the two threads hand to each other. */
-struct queue {
+struct store_queue {
 	struct store_cmd *first, *last;
 	struct store_ask *asks, *last_ask;
 };
@@ -51,9 +51,9 @@ struct store {
 
 	uv_mutex_t lock;		/* guards all below */
 	uv_cond_t wake;
-	struct queue waiting;
+	struct store_queue waiting;
 	uint64_t submitted;		/* number of the last command */
-	struct queue finished;
+	struct store_queue finished;
 	bool hurry;			/* something waits that is worth a commit */
 	bool ending;
 	bool posted;
@@ -75,8 +75,8 @@ struct store {
 
 /* What a command takes of the memory of who waits. */
 uint64_t store_cmd_bytes(const struct store_cmd *cmd);
-void queue_put(struct queue *q, struct store_cmd *cmd);
-void queue_put_ask(struct queue *q, struct store_ask *ask);
+void store_queue_put(struct store_queue *q, struct store_cmd *cmd);
+void store_queue_put_ask(struct store_queue *q, struct store_ask *ask);
 
 /* The thread: runs what waits until `ending`. */
 void store_thread(void *arg);

@@ -10,58 +10,50 @@
 
 #include "helper/store/store_state.h"
 
+/* Names without rows leave, all of them, once there are more. */
+#define EMPTY_TOPICS_MAX 256
+
+struct db_topic *
+db_topic_by_name(const struct store_db *db, struct kp_slice name)
+{
+	return (struct db_topic *)names_find(&db->topics.by_name, name);
+}
+
+/* Where the topic is, or would be. */
 static struct db_topic **
-bucket_of(struct db_topics *t, struct kp_slice name)
+place_of_id(struct db_topics *all, int64_t id)
 {
-	return &t->buckets[kp_slice_hash(name) % DB_BUCKETS];
+	struct db_topic **at = &all->by_id[(uint64_t)id % DB_IDS_BUCKETS];
+
+	while (*at && (*at)->id != id)
+		at = &(*at)->next_by_id;
+	return at;
 }
 
 struct db_topic *
-topics_by_name(struct store_db *db, struct kp_slice name)
+db_topic_by_id(struct store_db *db, int64_t id)
 {
-	struct db_topic *t = *bucket_of(&db->topics, name);
-
-	while (t && !kp_slice_eq(name, kp_slice_str(t->name)))
-		t = t->next;
-	return t;
-}
-
-static struct db_topic **
-bucket_of_id(struct db_topics *t, int64_t id)
-{
-	return &t->ids[(uint64_t)id % DB_BUCKETS];
+	return *place_of_id(&db->topics, id);
 }
 
 struct db_topic *
-topics_by_id(struct store_db *db, int64_t id)
-{
-	struct db_topic *t = *bucket_of_id(&db->topics, id);
-
-	while (t && t->id != id)
-		t = t->next_by_id;
-	return t;
-}
-
-struct db_topic *
-topics_add(struct store_db *db, struct kp_slice name, int64_t id)
+db_topic_add(struct store_db *db, struct kp_slice name, int64_t id)
 {
 	struct db_topics *all = &db->topics;
-	struct db_topic **bucket, *t;
+	struct db_topic **at = place_of_id(all, id), *t;
 
-	if (!msg_topic_ok(name) || topics_by_id(db, id) || topics_by_name(db, name))
+	if (!msg_topic_ok(name) || *at || db_topic_by_name(db, name))
 		return NULL;
 	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return NULL;
 	memcpy(t->name, name.p, name.n);
+	if (!names_add(&all->by_name, &t->by_name, t->name)) {
+		free(t);
+		return NULL;
+	}
 	t->id = id;
-	bucket = bucket_of(all, name);
-	t->next = *bucket;
-	*bucket = t;
-	bucket = bucket_of_id(all, id);
-	t->next_by_id = *bucket;
-	*bucket = t;
-	all->n++;
+	*at = t;
 	all->empty++;
 	return t;
 }
@@ -82,16 +74,8 @@ set_counts(struct store_db *db, struct db_topic *t, struct topic_counts now)
 static void
 forget(struct store_db *db, struct db_topic *t)
 {
-	struct db_topic **at = bucket_of(&db->topics, kp_slice_str(t->name));
-
-	while (*at != t)
-		at = &(*at)->next;
-	*at = t->next;
-	at = bucket_of_id(&db->topics, t->id);
-	while (*at != t)
-		at = &(*at)->next_by_id;
-	*at = t->next_by_id;
-	db->topics.n--;
+	names_remove(&db->topics.by_name, &t->by_name);
+	*place_of_id(&db->topics, t->id) = t->next_by_id;
 	db->topics.empty -= !has_rows(&t->now);
 	free(t);
 }
@@ -105,6 +89,22 @@ touch(struct store_db *db, struct db_topic *t)
 	t->touched = true;
 	t->next_touched = db->topics.touched;
 	db->topics.touched = t;
+}
+
+static struct db_topic *
+next(const struct store_db *db, const struct db_topic *t)
+{
+	return (struct db_topic *)names_next(&db->topics.by_name, t ? &t->by_name : NULL);
+}
+
+void
+db_each_topic(struct store_db *db, void (*each)(void *arg, const char *topic, int64_t pending,
+    int64_t dead, int64_t bytes), void *arg)
+{
+	for (const struct db_topic *t = next(db, NULL); t; t = next(db, t))
+		if (has_rows(&t->kept))
+			each(arg, t->name, t->kept.pending, t->kept.dead,
+			    t->kept.pending_bytes + t->kept.dead_bytes);
 }
 
 /* ---- reading them ---- */
@@ -135,8 +135,8 @@ read_topics(struct store_db *db)
 		rc = sqlite3_step(st);
 		if (rc != SQLITE_ROW)
 			break;
-		t = topics_add(db, db_column_bytes(st, 1), sqlite3_column_int64(st, 0));
-		if (t == NULL || db->topics.n > TOPICS_READ_MAX) {
+		t = db_topic_add(db, db_column_bytes(st, 1), sqlite3_column_int64(st, 0));
+		if (t == NULL || db->topics.by_name.n > TOPICS_READ_MAX) {
 			rc = SQLITE_CORRUPT;
 			break;
 		}
@@ -171,7 +171,7 @@ read_counts(struct store_db *db)
 }
 
 int
-topics_read(struct store_db *db)
+db_topics_read(struct store_db *db)
 {
 	/* Names of long ago make room. */
 	int rc = sqlite3_exec(db->sqlite, "DELETE FROM topic WHERE pending = 0 AND dead = 0",
@@ -186,28 +186,29 @@ topics_read(struct store_db *db)
 }
 
 void
-topics_end(struct store_db *db)
+db_topics_end(struct store_db *db)
 {
-	for (size_t i = 0; i < DB_BUCKETS; i++)
-		while (db->topics.buckets[i])
-			forget(db, db->topics.buckets[i]);
+	struct names_entry *e;
+
+	while ((e = names_take(&db->topics.by_name)) != NULL)
+		free(e);
 }
 
 /* ---- changing them ---- */
 
 enum kp_err
-topics_get(struct store_db *db, struct kp_slice name, struct db_topic **out)
+db_topic_get(struct store_db *db, struct kp_slice name, struct db_topic **out)
 {
 	enum kp_err err;
 
-	*out = topics_by_name(db, name);
+	*out = db_topic_by_name(db, name);
 	if (*out)
 		return KP_OK;
 	sqlite3_bind_text(db->q[Q_TOPIC_ADD], 1, (const char *)name.p, (int)name.n, SQLITE_STATIC);
 	err = db_step(db, Q_TOPIC_ADD);
 	if (err)
 		return err;
-	*out = topics_add(db, name, sqlite3_last_insert_rowid(db->sqlite));
+	*out = db_topic_add(db, name, sqlite3_last_insert_rowid(db->sqlite));
 	if (*out == NULL)
 		return KP_ENOMEM;
 	(*out)->added = true;
@@ -216,13 +217,13 @@ topics_get(struct store_db *db, struct kp_slice name, struct db_topic **out)
 }
 
 bool
-topics_are_full(const struct store_db *db)
+db_topics_are_full(const struct store_db *db)
 {
-	return db->topics.n - db->topics.empty >= STORE_TOPICS_MAX;
+	return db->topics.by_name.n - db->topics.empty >= STORE_TOPICS_MAX;
 }
 
 void
-topics_change(struct store_db *db, struct db_topic *t, struct topic_counts by)
+db_topic_change(struct store_db *db, struct db_topic *t, struct topic_counts by)
 {
 	struct topic_counts now = t->now;
 
@@ -242,20 +243,19 @@ let_empty_leave(struct store_db *db)
 {
 	enum kp_err err = KP_OK;
 
-	for (size_t i = 0; i < DB_BUCKETS; i++)
-		for (struct db_topic *t = db->topics.buckets[i]; t && err == KP_OK; t = t->next) {
-			if (has_rows(&t->now))
-				continue;
-			sqlite3_bind_int64(db->q[Q_TOPIC_DROP], 1, t->id);
-			err = db_step(db, Q_TOPIC_DROP);
-			t->leaving = true;
-			touch(db, t);
-		}
+	for (struct db_topic *t = next(db, NULL); t && err == KP_OK; t = next(db, t)) {
+		if (has_rows(&t->now))
+			continue;
+		sqlite3_bind_int64(db->q[Q_TOPIC_DROP], 1, t->id);
+		err = db_step(db, Q_TOPIC_DROP);
+		t->leaving = true;
+		touch(db, t);
+	}
 	return err;
 }
 
 enum kp_err
-topics_write(struct store_db *db)
+db_topics_write(struct store_db *db)
 {
 	const struct store_counts *now = &db->topics.now, *kept = &db->topics.kept;
 	sqlite3_stmt *st = db->q[Q_TOPIC_COUNT];
@@ -284,7 +284,7 @@ topics_write(struct store_db *db)
 }
 
 void
-topics_committed(struct store_db *db)
+db_topics_committed(struct store_db *db)
 {
 	struct db_topic *t = db->topics.touched, *next;
 
@@ -300,7 +300,7 @@ topics_committed(struct store_db *db)
 }
 
 void
-topics_undone(struct store_db *db)
+db_topics_undone(struct store_db *db)
 {
 	struct db_topic *t = db->topics.touched, *next;
 
