@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +21,7 @@
 enum kind { STR, NUM, ENUM, FLAG, LIST };
 
 static const char *const coordinations[] = { "zookeeper", "local", "kafka", NULL };
-static const char *const durabilities[] = { "fsync", "os", "memory", NULL };
+const char *const conf_durabilities[] = { "fsync", "os", "memory", NULL };
 static const char *const initials[] = { "newest", "oldest", NULL };
 static const char *const isolations[] = { "read_committed", "read_uncommitted", NULL };
 static const char *const olds[] = { "now", "dead", NULL };
@@ -52,7 +51,7 @@ static const struct option {
 	{ "coordination", L | H, ENUM, FIELD(coordination), "zookeeper", coordinations, 0, 0,
 	    "who divides partitions among hosts; kafka: the brokers; local: this host alone "
 	    "takes all" },
-	{ "durability", L | H, ENUM, FIELD(durability), "fsync", durabilities, 0, 0,
+	{ "durability", L | H, ENUM, FIELD(durability), "fsync", conf_durabilities, 0, 0,
 	    "what a 200 to async produce survives: power loss, the process, nothing" },
 	{ "initialOffset", L | H, ENUM, FIELD(initial_offset), "newest", initials, 0, 0,
 	    "where a new consumer group starts" },
@@ -107,16 +106,7 @@ static const struct option {
 };
 #define N_OPTIONS (sizeof(options) / sizeof(options[0]))
 
-static enum kp_err __attribute__((format(printf, 3, 4)))
-fail(char *why, size_t cap, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, cap, fmt, ap);
-	va_end(ap);
-	return KP_EBADREQ;
-}
+#define fail(...) kp_err_say(KP_EBADREQ, __VA_ARGS__)
 
 static const struct option *
 find(const char *name, size_t n)
@@ -408,7 +398,7 @@ conf_help(FILE *out, enum conf_program program)
 bool
 conf_embedded(const struct conf *c)
 {
-	return strcmp(c->kafka_peers, CONF_EMBEDDED) == 0;
+	return strcmp(c->kafka_peers, "embedded") == 0;
 }
 
 static char *

@@ -24,12 +24,12 @@ enum conf_program { CONF_LAUNCHER = 1, CONF_HELPER = 2, CONF_RESPONDER = 4 };
 
 enum conf_coordination { COORD_ZOOKEEPER, COORD_LOCAL, COORD_KAFKA };
 enum conf_durability { DURABLE_FSYNC, DURABLE_OS, DURABLE_MEMORY };
+extern const char *const conf_durabilities[];	/* their names */
 enum conf_initial { INITIAL_NEWEST, INITIAL_OLDEST };
 enum conf_isolation { READ_COMMITTED, READ_UNCOMMITTED };
 enum conf_old { OLD_NOW, OLD_DEAD };
 
 #define CONF_X_MAX 64
-#define CONF_EMBEDDED "embedded"
 
 struct conf {
 	char *config;
@@ -90,7 +90,7 @@ void conf_args_free(char **args);
  * errno. */
 enum kp_err conf_save_properties(const struct conf *c, const char *path);
 
-/* The names in the table, for the checks of documents; NULL past the end. */
+/* The names in the table, for tests; NULL past the end. */
 const char *conf_option_name(size_t i);
 
 #endif

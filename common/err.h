@@ -7,6 +7,8 @@
 #ifndef KP_ERR_H
 #define KP_ERR_H
 
+#include <stddef.h>
+
 #define KP_ERR_LIST(X)							\
 	X(KP_OK,          "ok")						\
 	X(KP_ENOMEM,      "out of memory")				\
@@ -39,5 +41,8 @@ enum kp_err {
 const char *kp_err_text(enum kp_err err);
 /* "KP_EIO"; for logs. */
 const char *kp_err_name(enum kp_err err);
+/* Writes why, for who asked, and returns the error. */
+enum kp_err kp_err_say(enum kp_err err, char *why, size_t cap, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 #endif

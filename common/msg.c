@@ -5,7 +5,6 @@
 #include "common/msg.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static const char *const type_names[] = {
 	[MSG_PING] = "ping", [MSG_PRODUCE] = "produce", [MSG_CONSUME] = "consume",
@@ -60,18 +59,6 @@ msg_group_ok(struct kp_slice group)
 	return true;
 }
 
-static enum kp_err
-encoded(const struct kp_buf *out)
-{
-	return out->failed ? KP_ETOOBIG : KP_OK;
-}
-
-static enum kp_err
-decoded(const struct wire_reader *r)
-{
-	return wire_done(r) ? KP_OK : KP_EBADMSG;
-}
-
 /* Body: u16 err, u32 retry_after_s, bytes text. */
 enum kp_err
 msg_error_encode(struct kp_buf *out, const struct msg_error *m)
@@ -83,7 +70,7 @@ msg_error_encode(struct kp_buf *out, const struct msg_error *m)
 	wire_put_u16(out, (uint16_t)m->err);
 	wire_put_u32(out, m->retry_after_s);
 	wire_put_bytes(out, text);
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -97,7 +84,7 @@ msg_error_decode(struct kp_slice in, struct msg_error *m)
 	m->text = wire_get_bytes(&r, TEXT_MAX);
 	if (err == KP_OK || err >= KP_ERR_COUNT)
 		return KP_EBADMSG;
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 #define PRODUCE_SYNC    0x01
@@ -113,7 +100,7 @@ msg_produce_encode(struct kp_buf *out, const struct msg_produce *m)
 	if (m->key.p)
 		wire_put_bytes(out, m->key);
 	wire_put_bytes(out, m->value);
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -127,7 +114,7 @@ msg_produce_decode(struct kp_slice in, struct msg_produce *m)
 	if (flags & PRODUCE_HAS_KEY)
 		m->key = wire_get_bytes(&r, KEY_MAX);
 	m->value = wire_get_bytes(&r, WIRE_BODY_MAX);
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 /* Body: i32 partition, i64 offset, i64 id. */
@@ -137,7 +124,7 @@ msg_produced_encode(struct kp_buf *out, const struct msg_produced *m)
 	wire_put_i32(out, m->partition);
 	wire_put_i64(out, m->offset);
 	wire_put_i64(out, m->id);
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -148,7 +135,7 @@ msg_produced_decode(struct kp_slice in, struct msg_produced *m)
 	m->partition = wire_get_i32(&r);
 	m->offset = wire_get_i64(&r);
 	m->id = wire_get_i64(&r);
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 #define CONSUME_NO_ACK 0x01
@@ -166,7 +153,7 @@ msg_consume_encode(struct kp_buf *out, const struct msg_consume *m)
 		wire_put_i32(out, m->ack_partition);
 		wire_put_i64(out, m->ack_offset);
 	}
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -182,7 +169,7 @@ msg_consume_decode(struct kp_slice in, struct msg_consume *m)
 		m->ack_partition = wire_get_i32(&r);
 		m->ack_offset = wire_get_i64(&r);
 	}
-	return m->ack_partition < 0 || m->ack_offset < 0 ? KP_EBADMSG : decoded(&r);
+	return m->ack_partition < 0 || m->ack_offset < 0 ? KP_EBADMSG : wire_get_err(&r);
 }
 
 /* Body: bytes topic, bytes group, i32 partition, i64 offset. */
@@ -193,7 +180,7 @@ msg_ack_encode(struct kp_buf *out, const struct msg_ack *m)
 	wire_put_bytes(out, m->group);
 	wire_put_i32(out, m->partition);
 	wire_put_i64(out, m->offset);
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -205,7 +192,7 @@ msg_ack_decode(struct kp_slice in, struct msg_ack *m)
 	m->group = wire_get_bytes(&r, GROUP_MAX);
 	m->partition = wire_get_i32(&r);
 	m->offset = wire_get_i64(&r);
-	return m->partition < 0 || m->offset < 0 ? KP_EBADMSG : decoded(&r);
+	return m->partition < 0 || m->offset < 0 ? KP_EBADMSG : wire_get_err(&r);
 }
 
 #define MESSAGE_HAS_KEY   0x01
@@ -225,7 +212,7 @@ msg_message_encode(struct kp_buf *out, const struct msg_message *m)
 		wire_put_bytes(out, m->key);
 	if (m->value.p)
 		wire_put_bytes(out, m->value);
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -241,7 +228,7 @@ msg_message_decode(struct kp_slice in, struct msg_message *m)
 		m->key = wire_get_bytes(&r, WIRE_BODY_MAX);
 	if (flags & MESSAGE_HAS_VALUE)
 		m->value = wire_get_bytes(&r, WIRE_BODY_MAX);
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 #define CONFIRM_DELIVERED 0x01
@@ -252,7 +239,7 @@ msg_confirm_encode(struct kp_buf *out, const struct msg_confirm *m)
 {
 	wire_put_u8(out, m->delivered ? CONFIRM_DELIVERED : 0);
 	wire_put_u64(out, m->offer);
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -262,7 +249,7 @@ msg_confirm_decode(struct kp_slice in, struct msg_confirm *m)
 
 	m->delivered = wire_get_flags(&r, CONFIRM_DELIVERED) & CONFIRM_DELIVERED;
 	m->offer = wire_get_u64(&r);
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 /* Body: bytes topic, bytes group. */
@@ -271,7 +258,7 @@ msg_topic_group_encode(struct kp_buf *out, const struct msg_topic_group *m)
 {
 	wire_put_bytes(out, m->topic);
 	wire_put_bytes(out, m->group);
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -281,7 +268,7 @@ msg_topic_group_decode(struct kp_slice in, struct msg_topic_group *m)
 
 	m->topic = wire_get_bytes(&r, TOPIC_MAX);
 	m->group = wire_get_bytes(&r, GROUP_MAX);
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 #define OFFSET_WIRE_MIN (4 + 1 + 8 + 8 + 8 + 4)
@@ -303,7 +290,7 @@ msg_offsets_encode(struct kp_buf *out, const struct msg_offsets *m)
 		wire_put_i64(out, m->v[i].offset);
 		wire_put_bytes(out, m->v[i].metadata);
 	}
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -322,7 +309,7 @@ msg_offsets_decode(struct kp_slice in, struct msg_offsets *m)
 		m->v[i].offset = wire_get_i64(&r);
 		m->v[i].metadata = wire_get_bytes(&r, METADATA_MAX);
 	}
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 void
@@ -346,7 +333,7 @@ msg_consumers_encode(struct kp_buf *out, const struct msg_consumers *m)
 		for (size_t k = 0; k < m->v[i].n; k++)
 			wire_put_i32(out, m->v[i].partitions[k]);
 	}
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -365,7 +352,7 @@ msg_consumers_decode(struct kp_slice in, struct msg_consumers *m)
 		for (size_t k = 0; k < c->n; k++)
 			c->partitions[k] = wire_get_i32(&r);
 	}
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 void

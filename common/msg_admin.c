@@ -4,18 +4,6 @@
 
 #include <stdlib.h>
 
-static enum kp_err
-encoded(const struct kp_buf *out)
-{
-	return out->failed ? KP_ETOOBIG : KP_OK;
-}
-
-static enum kp_err
-decoded(const struct wire_reader *r)
-{
-	return wire_done(r) ? KP_OK : KP_EBADMSG;
-}
-
 static bool
 get_flag(struct wire_reader *r)
 {
@@ -95,7 +83,7 @@ msg_status_encode(struct kp_buf *out, const struct msg_status *m)
 	wire_put_u8(out, (uint8_t)m->n_groups);
 	for (size_t i = 0; i < m->n_groups; i++)
 		put_trouble(out, &m->groups[i]);
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -120,7 +108,7 @@ msg_status_decode(struct kp_slice in, struct msg_status *m)
 	}
 	for (size_t i = 0; i < m->n_groups; i++)
 		get_trouble(&r, &m->groups[i]);
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 /* Body: i64 id. */
@@ -128,7 +116,7 @@ enum kp_err
 msg_find_encode(struct kp_buf *out, const struct msg_find *m)
 {
 	wire_put_i64(out, m->id);
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -137,7 +125,7 @@ msg_find_decode(struct kp_slice in, struct msg_find *m)
 	struct wire_reader r = wire_reader(in);
 
 	m->id = wire_get_i64(&r);
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 /* Body: i64 id, u8 state, i32 partition, i64 offset, bytes reason. */
@@ -149,7 +137,7 @@ msg_receipt_encode(struct kp_buf *out, const struct msg_receipt *m)
 	wire_put_i32(out, m->partition);
 	wire_put_i64(out, m->offset);
 	wire_put_bytes(out, m->reason);
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -164,7 +152,7 @@ msg_receipt_decode(struct kp_slice in, struct msg_receipt *m)
 	m->reason = wire_get_bytes(&r, TEXT_MAX);
 	if (m->state > RECEIPT_DEAD)
 		r.bad = true;
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 /* Body: u8 dead, u8 with_bodies, bytes topic, i64 after, u32 limit. */
@@ -176,7 +164,7 @@ msg_list_encode(struct kp_buf *out, const struct msg_list *m)
 	wire_put_bytes(out, m->topic);
 	wire_put_i64(out, m->after);
 	wire_put_u32(out, m->limit);
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -191,7 +179,7 @@ msg_list_decode(struct kp_slice in, struct msg_list *m)
 	m->limit = wire_get_u32(&r);
 	if (m->limit == 0 || m->limit > ROWS_MAX)
 		r.bad = true;
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 #define ROW_WIRE_MIN (8 + 4 + 8 + 4 + 8 + 4 + 4 + 1 + 4 + 4)
@@ -217,7 +205,7 @@ msg_rows_encode(struct kp_buf *out, const struct msg_rows *m)
 		wire_put_bytes(out, w->key);
 		wire_put_bytes(out, w->value);
 	}
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -241,7 +229,7 @@ msg_rows_decode(struct kp_slice in, struct msg_rows *m)
 		w->key = wire_get_bytes(&r, KEY_MAX);
 		w->value = wire_get_bytes(&r, WIRE_BODY_MAX);
 	}
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 void
@@ -278,7 +266,7 @@ msg_act_encode(struct kp_buf *out, const struct msg_act *m)
 	wire_put_bytes(out, m->topic);
 	wire_put_i64(out, m->after);
 	put_ids(out, m->ids, m->n);
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -290,7 +278,7 @@ msg_act_decode(struct kp_slice in, struct msg_act *m)
 	m->topic = wire_get_bytes(&r, TOPIC_MAX);
 	m->after = wire_get_i64(&r);
 	m->ids = get_ids(&r, &m->n);
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 void
@@ -307,7 +295,7 @@ msg_acted_encode(struct kp_buf *out, const struct msg_acted *m)
 	wire_put_i64(out, m->done);
 	wire_put_i64(out, m->next);
 	put_ids(out, m->missing, m->n);
-	return encoded(out);
+	return wire_put_err(out);
 }
 
 enum kp_err
@@ -318,7 +306,7 @@ msg_acted_decode(struct kp_slice in, struct msg_acted *m)
 	m->done = wire_get_i64(&r);
 	m->next = wire_get_i64(&r);
 	m->missing = get_ids(&r, &m->n);
-	return decoded(&r);
+	return wire_get_err(&r);
 }
 
 void

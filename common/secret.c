@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,8 @@ static const char *const secrets[] = {
 	"ssl.key.pem",
 	"ssl.keystore.password",
 };
+
+#define fail(...) kp_err_say(KP_EBADREQ, __VA_ARGS__)
 
 static size_t
 side_length(const char *name, size_t n)
@@ -37,17 +38,6 @@ secret_is(const char *name, size_t n)
 		    memcmp(secrets[i], name + side, n - side) == 0)
 			return true;
 	return false;
-}
-
-static enum kp_err __attribute__((format(printf, 3, 4)))
-fail(char *why, size_t cap, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, cap, fmt, ap);
-	va_end(ap);
-	return KP_EBADREQ;
 }
 
 /* O_NONBLOCK: a pipe that nobody writes to would hold us up for ever. */

@@ -134,6 +134,12 @@ wire_put_bytes(struct kp_buf *out, struct kp_slice s)
 	kp_buf_put(out, s.p, s.n);
 }
 
+enum kp_err
+wire_put_err(const struct kp_buf *out)
+{
+	return out->failed ? KP_ETOOBIG : KP_OK;
+}
+
 struct wire_reader
 wire_reader(struct kp_slice in)
 {
@@ -244,4 +250,10 @@ bool
 wire_done(const struct wire_reader *r)
 {
 	return !r->bad && r->n == 0;
+}
+
+enum kp_err
+wire_get_err(const struct wire_reader *r)
+{
+	return wire_done(r) ? KP_OK : KP_EBADMSG;
 }

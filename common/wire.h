@@ -61,6 +61,8 @@ void wire_put_i32(struct kp_buf *out, int32_t v);
 void wire_put_i64(struct kp_buf *out, int64_t v);
 /* u32 length, then the bytes. An absent slice is put as an empty one. */
 void wire_put_bytes(struct kp_buf *out, struct kp_slice s);
+/* KP_ETOOBIG when the buffer is marked. */
+enum kp_err wire_put_err(const struct kp_buf *out);
 
 struct wire_reader {
 	const uint8_t *p;
@@ -83,11 +85,14 @@ uint8_t wire_get_flags(struct wire_reader *r, uint8_t known);
 /*
  * Room, zeroed and freed by the caller, for the elements that follow a u32 count;
  * each takes at least min_bytes on the wire, so that a short frame cannot ask for
- * much memory. NULL, with the reader marked, for more than `max` of them.
+ * much memory. NULL, with the reader marked, for more than `max` of them or
+ * without memory.
  */
 void *wire_get_array(struct wire_reader *r, size_t *n, size_t max, size_t min_bytes,
     size_t elem_size);
 /* True when nothing failed and no byte is left over. */
 bool wire_done(const struct wire_reader *r);
+/* Else KP_EBADMSG. */
+enum kp_err wire_get_err(const struct wire_reader *r);
 
 #endif

@@ -7,7 +7,6 @@
  * requests in flight are answered; then the parts end in reverse order. What
  * stays in the store is sent after the next start.
  */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -373,7 +372,6 @@ boot_undo(struct boot *b)
 int
 main(int argc, char **argv)
 {
-	static const char *const durability[] = { "fsync", "os", "memory" };
 	static struct boot b;
 	char why[512];
 
@@ -404,7 +402,7 @@ main(int argc, char **argv)
 	watch_signals(&b);
 	log_info("ready version=%s librdkafka=%s member=%s socket=%s kafka=%s durability=%s",
 	    KP_VERSION, kafka_library_version(), b.member, b.h.conf.socket,
-	    b.h.conf.kafka_peers, durability[b.h.conf.durability]);
+	    b.h.conf.kafka_peers, conf_durabilities[b.h.conf.durability]);
 	loop_run(b.h.loop);
 	if (!b.clean) {
 		sender_close(b.h.sender);

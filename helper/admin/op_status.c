@@ -36,7 +36,6 @@ wall_started_ms(struct helper *h)
 static void
 answer(struct status *st)
 {
-	static const char *const durability[] = { "fsync", "os", "memory" };
 	struct helper *h = st->h;
 	struct sender_stats s;
 	struct msg_status m;
@@ -47,7 +46,7 @@ answer(struct status *st)
 		.version = LIT(KP_VERSION),
 		.librdkafka = kp_slice_str(kafka_library_version()),
 		.started_ms = wall_started_ms(h),
-		.durability = kp_slice_str(durability[h->conf.durability]),
+		.durability = kp_slice_str(conf_durabilities[h->conf.durability]),
 		.embedded = conf_embedded(&h->conf),
 		.accepted = s.store.counts.accepted, .delivered = s.store.counts.delivered,
 		.pending = s.store.counts.pending, .dead = s.store.counts.dead,

@@ -5,8 +5,6 @@
  */
 #include "helper/kafka/kafka_admin.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,17 +16,6 @@
 /* So few are asked for one after the other; more are asked for together with all that the
  * handle knows. */
 #define LOOK_ONE_BY_ONE 4
-
-enum kp_err
-admin_say(char *why, enum kp_err err, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, WHY_MAX, fmt, ap);
-	va_end(ap);
-	return err;
-}
 
 enum kp_err
 admin_fail(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err)

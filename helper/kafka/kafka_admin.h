@@ -32,7 +32,7 @@ bool kafka_admin_left_out(struct kafka_admin *a, char *out, size_t cap);
 /* One topic that is looked for, in and out. */
 struct topic_look {
 	const char *topic;	/* in */
-	enum kp_err err;
+	enum kp_err err;	/* KP_EBUSY: Kafka was not asked */
 	bool coming;		/* KP_EUNAVAIL, because it is being made */
 	int code;		/* for kafka_admin_why() */
 	int32_t partitions;	/* KP_OK: how many it has */

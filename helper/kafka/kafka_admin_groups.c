@@ -4,7 +4,6 @@
  */
 #include "helper/kafka/kafka_admin_groups.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +28,7 @@ struct members {
 	enum kp_err failed;		/* on our side */
 };
 
-struct name_list {
+struct group_list {
 	char **v;
 	size_t n;
 	const char *wanted;		/* only this one is looked for; NULL: all are taken */
@@ -193,10 +192,8 @@ describe(struct kafka_admin *a, struct members *m, const char *group, char **v, 
 	rd_kafka_queue_t *q;
 	rd_kafka_event_t *ev;
 
-	if (!late_room(a->late, group)) {
-		snprintf(why, WHY_MAX, NO_COORDINATOR);
-		return KP_EUNAVAIL;
-	}
+	if (!late_room(a->late, group))
+		return admin_say(why, KP_EUNAVAIL, NO_COORDINATOR);
 	h = admin_take(a, HANDLE_ASKS, NULL);
 	if (h == NULL)
 		return admin_fail(a, why, NO_HANDLE);
@@ -210,17 +207,15 @@ describe(struct kafka_admin *a, struct members *m, const char *group, char **v, 
 	}
 	rd_kafka_AdminOptions_destroy(o);
 	admin_give(a, h, NULL, m->err);
-	if (m->failed) {
-		snprintf(why, WHY_MAX, "%s", kp_err_text(m->failed));
-		return m->failed;
-	}
+	if (m->failed)
+		return admin_say(why, m->failed, "%s", kp_err_text(m->failed));
 	return m->err ? admin_fail(a, why, m->err) : KP_OK;
 }
 
 /* ---- which groups there are ---- */
 
 static void
-names_free(struct name_list *s)
+group_list_free(struct group_list *s)
 {
 	for (size_t i = 0; i < s->n; i++)
 		free(s->v[i]);
@@ -228,7 +223,7 @@ names_free(struct name_list *s)
 }
 
 static void
-take_name(struct name_list *out, const char *name, bool used)
+take_name(struct group_list *out, const char *name, bool used)
 {
 	if (out->wanted && strcmp(name, out->wanted) == 0) {
 		out->listed = true;
@@ -242,7 +237,7 @@ take_name(struct name_list *out, const char *name, bool used)
 
 /* Those that have members, as far as the brokers say. */
 static void
-take_names(rd_kafka_event_t *ev, struct name_list *out, rd_kafka_resp_err_t *err)
+take_names(rd_kafka_event_t *ev, struct group_list *out, rd_kafka_resp_err_t *err)
 {
 	const rd_kafka_ListConsumerGroups_result_t *r =
 	    rd_kafka_event_ListConsumerGroups_result(ev);
@@ -266,7 +261,7 @@ take_names(rd_kafka_event_t *ev, struct name_list *out, rd_kafka_resp_err_t *err
 }
 
 static enum kp_err
-list_groups(struct kafka_admin *a, struct name_list *out, int timeout_ms, char *why)
+list_groups(struct kafka_admin *a, struct group_list *out, int timeout_ms, char *why)
 {
 	struct handle *h;
 	rd_kafka_AdminOptions_t *o;
@@ -274,10 +269,8 @@ list_groups(struct kafka_admin *a, struct name_list *out, int timeout_ms, char *
 	rd_kafka_resp_err_t err;
 	rd_kafka_event_t *ev;
 
-	if (!late_room(a->late, ALL)) {
-		snprintf(why, WHY_MAX, "Kafka cannot be reached");
-		return KP_EUNAVAIL;
-	}
+	if (!late_room(a->late, ALL))
+		return admin_say(why, KP_EUNAVAIL, "Kafka cannot be reached");
 	h = admin_take(a, HANDLE_ASKS, NULL);
 	if (h == NULL)
 		return admin_fail(a, why, NO_HANDLE);
@@ -302,10 +295,10 @@ list_groups(struct kafka_admin *a, struct name_list *out, int timeout_ms, char *
 static enum kp_err
 look_in_list(struct kafka_admin *a, const char *group, int timeout_ms, char *why)
 {
-	struct name_list all = { .wanted = group };
+	struct group_list all = { .wanted = group };
 
 	list_groups(a, &all, timeout_ms < LIST_MS ? timeout_ms : LIST_MS, why);
-	names_free(&all);
+	group_list_free(&all);
 	if (all.used)
 		return admin_say(why, KP_ENOTSUP, NOT_SEEN "%s", rd_kafka_version_str());
 	return all.listed ? KP_OK : admin_say(why, KP_ENOTFOUND, NOT_KNOWN);
@@ -326,7 +319,7 @@ static enum kp_err
 members_once(struct kafka_admin *a, struct members *m, const char *group, int64_t until,
     char *why)
 {
-	struct name_list names = { 0 };
+	struct group_list names = { 0 };
 	bool known = group == NULL;
 	enum kp_err err = KP_OK;
 
@@ -344,7 +337,7 @@ members_once(struct kafka_admin *a, struct members *m, const char *group, int64_
 		    sock_left_ms(until), &known, why);
 	if (err == KP_OK && !known)
 		err = look_in_list(a, group, sock_left_ms(until), why);
-	names_free(&names);
+	group_list_free(&names);
 	return err;
 }
 
@@ -361,7 +354,7 @@ kafka_admin_members(struct kafka_admin *a, const char *topic, const char *group,
 	*n = 0;
 	err = kafka_admin_partitions(a, topic, timeout_ms, &partitions, why);
 	if (err == KP_ENOTFOUND)
-		snprintf(why, WHY_MAX, NOT_KNOWN);
+		return admin_say(why, err, NOT_KNOWN);
 	if (err)
 		return err;
 	for (;;) {

@@ -7,9 +7,8 @@
 
 #include "helper/kafka/kafka_admin.h"
 
-/* One that owns partitions of the topic. Its name is its client.id (with the
- * colons of our names), or what the broker
- * calls it where two of the group have the same. */
+/* One that owns partitions of the topic. Its name is its client.id (with the colons of our
+ * names), or what the broker calls it where two of the group have the same. */
 struct group_member {
 	char *group;
 	char *member;

@@ -17,9 +17,7 @@ struct kafka_admin {
 	struct handles *handles;
 };
 
-/* Writes the text, and returns the error. */
-enum kp_err admin_say(char *why, enum kp_err err, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+#define admin_say(why, err, ...) kp_err_say(err, why, WHY_MAX, __VA_ARGS__)
 /* Writes what the error means to a user, and gives its code. */
 enum kp_err admin_fail(struct kafka_admin *a, char *why, rd_kafka_resp_err_t err);
 /* A handle, for questions about the topic; to be given back with the answer to them, by which
