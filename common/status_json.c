@@ -131,7 +131,7 @@ put_numbers(struct kp_buf *out, const struct msg_status *m, int64_t now_ms)
 }
 
 void
-json_status(struct kp_buf *out, const struct msg_status *m, int64_t now_ms)
+status_json(struct kp_buf *out, const struct msg_status *m, int64_t now_ms)
 {
 	struct status_part parts[STATUS_PARTS];
 	struct kp_buf why;

@@ -13,7 +13,7 @@ bool status_all_serve(const struct msg_status *m, struct kp_buf *why);
 
 /* Indented by two spaces, no newline at the end. With a part down it begins with
  * an "error". `now_ms` is Unix time. */
-void json_status(struct kp_buf *out, const struct msg_status *m, int64_t now_ms);
+void status_json(struct kp_buf *out, const struct msg_status *m, int64_t now_ms);
 
 /* Seconds from `then_ms` to `now_ms`, never below 0: clocks are set. */
 int64_t status_age_s(int64_t now_ms, int64_t then_ms);

@@ -20,5 +20,5 @@ handle_status(const struct req *req, struct res *res)
 		res->status = 503;
 		res->retry_after_s = http_status_retry_after(res->status, RETRY_S);
 	}
-	json_status(&res->body, &m, clock_wall_ms());
+	status_json(&res->body, &m, clock_wall_ms());
 }

@@ -151,7 +151,7 @@ command_status(struct admin *a)
 		return admin_nonsense(a);
 	kp_buf_init(&out, 64 * 1024);
 	if (a->json) {
-		json_status(&out, &m, clock_wall_ms());
+		status_json(&out, &m, clock_wall_ms());
 		kp_buf_putc(&out, '\n');
 	} else {
 		put_table(&out, &m, clock_wall_ms());

@@ -146,7 +146,7 @@ check_status(struct kp_buf *b, struct kp_slice error)
 	    .kafka = part, .zookeeper = part, .store = part };
 	json_t *root;
 
-	json_status(b, &m, INT64_MAX);
+	status_json(b, &m, INT64_MAX);
 	root = parse(b);
 	check_text(json_object_get(root, "version"), error);
 	check_text(json_object_get(json_object_get(root, "kafka"), "lastError"), error);

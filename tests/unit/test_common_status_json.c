@@ -25,7 +25,7 @@ check_status(const struct msg_status *m, int64_t now_ms, const char *want)
 	struct kp_buf b;
 
 	kp_buf_init(&b, 8192);
-	json_status(&b, m, now_ms);
+	status_json(&b, m, now_ms);
 	assert_false(b.failed);
 	kp_buf_putc(&b, '\0');
 	assert_string_equal((char *)b.p, want);
