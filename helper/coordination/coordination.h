@@ -16,7 +16,6 @@
 #define KP_COORDINATION_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "common/err.h"

@@ -383,7 +383,6 @@ kafka_unsubscribe(struct coordination *c, const char *topic)
 static const char *
 kafka_trouble(struct coordination *c, const char *topic)
 {
-
 	if (c->state == KAFKA_HOLDING && !c->doubt && ktopics_told(&c->topics, topic))
 		return NULL;
 	if (c->error[0])
@@ -414,5 +413,5 @@ const struct coordination_ops coordination_kafka = {
 	.usable = kafka_usable,
 	.joined = kafka_joined,
 	.close = kafka_close_group,
-	.consumers = kafka_consumers,
+	.consumers = group_kafka_consumers,
 };

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "helper/kafka/kafka_admin_groups.h"
 
@@ -53,8 +52,8 @@ ask_done(struct loop_job *job)
 }
 
 void
-kafka_consumers(const struct coordination_env *env, const char *topic, const char *group,
-    int64_t deadline_ms, coordination_consumers_fn *answer, void *arg)
+group_kafka_consumers(const struct coordination_env *env, const char *topic,
+    const char *group, int64_t deadline_ms, coordination_consumers_fn *answer, void *arg)
 {
 	static const struct msg_consumers none;
 	struct asking *a = calloc(1, sizeof(*a));

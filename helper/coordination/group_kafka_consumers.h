@@ -6,7 +6,7 @@
 #include "helper/coordination/coordination.h"
 
 /* See struct coordination_ops. */
-void kafka_consumers(const struct coordination_env *env, const char *topic, const char *group,
-    int64_t deadline_ms, coordination_consumers_fn *answer, void *arg);
+void group_kafka_consumers(const struct coordination_env *env, const char *topic,
+    const char *group, int64_t deadline_ms, coordination_consumers_fn *answer, void *arg);
 
 #endif

@@ -13,7 +13,6 @@
 
 #include "common/clock.h"
 #include "common/json_out.h"
-#include "common/log.h"
 #include "helper/coordination/group_zookeeper_state.h"
 
 #define LIMIT_MS 5000			/* for close() */
@@ -343,5 +342,5 @@ const struct coordination_ops coordination_zookeeper = {
 	.dates_trouble = true,
 	.retry_s = zookeeper_retry_s,
 	.close = zookeeper_close,
-	.consumers = zookeeper_consumers,
+	.consumers = group_zookeeper_consumers,
 };

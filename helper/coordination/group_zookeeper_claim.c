@@ -237,12 +237,8 @@ release_looked(void *arg, const struct zk_result *r)
 		fault_point("C5");
 		claim_path(k, path);
 		zk_delete(k->t->c->u, path, r->version, claim_deleted, k);
-	} else if (r->err == KP_OK || r->err == KP_ENOTFOUND) {
-		k->busy = false;
-		claim_enter(k, CLAIM_FREE);
-		group_pump(k->t->c);
 	} else {
-		claim_failed(k, r->err, "cannot be released");
+		claim_deleted(k, r);	/* it is gone, somebody else's, or cannot be read */
 	}
 }
 

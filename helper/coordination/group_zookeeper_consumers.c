@@ -323,7 +323,7 @@ read_more(struct asking *a)
 }
 
 void
-zookeeper_consumers(const struct coordination_env *env, const char *topic, const char *group,
+group_zookeeper_consumers(const struct coordination_env *env, const char *topic, const char *group,
     int64_t deadline_ms, coordination_consumers_fn *fn, void *arg)
 {
 	struct asking *a = calloc(1, sizeof(*a));

@@ -8,7 +8,7 @@
  *	  |        v  +---- PAUSE <----+         | topics changed
  *	LEAVE <- (no topics)  <------- REGISTER <+
  *
-* All watches are armed by the very reads that are divided on.
+ * All watches are armed by the very reads that are divided on.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +18,7 @@
 #include "helper/coordination/assign.h"
 #include "helper/coordination/group_zookeeper_state.h"
 
+#define SETTLE_MS 250	/* members that leave and come back at once count once */
 #define REREADS_MAX 10	/* a member that never rests must not stop the rest */
 
 static void settle_enter(struct coordination *c);

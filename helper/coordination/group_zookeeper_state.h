@@ -18,7 +18,6 @@
 
 #define PATH_CAP (3 * GROUP_MAX)	/* the longest: /consumers/<g>/owners/<t>/<partition> */
 #define ID_CAP 512
-#define SETTLE_MS 250			/* members that leave and come back at once count once */
 #define RETRY_MS 500
 
 /* Of our part in the group; what follows what is in _members.c. */
@@ -164,7 +163,7 @@ void claims_abandon(struct ztopic *t);
 void claims_free(struct ztopic *t);
 
 /* _consumers.c */
-void zookeeper_consumers(const struct coordination_env *env, const char *topic,
+void group_zookeeper_consumers(const struct coordination_env *env, const char *topic,
     const char *group, int64_t deadline_ms, coordination_consumers_fn *answer, void *arg);
 
 #endif
