@@ -18,7 +18,7 @@ enum kp_err ask_put(struct kp_buf *out, uint8_t type, uint32_t id, int64_t deadl
  * Empties *in and reads one frame into it, and not a byte more; `other` and
  * *hungup are sock_read()'s, with KP_EGONE after a hang-up. KP_EVERSION: the
  * helper is of another version. KP_EBADMSG: that is no frame. KP_EBUSY: no room for it
- * in the quota of *in.
+ * in the quota of *in. KP_ENOMEM. The errors of sock_read().
  */
 enum kp_err ask_read(int fd, struct kp_buf *in, int64_t until_ms, int other,
     struct wire_frame *f, bool *hungup);
@@ -41,7 +41,8 @@ struct ask {
 	struct msg_error error;		/* what the helper told, err KP_OK for none */
 };
 
-/* One try. Whatever it returns, ask_close() follows. KP_EUNAVAIL: errno tells. */
+/* One try. Whatever it returns, ask_close() follows. Errors of
+ * sock_connect(); with KP_EUNAVAIL errno tells. */
 enum kp_err ask_open(struct ask *a, const char *socket);
 void ask_close(struct ask *a);
 

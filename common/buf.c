@@ -1,6 +1,7 @@
 /* Growing buffers with a limit, and the few things done with slices. */
 #include "common/buf.h"
 
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>

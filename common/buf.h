@@ -14,7 +14,6 @@
 #ifndef KP_BUF_H
 #define KP_BUF_H
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -14,6 +14,8 @@
  *	KP_GROUP_IDLE_MS=1000	likewise
  *	KP_STUCK_MS=3000	likewise
  *	KP_LOST_MS=3000		likewise
+ *	KP_UNFIT_MS=1000	likewise
+ *	KP_NAMES_MAX=3		a limit that is too high for a test is so low instead
  *	KP_WAVE_PAUSE_US=80000	stands still within every wave
  *
  * Any thread.

@@ -1,7 +1,7 @@
 /*
  * Logging: one event is one line on standard error,
  *
- *	2026-01-31T12:00:00.123Z info helper: store open path=/var/lib/... rows=3
+ *	2026-01-31T12:00:00.123Z info helper[26763]: zk up session=0x1 timeout_ms=15000
  *
  * Whatever the values hold, a line stays one line: control characters and
  * broken UTF-8 are written as \xNN, and a line ends after LOG_LINE_MAX bytes.

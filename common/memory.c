@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 
 #include "common/clock.h"
-#include "common/sock.h"
 
 #define TIDY_MS 60000
 

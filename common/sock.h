@@ -40,12 +40,13 @@ void sock_unlock(int lock);
 enum kp_err sock_remove_stale(const char *path);
 
 /* A connected socket, tried again every 20 ms until `until_ms` (a time on
- * clock_mono_ms's clock) while nobody listens. KP_EUNAVAIL after that. */
+ * clock_mono_ms's clock) while nobody listens. KP_EUNAVAIL after that. KP_ETOOBIG: the
+ * path is too long. KP_EIO: see errno. */
 enum kp_err sock_connect(const char *path, int64_t until_ms, int *fd);
 
 /*
  * Writes all n bytes. *sent (may be NULL) tells how many the kernel took, also
- * after an error. KP_EGONE: the other side closed. KP_ETIMEDOUT: until_ms passed.
+ * after an error. KP_EGONE: the other side closed. KP_ETIMEDOUT: until_ms passed. KP_EIO.
  */
 enum kp_err sock_write(int fd, const void *p, size_t n, int64_t until_ms, size_t *sent);
 
@@ -53,7 +54,7 @@ enum kp_err sock_write(int fd, const void *p, size_t n, int64_t until_ms, size_t
  * Reads at least one byte, at most cap, into p; *n tells how many.
  * While it waits it watches `other` too (-1: nothing): when that side hangs up
  * *hungup is set, with KP_OK and *n == 0.
- * KP_EGONE: end of file or reset.
+ * KP_EGONE: end of file or reset. KP_ETIMEDOUT, KP_EIO: likewise.
  */
 enum kp_err sock_read(int fd, void *p, size_t cap, int64_t until_ms, int other,
     size_t *n, bool *hungup);

@@ -19,7 +19,7 @@
 struct ipc;
 struct conn;
 
-/* Listens; each request goes to `dispatch`. On error a line has been logged. */
+/* Listens; each request goes to `dispatch`. On error, but KP_ENOMEM, a line has been logged. */
 enum kp_err ipc_open(struct loop *l, const struct conf *conf,
     void (*dispatch)(void *arg, struct op *op), void *arg, struct ipc **out);
 /* No new connections; those that are there go on. */

@@ -3,7 +3,6 @@
 #include "helper/loop.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/buf.h"
 #include "common/clock.h"

@@ -105,7 +105,8 @@ void loop_timer_end(struct loop_timer *t);
 /* Until it fires; 0 when it is not set. */
 int64_t loop_timer_left_ms(const struct loop_timer *t);
 
-/* Calls fire(arg) whenever fd becomes readable, until its end. The descriptor stays yours. */
+/* Calls fire(arg) whenever fd becomes readable, until its end. The descriptor stays yours.
+ * NULL without memory, or for a descriptor that cannot be waited for. */
 struct loop_watch;
 struct loop_watch *loop_watch_fd(struct loop *l, int fd, void (*fire)(void *arg), void *arg);
 void loop_watch_end(struct loop_watch *w);

@@ -6,7 +6,6 @@
 #include "helper/loop_lanes.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* A job that took so long makes its keys slow, for so long. */
 #define SLOW_MS 1000

@@ -1,7 +1,6 @@
 /* Threads are counted by starting them; limits are read to have a name for what failed. */
 #include "helper/threads.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>

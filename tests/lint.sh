@@ -1,6 +1,6 @@
 #!/bin/sh
-# tests/lint.sh: what a grep can prove about the sources. Run from the root of the tree. One line for each finding,
-# then `layers: N passed, N failed`, where a check with any finding has failed.
+# tests/lint.sh: what a grep can prove about the sources, and the compiler about headers. Run from the root of the tree.
+# One line for each finding, then `layers: N passed, N failed`, where a check with any finding has failed.
 set -u
 export LC_ALL=C
 CC=${CC:-cc}

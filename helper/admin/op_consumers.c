@@ -1,6 +1,5 @@
 /* GET_CONSUMERS: which member of which group owns which partitions of a topic. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "common/msg.h"
 #include "helper/consume/group.h"

@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/log.h"
 #include "helper/kafka/consumer_private.h"
@@ -77,7 +76,6 @@ static void
 throttled(rd_kafka_t *rk, const char *broker, int32_t id, int ms, void *kafka)
 {
 	struct consumer *c = polled;
-
 	int64_t until;
 
 	(void)id, (void)kafka;

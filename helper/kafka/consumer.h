@@ -52,7 +52,7 @@ int64_t consumer_throttled_ms(const struct consumer *c);
 /* Starts to read at `offset`. `owner` is for the events. NULL on error. */
 struct consumer_part *consumer_add(struct consumer *c, const char *topic, int32_t partition,
     int64_t offset, void *owner);
-void consumer_remove(struct consumer_part *p);
+void consumer_remove(struct consumer_part *p);		/* NULL is allowed */
 
 /* The next message, the caller's until consumer_message_free(), which takes NULL. */
 struct consumer_message;
@@ -86,7 +86,7 @@ int64_t consumer_position(const struct consumer_part *p);
 int64_t consumer_progress(const struct consumer_part *p);
 
 /*
- * One commit of many partitions: begin, add (offset = next to read), send.
+ * One commit of many partitions: begin (NULL without memory), add (offset = next to read), send.
  * done(arg, err, x) once; KP_ECONFLICT: the group is managed by the brokers; KP_ETOOBIG:
  * they do not take metadata of that length.
  */
@@ -132,7 +132,7 @@ struct consumer_member_events {
 	void (*left)(void *arg);
 };
 
-/* For one made with a member's name, before anything else of these. */
+/* For one made with `member`, before anything else of these. KP_ENOMEM. */
 enum kp_err consumer_join(struct consumer *c, const struct consumer_member_events *events,
     void *arg);
 /* Takes the place of the topics before; none: leaves. Whatever is assigned is revoked

@@ -2,9 +2,9 @@
 #include "helper/kafka/kafka.h"
 
 /* PASSING: the same message may be taken later. NOBODY: likewise, and no broker was there to
- * say anything. PERMANENT: never. BATCH: a broker says
- * so to a whole batch because of one message in it. TOPIC: of a topic, which may be so for
- * good, or until the broker that says so has learnt what it should know. */
+ * say anything. PERMANENT: never. BATCH: a broker says so to a whole batch because of one message
+ * in it. TOPIC: of a topic, which may be so for good, or until the broker that says so has learnt
+ * what it should know. */
 static const struct {
 	rd_kafka_resp_err_t kafka;
 	enum kp_err err;

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define FILE_MAX (16u * 1024 * 1024)
+
 static const char *const names[] = {
 	"ssl.ca.location",
 	"ssl.crl.location",
@@ -44,7 +46,7 @@ copy(int from, int to)
 		if (n < 0)
 			return strerror(errno);
 		total += (size_t)n;
-		if (total > KAFKA_FILE_MAX)
+		if (total > FILE_MAX)
 			return "it is too large";
 		if (write(to, part, (size_t)n) != n)
 			return strerror(errno);

@@ -11,8 +11,6 @@
 
 #include "common/err.h"
 
-#define KAFKA_FILE_MAX (16u * 1024 * 1024)
-
 /* All zero: none. */
 struct kafka_file {
 	int fd;

@@ -10,8 +10,8 @@
 
 struct kafka_list;
 
-/* A blocking call for workers, who asks the broker that is number `turn` of those in
- * `before`, in turn; `before` NULL: any of --kafkaPeers. It connects to it alone, as a handle
+/* A blocking call for workers: asks the broker that is number `turn` of those in `before`,
+ * counted round and round; `before` NULL: any of --kafkaPeers. It connects to it alone, as a handle
  * that has connections goes on asking the same broker. NULL: it does not answer in time. */
 struct kafka_list *kafka_list_ask(struct kafka *k, const struct kafka_list *before,
     unsigned turn, int timeout_ms);

@@ -11,7 +11,6 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/sock.h"
 #include "helper/threads.h"
 
 /* Its own, the internal one, the coordinator's. */

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/sock.h"
 
 /* librdkafka says the same cause again every 30 s at most, when it fails again. */
 #define RECENT_MS 70000

@@ -54,7 +54,8 @@ struct producer *producer_new(struct loop *l, struct kafka *k, const struct prod
 /* The value is borrowed until its delivery report; topic and key are copied.
  * An absent key (p == NULL) goes to a random partition, an empty one is a key.
  * `wall_ms` is the message's time. `alone`: in a batch of its own. On error *failed says
- * what a report would, and there will be none. KP_EBUSY: the queue is full. */
+ * what a report would, and there will be none. KP_EBUSY: the queue is full, or there is no
+ * memory or no handle. */
 enum kp_err producer_send(struct producer *p, const char *topic, struct kp_slice key,
     struct kp_slice value, int64_t wall_ms, bool alone, void *opaque, struct delivery *failed);
 
@@ -94,7 +95,7 @@ void producer_flush(struct producer *p);
 void producer_request(const struct producer *p, size_t *messages, size_t *bytes);
 
 /* Gives up what is queued or on its way: each message gets its report first, with
- * KP_EUNAVAIL. Does not wait for brokers, 1 s at most for librdkafka. */
+ * KP_EUNAVAIL. Does not wait for brokers, 1 s at most for librdkafka. NULL is allowed. */
 void producer_free(struct producer *p);
 
 #endif

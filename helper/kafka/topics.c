@@ -11,7 +11,6 @@
 #include "helper/kafka/topics.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "helper/kafka/topics_dir.h"
 

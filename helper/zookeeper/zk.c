@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/clock.h"
 #include "common/json_out.h"
@@ -361,7 +360,7 @@ zk_detach(struct zk_user *u)
 {
 	u->gone = true;
 	if (u->z->telling > 0)
-		return;			/* swept by zk_tell() */
+		return;			/* swept by told() */
 	LIST_REMOVE(u, link);
 	zk_user_unref(u);
 }

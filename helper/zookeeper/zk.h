@@ -73,6 +73,7 @@ struct zk_result {
  * KP_ENOTFOUND: the node (create: its parent) is not there. KP_ECONFLICT: it exists
  * already (create), has another version or children (delete). KP_EDENIED: its ACL.
  * KP_EUNAVAIL: no connection, or lost on the way: it may or may not have been done.
+ * KP_ENOMEM: the answer had no room. KP_EIO: any other.
  */
 typedef void zk_answer_fn(void *arg, const struct zk_result *r);
 
