@@ -32,11 +32,7 @@ void
 conn_hook_add(struct conn *c, struct conn_hook *hook)
 {
 	hook->conn = c;
-	hook->prev = NULL;
-	hook->next = c->hooks;
-	if (c->hooks)
-		c->hooks->prev = hook;
-	c->hooks = hook;
+	LIST_INSERT_HEAD(&c->hooks, hook, link);
 	c->n_hooks++;
 }
 
@@ -45,12 +41,7 @@ conn_hook_remove(struct conn_hook *hook)
 {
 	if (hook->conn == NULL)
 		return;
-	if (hook->prev)
-		hook->prev->next = hook->next;
-	else
-		hook->conn->hooks = hook->next;
-	if (hook->next)
-		hook->next->prev = hook->prev;
+	LIST_REMOVE(hook, link);
 	hook->conn->n_hooks--;
 	hook->conn = NULL;
 }
@@ -58,10 +49,11 @@ conn_hook_remove(struct conn_hook *hook)
 struct conn_hook *
 conn_hook_find(struct conn *c, uint64_t id)
 {
-	struct conn_hook *h = c->hooks;
+	struct conn_hook *h;
 
-	while (h && h->id != id)
-		h = h->next;
+	LIST_FOREACH(h, &c->hooks, link)
+		if (h->id == id)
+			break;
 	return h;
 }
 
@@ -70,7 +62,7 @@ conn_hook_find(struct conn *c, uint64_t id)
 static void
 end_task(struct loop_task *t)
 {
-	conn_end((struct conn *)((char *)t - offsetof(struct conn, end)));
+	conn_end(loop_owner(t, struct conn, end));
 }
 
 /* Marks it; its ops and hooks hear of it in a turn of their own, from conn_end(), because a
@@ -295,18 +287,13 @@ conn_free(uv_handle_t *h)
 void
 conn_end(struct conn *c)
 {
-	if (c->prev)
-		c->prev->next = c->next;
-	else
-		c->ipc->conns = c->next;
-	if (c->next)
-		c->next->prev = c->prev;
-	c->ipc->n_conns--;
-	while (c->ops)
-		op_abandon(c->ops);
-	while (c->hooks) {
-		struct conn_hook *h = c->hooks;
+	struct conn_hook *h;
 
+	LIST_REMOVE(c, link);
+	c->ipc->n_conns--;
+	while (!LIST_EMPTY(&c->ops))
+		op_abandon(LIST_FIRST(&c->ops));
+	while ((h = LIST_FIRST(&c->hooks)) != NULL) {
 		conn_hook_remove(h);
 		h->gone(h);
 	}
@@ -332,10 +319,7 @@ conn_start(struct ipc *ipc, struct conn *c)
 {
 	c->ipc = ipc;
 	kp_buf_init_quota(&c->in, WIRE_HEADER + ipc->body_max + READ_BYTES, &ipc->large);
-	c->next = ipc->conns;
-	if (ipc->conns)
-		ipc->conns->prev = c;
-	ipc->conns = c;
+	LIST_INSERT_HEAD(&ipc->conns, c, link);
 	ipc->n_conns++;
 	uv_read_start((uv_stream_t *)&c->pipe, read_alloc, read_done);
 }

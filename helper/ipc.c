@@ -168,9 +168,10 @@ static void
 next_round(void *arg)
 {
 	struct ipc *ipc = arg;
+	struct conn *c;
 
 	/* None is freed here: see close_soon() in conn.c. */
-	for (struct conn *c = ipc->conns; c; c = c->next)
+	LIST_FOREACH(c, &ipc->conns, link)
 		conn_round(c);
 }
 
@@ -285,11 +286,13 @@ ipc_in_flight(const struct ipc *ipc)
 void
 ipc_close(struct ipc *ipc)
 {
+	struct conn *c;
+
 	ipc_stop_accepting(ipc);
 	loop_timer_end(&ipc->round);
-	while (ipc->conns) {
-		ipc->conns->closing = true;
-		conn_end(ipc->conns);
+	while ((c = LIST_FIRST(&ipc->conns)) != NULL) {
+		c->closing = true;
+		conn_end(c);
 	}
 }
 

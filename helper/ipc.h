@@ -36,7 +36,7 @@ void ipc_free(struct ipc *ipc);
  * called once when the connection closes, unless the hook was removed before.
  */
 struct conn_hook {
-	struct conn_hook *prev, *next;
+	LIST_ENTRY(conn_hook) link;
 	struct conn *conn;		/* NULL: not hooked */
 	uint64_t id;
 	void (*gone)(struct conn_hook *hook);

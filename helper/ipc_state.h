@@ -44,7 +44,7 @@ struct ipc {
 	size_t body_max;
 	uid_t users[USERS_MAX];
 	size_t n_users;
-	struct conn *conns;
+	LIST_HEAD(, conn) conns;
 	size_t n_conns;
 	size_t n_ops;
 	/* Large requests, on their way in or waiting to be answered; small ones, for which
@@ -60,12 +60,12 @@ struct ipc {
 struct conn {
 	uv_pipe_t pipe;
 	struct ipc *ipc;
-	struct conn *prev, *next;
+	LIST_ENTRY(conn) link;
 	struct kp_buf in;
 	size_t want;			/* size of the frame being read, as far as known */
-	struct op *ops;
+	LIST_HEAD(, op) ops;
 	size_t n_ops;
-	struct conn_hook *hooks;
+	LIST_HEAD(, conn_hook) hooks;
 	size_t n_hooks;
 	size_t unsent;			/* with what each reply costs in memory */
 	unsigned rounds_in;		/* since a request was whole, or none had begun */

@@ -8,6 +8,7 @@
 #define KP_LOOP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 #include <uv.h>
@@ -43,6 +44,9 @@ void loop_pause_set(struct loop *l, struct loop_pause *p, int64_t limit_ms,
 void loop_pause_end(struct loop_pause *p);
 /* Everything that the loop calls begins with it, here and where libuv is used directly. */
 void loop_awake(struct loop *l);
+
+/* What a task, a job or the like lives in. */
+#define loop_owner(part, type, field) ((type *)((char *)(part) - offsetof(type, field)))
 
 /*
  * One call on the loop's thread, from any thread, in the order posted. The task

@@ -73,12 +73,7 @@ op_detach(struct op *op)
 
 	if (c == NULL)
 		return;
-	if (op->prev)
-		op->prev->next = op->next;
-	else
-		c->ops = op->next;
-	if (op->next)
-		op->next->prev = op->prev;
+	LIST_REMOVE(op, link);
 	c->n_ops--;
 	c->ipc->n_ops--;
 	op->conn = NULL;
@@ -111,7 +106,6 @@ static void
 op_expired(void *arg)
 {
 	struct op *op = arg;
-
 	void (*interrupted)(struct op *op, enum kp_err why) = op->interrupted;
 	struct conn *c = op->conn;
 
@@ -211,10 +205,7 @@ op_new(struct conn *c, const struct wire_frame *f)
 	op->id = f->id;
 	op->type = f->type;
 	op->conn = c;
-	op->next = c->ops;
-	if (c->ops)
-		c->ops->prev = op;
-	c->ops = op;
+	LIST_INSERT_HEAD(&c->ops, op, link);
 	c->n_ops++;
 	c->ipc->n_ops++;
 	/* A CONFIRM is handled at once and needs no clock. */

@@ -25,7 +25,7 @@ struct conn;
 
 struct op {
 	struct conn *conn;		/* NULL: nobody waits for the answer */
-	struct op *prev, *next;		/* of the connection's ops */
+	LIST_ENTRY(op) link;		/* of the connection's ops */
 	uint32_t id;
 	uint8_t type;
 	uint8_t *body;			/* owned; see op_take_body() */

@@ -1,6 +1,5 @@
 #include "helper/tidy.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 
 #include "common/memory.h"
@@ -26,7 +25,7 @@ work(struct loop_job *job)
 static void
 done(struct loop_job *job)
 {
-	struct tidy *t = (struct tidy *)((char *)job - offsetof(struct tidy, job));
+	struct tidy *t = loop_owner(job, struct tidy, job);
 
 	t->out = false;
 }

@@ -102,7 +102,7 @@ see_left_out(struct health *h)
 static void
 ask_work(struct loop_job *job)
 {
-	struct health *h = (struct health *)((char *)job - offsetof(struct health, job));
+	struct health *h = loop_owner(job, struct health, job);
 
 	h->err = kafka_admin_reach(h->admin, ASK_TIMEOUT_MS, h->why);
 }
@@ -110,7 +110,7 @@ ask_work(struct loop_job *job)
 static void
 ask_done(struct loop_job *job)
 {
-	struct health *h = (struct health *)((char *)job - offsetof(struct health, job));
+	struct health *h = loop_owner(job, struct health, job);
 
 	h->asking = false;
 	if (h->err == KP_OK)

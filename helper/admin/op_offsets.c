@@ -141,8 +141,7 @@ op_set_offsets(struct helper *h, struct op *op)
 static void
 topic_known(struct topics_ask *ask, enum kp_err err, int32_t partitions, const char *why)
 {
-	struct offsets_job *j = (struct offsets_job *)((char *)ask -
-	    offsetof(struct offsets_job, ask));
+	struct offsets_job *j = loop_owner(ask, struct offsets_job, ask);
 
 	if (err) {
 		answer(j, err == KP_EBUSY ? KP_EUNAVAIL : err, why);

@@ -78,8 +78,7 @@ coordination_free(struct coordination *c)
 static void
 task_run(struct loop_task *task)
 {
-	struct coordination *c =
-	    (struct coordination *)((char *)task - offsetof(struct coordination, task));
+	struct coordination *c = loop_owner(task, struct coordination, task);
 	void (*done)(void *) = c->done;
 	void *done_arg = c->done_arg;
 

@@ -110,8 +110,7 @@ finish(void *arg)
 static void
 pump_run(struct loop_task *task)
 {
-	struct coordination *c =
-	    (struct coordination *)((char *)task - offsetof(struct coordination, pump));
+	struct coordination *c = loop_owner(task, struct coordination, pump);
 
 	c->pumping = false;
 	if (c->freed) {

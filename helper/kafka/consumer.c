@@ -234,7 +234,7 @@ consumer_new(struct loop *l, struct kafka *k, const char *group, bool member,
 static void
 end_work(struct loop_job *job)
 {
-	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, end));
+	struct consumer *c = loop_owner(job, struct consumer, end);
 
 	part_sweep_all(c);
 	if (c->leaving && !member_let_go(c))
@@ -246,7 +246,7 @@ end_work(struct loop_job *job)
 static void
 end_done(struct loop_job *job)
 {
-	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, end));
+	struct consumer *c = loop_owner(job, struct consumer, end);
 
 	part_free_all(c);
 	free(c);
@@ -279,7 +279,7 @@ consumer_free(struct consumer *c)
 static void
 probe_work(struct loop_job *job)
 {
-	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, probe));
+	struct consumer *c = loop_owner(job, struct consumer, probe);
 	const struct rd_kafka_metadata *md;
 	rd_kafka_resp_err_t err = rd_kafka_metadata(c->rk, 0, NULL, &md, PROBE_TIMEOUT_MS);
 
@@ -291,7 +291,7 @@ probe_work(struct loop_job *job)
 static void
 probe_done(struct loop_job *job)
 {
-	struct consumer *c = (struct consumer *)((char *)job - offsetof(struct consumer, probe));
+	struct consumer *c = loop_owner(job, struct consumer, probe);
 
 	c->probing = false;
 	if (c->ending)

@@ -8,7 +8,7 @@
 #include "helper/kafka/consumer_private.h"
 
 struct consumer_commit {
-	struct consumer_commit *prev, *next;
+	LIST_ENTRY(consumer_commit) link;
 	struct consumer *c;
 	rd_kafka_topic_partition_list_t *list;	/* all, sorted; each gets its error */
 	int at, n;			/* those that are under way: list[at .. at + n) */
@@ -35,12 +35,7 @@ commit_err(rd_kafka_resp_err_t err)
 static void
 commit_free(struct consumer_commit *x)
 {
-	if (x->prev)
-		x->prev->next = x->next;
-	else
-		x->c->commits = x->next;
-	if (x->next)
-		x->next->prev = x->prev;
+	LIST_REMOVE(x, link);
 	rd_kafka_topic_partition_list_destroy(x->list);
 	free(x);
 }
@@ -48,8 +43,8 @@ commit_free(struct consumer_commit *x)
 void
 commits_free(struct consumer *c)
 {
-	while (c->commits)
-		commit_free(c->commits);
+	while (!LIST_EMPTY(&c->commits))
+		commit_free(LIST_FIRST(&c->commits));
 }
 
 /* How many from `at` on go in one request: one at least. */
@@ -157,8 +152,10 @@ commit_returned(struct consumer_commit *x, rd_kafka_resp_err_t err,
 void
 consumer_give_up_commits(struct consumer *c)
 {
+	struct consumer_commit *x;
+
 	/* New ones come in front of it. */
-	for (struct consumer_commit *x = c->commits; x; x = x->next) {
+	LIST_FOREACH(x, &c->commits, link) {
 		consumer_committed_fn *done = x->done;
 
 		if (done == NULL)
@@ -201,10 +198,7 @@ consumer_commit_begin(struct consumer *c, consumer_committed_fn *done, void *arg
 		x->done = done;
 		x->arg = arg;
 		x->list = rd_kafka_topic_partition_list_new(8);
-		x->next = c->commits;
-		if (c->commits)
-			c->commits->prev = x;
-		c->commits = x;
+		LIST_INSERT_HEAD(&c->commits, x, link);
 	}
 	return x;
 }

@@ -27,7 +27,7 @@
 struct membership {
 	const struct consumer_member_events *events;
 	void *arg;
-	struct consumer_part *parts;
+	LIST_HEAD(, consumer_part) parts;
 	bool holding;
 	bool changed;			/* .parts since they were last told to Kafka */
 	int64_t applied_ms;
@@ -61,13 +61,14 @@ apply(void *arg)
 	struct consumer *c = arg;
 	struct membership *m = c->member;
 	rd_kafka_topic_partition_list_t *list;
+	struct consumer_part *p;
 	rd_kafka_resp_err_t err;
 
 	/* To assign would hide that the assignment is lost. */
 	if (!m->holding || !m->changed || m->farewell || consumer_lost(c))
 		return;
 	list = rd_kafka_topic_partition_list_new(8);
-	for (const struct consumer_part *p = m->parts; p; p = p->next)
+	LIST_FOREACH(p, &m->parts, link)
 		rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset =
 		    p->read_offset;
 	settle(c);
@@ -75,8 +76,8 @@ apply(void *arg)
 	rd_kafka_topic_partition_list_destroy(list);
 	m->applied_ms = loop_now_ms(c->loop);
 	m->changed = err != RD_KAFKA_RESP_ERR_NO_ERROR;
-	for (struct consumer_part *p = m->parts; p && !m->changed; p = p->next)
-		p->reading = true;
+	LIST_FOREACH(p, &m->parts, link)
+		p->reading |= !m->changed;
 	if (err) {
 		log_error("consumer assign: %s", rd_kafka_err2str(err));
 		loop_timer_set(c->loop, &m->apply, APPLY_MS, 0, apply, c);
@@ -99,27 +100,14 @@ change(struct consumer *c)
 void
 member_add(struct consumer_part *p)
 {
-	struct membership *m = p->c->member;
-
-	p->next = m->parts;
-	if (m->parts)
-		m->parts->prev = p;
-	m->parts = p;
+	LIST_INSERT_HEAD(&p->c->member->parts, p, link);
 	change(p->c);
 }
 
 void
 member_remove(struct consumer_part *p)
 {
-	struct membership *m = p->c->member;
-
-	if (p->prev)
-		p->prev->next = p->next;
-	else
-		m->parts = p->next;
-	if (p->next)
-		p->next->prev = p->prev;
-	p->prev = p->next = NULL;
+	LIST_REMOVE(p, link);
 	p->reading = false;
 	change(p->c);
 }

@@ -25,7 +25,7 @@ struct consumer {
 	void *arg;
 	struct membership *member;	/* NULL unless it is one */
 	bool leaving;			/* consumer_leave() was called */
-	struct consumer_commit *commits;	/* on their way */
+	LIST_HEAD(, consumer_commit) commits;	/* on their way */
 	int64_t refused_ms;		/* when it was last told that one cannot be reached; 0 */
 	int64_t throttled_ms;		/* until when a broker lets us wait; 0: none ever did */
 	struct loop_job end;
@@ -60,7 +60,7 @@ struct consumer_part {
 	int64_t unfit_until_ms;		/* when it is looked at once more */
 	struct budget_link held, hungry;
 	/* Of a member: */
-	struct consumer_part *prev, *next;
+	LIST_ENTRY(consumer_part) link;
 	bool reading;			/* Kafka is being read at its own offset */
 };
 

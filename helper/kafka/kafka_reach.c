@@ -72,8 +72,7 @@ ask_anew(struct kafka *k, const char *whom)
 static void
 ask_work(struct loop_job *job)
 {
-	struct kafka_reach *r = (struct kafka_reach *)((char *)job -
-	    offsetof(struct kafka_reach, job));
+	struct kafka_reach *r = loop_owner(job, struct kafka_reach, job);
 
 	r->answered = ask_anew(r->kafka, NULL) == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
@@ -81,8 +80,7 @@ ask_work(struct loop_job *job)
 static void
 ask_done(struct loop_job *job)
 {
-	struct kafka_reach *r = (struct kafka_reach *)((char *)job -
-	    offsetof(struct kafka_reach, job));
+	struct kafka_reach *r = loop_owner(job, struct kafka_reach, job);
 
 	r->asking = false;
 	if (!r->answered)
@@ -124,8 +122,7 @@ static void look(void *arg);
 static void
 look_work(struct loop_job *job)
 {
-	struct kafka_reach *r = (struct kafka_reach *)((char *)job -
-	    offsetof(struct kafka_reach, look));
+	struct kafka_reach *r = loop_owner(job, struct kafka_reach, look);
 
 	r->err = ask_anew(r->kafka, kafka_peers_name(kafka_peers(r->kafka), r->at));
 }
@@ -134,8 +131,7 @@ look_work(struct loop_job *job)
 static void
 look_done(struct loop_job *job)
 {
-	struct kafka_reach *r = (struct kafka_reach *)((char *)job -
-	    offsetof(struct kafka_reach, look));
+	struct kafka_reach *r = loop_owner(job, struct kafka_reach, look);
 	struct kafka_peers *peers = kafka_peers(r->kafka);
 	bool out = r->err == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
 	bool known = out || r->err == RD_KAFKA_RESP_ERR_NO_ERROR;

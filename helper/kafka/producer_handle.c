@@ -230,8 +230,7 @@ let_go(struct producer_handle *h)
 static void
 destroy(struct loop_job *job)
 {
-	struct producer_handle *h = (struct producer_handle *)((char *)job -
-	    offsetof(struct producer_handle, end));
+	struct producer_handle *h = loop_owner(job, struct producer_handle, end);
 
 	rd_kafka_destroy(h->rk);
 }
@@ -239,7 +238,7 @@ destroy(struct loop_job *job)
 static void
 destroyed(struct loop_job *job)
 {
-	free((char *)job - offsetof(struct producer_handle, end));
+	free(loop_owner(job, struct producer_handle, end));
 }
 
 /* Once all is reported: the end, which waits for librdkafka's threads, is a worker's. */

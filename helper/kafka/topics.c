@@ -181,7 +181,7 @@ settle(struct topics *t, struct topic *e)
 static void
 round_work(struct loop_job *job)
 {
-	struct round *r = (struct round *)((char *)job - offsetof(struct round, job));
+	struct round *r = loop_owner(job, struct round, job);
 
 	kafka_admin_look(r->topics->admin, r->v, r->n, r->from == TOPIC_CREATE, ASK_TIMEOUT_MS);
 }
@@ -233,7 +233,7 @@ go_on(struct topics *t)
 static void
 round_done(struct loop_job *job)
 {
-	struct round *r = (struct round *)((char *)job - offsetof(struct round, job));
+	struct round *r = loop_owner(job, struct round, job);
 	struct topics *t = r->topics;
 	int64_t now = loop_now_ms(t->loop), rest_ms = AGAIN_TIMES * (now - r->begun_ms);
 	struct topic *e;

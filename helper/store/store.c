@@ -79,6 +79,8 @@ store_open(struct loop *loop, const char *path, enum conf_durability durability,
 	s->loop = loop;
 	uv_mutex_init(&s->lock);
 	uv_cond_init(&s->wake);
+	store_queue_init(&s->waiting);
+	store_queue_init(&s->finished);
 	s->path = strdup(path);
 	s->shares = shares_new();
 	atomic_store(&s->free_bytes, -1);
@@ -123,9 +125,9 @@ file_finish(struct store *s)
 		store_run_waiting(s);
 		uv_mutex_unlock(&s->lock);
 		store_run_finished(&s->task);
-	} while (s->waiting.first || s->waiting.asks);
+	} while (!TAILQ_EMPTY(&s->waiting.cmds) || !STAILQ_EMPTY(&s->waiting.asks));
 	if (atomic_load(&s->direct) && !atomic_load(&s->failed))
-		store_run_transaction(s, NULL, true);
+		store_run_transaction(s, NULL, NULL, true);
 	return s->counts.pending;
 }
 
@@ -154,25 +156,23 @@ store_close(struct store *s)
 void
 store_run_finished(struct loop_task *t)
 {
-	struct store *s = (struct store *)((char *)t - offsetof(struct store, task));
+	struct store *s = loop_owner(t, struct store, task);
 	struct store_queue done;
+	struct store_cmd *c;
+	struct store_ask *ask;
 
+	store_queue_init(&done);
 	uv_mutex_lock(&s->lock);
-	done = s->finished;
-	s->finished = (struct store_queue){ 0 };
+	store_queue_move(&done, &s->finished);
 	s->posted = false;
 	uv_mutex_unlock(&s->lock);
-	while (done.first) {
-		struct store_cmd *c = done.first;
-
-		done.first = c->next;
+	while ((c = TAILQ_FIRST(&done.cmds)) != NULL) {
+		TAILQ_REMOVE(&done.cmds, c, link);
 		shares_settled(s->shares, c);
 		c->done(c, c->err);
 	}
-	while (done.asks) {
-		struct store_ask *ask = done.asks;
-
-		done.asks = ask->next;
+	while ((ask = STAILQ_FIRST(&done.asks)) != NULL) {
+		STAILQ_REMOVE_HEAD(&done.asks, link);
 		ask->done(ask);
 	}
 }
@@ -224,7 +224,7 @@ flush(void *arg)
 
 	s->flush_set = false;
 	uv_mutex_lock(&s->lock);
-	s->hurry = s->hurry || s->waiting.first != NULL;
+	s->hurry = s->hurry || !TAILQ_EMPTY(&s->waiting.cmds);
 	uv_cond_signal(&s->wake);
 	uv_mutex_unlock(&s->lock);
 }
@@ -238,7 +238,7 @@ file_submit(struct store *s, struct store_cmd *cmd)
 	shares_submitted(s->shares, cmd);
 	atomic_fetch_add(&s->waiting_bytes, store_cmd_bytes(cmd));
 	uv_mutex_lock(&s->lock);
-	store_queue_put(&s->waiting, cmd);
+	TAILQ_INSERT_TAIL(&s->waiting.cmds, cmd, link);
 	cmd->waiting = true;
 	cmd->err = KP_OK;
 	cmd->number = ++s->submitted;
@@ -266,17 +266,9 @@ store_cancel(struct store *s, struct store_cmd *cmd)
 
 	uv_mutex_lock(&s->lock);
 	found = cmd->waiting;
-	if (found) {
-		if (cmd->prev)
-			cmd->prev->next = cmd->next;
-		else
-			s->waiting.first = cmd->next;
-		if (cmd->next)
-			cmd->next->prev = cmd->prev;
-		else
-			s->waiting.last = cmd->prev;
-		cmd->waiting = false;
-	}
+	if (found)
+		TAILQ_REMOVE(&s->waiting.cmds, cmd, link);
+	cmd->waiting = false;
 	uv_mutex_unlock(&s->lock);
 	if (found) {
 		atomic_fetch_sub(&s->waiting_bytes, store_cmd_bytes(cmd));
@@ -313,7 +305,7 @@ file_ask(struct store *s, struct store_ask *ask)
 	start_thread(s);
 	uv_mutex_lock(&s->lock);
 	ask->number = s->submitted;
-	store_queue_put_ask(&s->waiting, ask);
+	STAILQ_INSERT_TAIL(&s->waiting.asks, ask, link);
 	s->hurry = true;
 	uv_cond_signal(&s->wake);
 	uv_mutex_unlock(&s->lock);

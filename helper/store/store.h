@@ -19,6 +19,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "common/buf.h"
 #include "common/conf.h"
@@ -65,7 +66,7 @@ enum store_verb {
  * store_submit() returns.
  */
 struct store_cmd {
-	struct store_cmd *prev, *next;
+	TAILQ_ENTRY(store_cmd) link;
 	enum store_verb verb;
 	struct store_row row;
 	const char *reason;		/* BURY: static text */
@@ -161,7 +162,7 @@ struct store_loaded {
  */
 enum store_question { STORE_LOAD, STORE_LIST, STORE_FIND, STORE_OLDEST };
 struct store_ask {
-	struct store_ask *next;
+	STAILQ_ENTRY(store_ask) link;
 	enum store_question question;
 	char topic[TOPIC_MAX + 1];
 	int64_t after;

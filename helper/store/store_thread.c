@@ -27,26 +27,17 @@ store_cmd_bytes(const struct store_cmd *cmd)
 }
 
 void
-store_queue_put(struct store_queue *q, struct store_cmd *cmd)
+store_queue_init(struct store_queue *q)
 {
-	cmd->next = NULL;
-	cmd->prev = q->last;
-	if (q->last)
-		q->last->next = cmd;
-	else
-		q->first = cmd;
-	q->last = cmd;
+	TAILQ_INIT(&q->cmds);
+	STAILQ_INIT(&q->asks);
 }
 
 void
-store_queue_put_ask(struct store_queue *q, struct store_ask *ask)
+store_queue_move(struct store_queue *to, struct store_queue *from)
 {
-	ask->next = NULL;
-	if (q->asks)
-		q->last_ask->next = ask;
-	else
-		q->asks = ask;
-	q->last_ask = ask;
+	TAILQ_CONCAT(&to->cmds, &from->cmds, link);
+	STAILQ_CONCAT(&to->asks, &from->asks);
 }
 
 /* Moves the first commands, up to the size of a batch, and the questions that come
@@ -54,30 +45,23 @@ store_queue_put_ask(struct store_queue *q, struct store_ask *ask)
 static void
 queue_take(struct store_queue *from, struct store_queue *to)
 {
-	struct store_cmd *c = from->first;
+	struct store_cmd *c;
+	struct store_ask *ask;
 	size_t n = 0;
 	uint64_t bytes = 0;
 
-	*to = (struct store_queue){ .first = c };
-	for (; c && n < BATCH_COMMANDS && bytes < BATCH_BYTES; c = c->next, n++) {
+	store_queue_init(to);
+	while ((c = TAILQ_FIRST(&from->cmds)) != NULL && n++ < BATCH_COMMANDS &&
+	    bytes < BATCH_BYTES) {
+		TAILQ_REMOVE(&from->cmds, c, link);
+		TAILQ_INSERT_TAIL(&to->cmds, c, link);
 		c->waiting = false;
 		bytes += store_cmd_bytes(c);
-		to->last = c;
 	}
-	if (to->last == NULL)
-		to->first = NULL;
-	else
-		to->last->next = NULL;
-	from->first = c;
-	if (c)
-		c->prev = NULL;
-	else
-		from->last = NULL;
-	while (from->asks && (c == NULL || from->asks->number < c->number)) {
-		struct store_ask *ask = from->asks;
-
-		from->asks = ask->next;
-		store_queue_put_ask(to, ask);
+	while ((ask = STAILQ_FIRST(&from->asks)) != NULL &&
+	    (c == NULL || ask->number < c->number)) {
+		STAILQ_REMOVE_HEAD(&from->asks, link);
+		STAILQ_INSERT_TAIL(&to->asks, ask, link);
 	}
 }
 
@@ -90,13 +74,14 @@ takes_room(const struct store_cmd *cmd)
 }
 
 enum kp_err
-store_run_transaction(struct store *s, struct store_cmd *first, bool with_room)
+store_run_transaction(struct store *s, struct store_cmd *first, const struct store_cmd *end,
+    bool with_room)
 {
 	int64_t direct = atomic_exchange(&s->direct, 0);
 	enum kp_err err = db_begin(s->db);
 
 	db_count_direct(s->db, direct);
-	for (struct store_cmd *c = first; c && err == KP_OK; c = c->next) {
+	for (struct store_cmd *c = first; c != end && err == KP_OK; c = TAILQ_NEXT(c, link)) {
 		if (takes_room(c) && !with_room)
 			continue;
 		c->err = db_run(s->db, c);
@@ -154,11 +139,11 @@ note_full(struct store *s)
 }
 
 static enum kp_err
-run_roomless(struct store *s, struct store_cmd *first)
+run_roomless(struct store *s, struct store_cmd *first, const struct store_cmd *end)
 {
-	enum kp_err err = store_run_transaction(s, first, false);
+	enum kp_err err = store_run_transaction(s, first, end, false);
 
-	for (struct store_cmd *c = first; c && err; c = c->next)
+	for (struct store_cmd *c = first; c != end && err; c = TAILQ_NEXT(c, link))
 		c->err = err;
 	return err;
 }
@@ -183,17 +168,14 @@ run_roomless_by_parts(struct store *s, struct store_cmd *first)
 	enum kp_err err = move_log(s, true);
 
 	while (first && err != KP_EIO) {
-		struct store_cmd *last = first, *rest;
+		struct store_cmd *end = first;
 
-		for (unsigned n = 1; n < PART_COMMANDS && last->next; n++)
-			last = last->next;
-		rest = last->next;
-		last->next = NULL;
-		err = run_roomless(s, first);
+		for (unsigned n = 0; n < PART_COMMANDS && end; n++)
+			end = TAILQ_NEXT(end, link);
+		err = run_roomless(s, first, end);
 		if (err == KP_OK)
 			err = move_log(s, true);
-		last->next = rest;
-		first = rest;
+		first = end;
 	}
 	return err;
 }
@@ -202,7 +184,7 @@ run_roomless_by_parts(struct store *s, struct store_cmd *first)
 static enum kp_err
 run_without_room(struct store *s, struct store_cmd *first)
 {
-	enum kp_err err = run_roomless(s, first);
+	enum kp_err err = run_roomless(s, first, NULL);
 
 	note_full(s);
 	if (err != KP_EFULL)
@@ -223,13 +205,13 @@ run_batch(struct store *s, struct store_cmd *first)
 		return;
 	err = atomic_load(&s->failed) ? KP_EIO : move_log(s, false);
 	if (err == KP_OK)
-		err = store_run_transaction(s, first, true);
+		err = store_run_transaction(s, first, NULL, true);
 	full = err == KP_EFULL;
 	if (full && run_without_room(s, first) == KP_EIO)
 		err = KP_EIO;
 	if (err == KP_EIO)
 		store_poison(s);
-	for (struct store_cmd *c = first; c; c = c->next) {
+	for (struct store_cmd *c = first; c; c = TAILQ_NEXT(c, link)) {
 		if (err && (!full || takes_room(c)))
 			c->err = err;
 		atomic_fetch_sub(&s->waiting_bytes, store_cmd_bytes(c));
@@ -261,18 +243,7 @@ store_look_after(struct store *s)
 static void
 hand_back(struct store *s, struct store_queue *batch)
 {
-	while (batch->first) {
-		struct store_cmd *c = batch->first;
-
-		batch->first = c->next;
-		store_queue_put(&s->finished, c);
-	}
-	while (batch->asks) {
-		struct store_ask *ask = batch->asks;
-
-		batch->asks = ask->next;
-		store_queue_put_ask(&s->finished, ask);
-	}
+	store_queue_move(&s->finished, batch);
 	if (s->db)
 		s->counts = db_counts(s->db);
 	if (!s->posted && !s->ending) {
@@ -286,13 +257,14 @@ void
 store_run_waiting(struct store *s)
 {
 	struct store_queue batch;
+	struct store_ask *ask;
 
 	queue_take(&s->waiting, &batch);
-	s->hurry = s->waiting.first != NULL;
+	s->hurry = !TAILQ_EMPTY(&s->waiting.cmds);
 	s->busy_since_ms = clock_mono_ms();
 	uv_mutex_unlock(&s->lock);
-	run_batch(s, batch.first);
-	for (struct store_ask *ask = batch.asks; ask; ask = ask->next) {
+	run_batch(s, TAILQ_FIRST(&batch.cmds));
+	STAILQ_FOREACH(ask, &batch.asks, link) {
 		ask->rows = NULL;
 		ask->err = s->db ? db_answer(s->db, ask) : KP_EIO;
 		if (ask->err == KP_EIO && s->db)

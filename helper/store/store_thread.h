@@ -18,8 +18,8 @@
 
 /* What the two threads hand to each other. */
 struct store_queue {
-	struct store_cmd *first, *last;
-	struct store_ask *asks, *last_ask;
+	TAILQ_HEAD(, store_cmd) cmds;
+	STAILQ_HEAD(, store_ask) asks;
 };
 
 /* What becomes of commands and questions. */
@@ -75,15 +75,18 @@ struct store {
 
 /* What a command takes of the memory of who waits. */
 uint64_t store_cmd_bytes(const struct store_cmd *cmd);
-void store_queue_put(struct store_queue *q, struct store_cmd *cmd);
-void store_queue_put_ask(struct store_queue *q, struct store_ask *ask);
+void store_queue_init(struct store_queue *q);
+/* All of `from` goes behind what `to` has. */
+void store_queue_move(struct store_queue *to, struct store_queue *from);
 
 /* The thread: runs what waits until `ending`. */
 void store_thread(void *arg);
 /* As much as fits into one transaction. Entered and left with the lock. */
 void store_run_waiting(struct store *s);
-/* One transaction, all or nothing, but for commands about rows that are not there. */
-enum kp_err store_run_transaction(struct store *s, struct store_cmd *first, bool with_room);
+/* One transaction of those before `end`, all or nothing, but for commands about rows that are
+ * not there. */
+enum kp_err store_run_transaction(struct store *s, struct store_cmd *first,
+    const struct store_cmd *end, bool with_room);
 /* Makes sure that there are ids, while there still are some. */
 enum kp_err store_reserve_ids(struct store *s);
 /* The file is not trusted until a restart has looked at it. */

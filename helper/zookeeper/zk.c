@@ -221,7 +221,7 @@ close_limit(void *arg)
 static void
 end_run(struct loop_task *t)
 {
-	struct zk *z = (struct zk *)((char *)t - offsetof(struct zk, end));
+	struct zk *z = loop_owner(t, struct zk, end);
 
 	close_limit(z);
 	zk_free(z);

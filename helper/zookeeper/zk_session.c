@@ -131,16 +131,10 @@ on_session_event(zhandle_t *zh, int type, int state, const char *path, void *arg
  * Opening and closing, on a worker. One job at a time: z->job is either.
  */
 
-static struct zk *
-zk_of(struct loop_job *j)
-{
-	return (struct zk *)((char *)j - offsetof(struct zk, job));
-}
-
 static void
 open_work(struct loop_job *j)
 {
-	struct zk *z = zk_of(j);
+	struct zk *z = loop_owner(j, struct zk, job);
 	char *hosts = zk_servers_bare(z->hosts);
 
 	zoo_set_debug_level(ZOO_LOG_LEVEL_WARN);
@@ -157,7 +151,7 @@ open_work(struct loop_job *j)
 static void
 open_done(struct loop_job *j)
 {
-	struct zk *z = zk_of(j);
+	struct zk *z = loop_owner(j, struct zk, job);
 	struct session *s = z->s;
 
 	z->job_busy = false;
@@ -201,7 +195,7 @@ zk_session_open(struct zk *z)
 static void
 close_work(struct loop_job *j)
 {
-	struct zk *z = zk_of(j);
+	struct zk *z = loop_owner(j, struct zk, job);
 
 	zookeeper_close(z->ending->zh);
 }
@@ -209,7 +203,7 @@ close_work(struct loop_job *j)
 static void
 close_done(struct loop_job *j)
 {
-	struct zk *z = zk_of(j);
+	struct zk *z = loop_owner(j, struct zk, job);
 	struct session *s = z->ending;
 
 	z->job_busy = false;
