@@ -13,9 +13,8 @@
 struct loop {
 	uv_loop_t uv;
 	uv_async_t wake;
-	uv_mutex_t lock;		/* guards first and last */
-	struct loop_task *first;
-	struct loop_task *last;
+	uv_mutex_t lock;		/* guards what is posted */
+	STAILQ_HEAD(tasks, loop_task) posted;
 	struct loop_lanes *lanes;
 	LIST_HEAD(, loop_pause) pauses;	/* who is told that we stood still */
 	int64_t awake_ms;		/* when we last knew that we run, CLOCK_BOOTTIME */
@@ -92,15 +91,15 @@ static void
 run_posted(uv_async_t *wake)
 {
 	struct loop *l = wake->data;
-	struct loop_task *t, *next;
+	struct tasks now = STAILQ_HEAD_INITIALIZER(now);
+	struct loop_task *t;
 
 	loop_awake(l);
 	uv_mutex_lock(&l->lock);
-	t = l->first;
-	l->first = l->last = NULL;
+	STAILQ_CONCAT(&now, &l->posted);
 	uv_mutex_unlock(&l->lock);
-	for (; t; t = next) {
-		next = t->next;
+	while ((t = STAILQ_FIRST(&now)) != NULL) {
+		STAILQ_REMOVE_HEAD(&now, link);
 		t->run(t);
 	}
 }
@@ -117,6 +116,7 @@ loop_new(void)
 		return NULL;
 	}
 	uv_mutex_init(&l->lock);
+	STAILQ_INIT(&l->posted);
 	uv_async_init(&l->uv, &l->wake, run_posted);
 	l->wake.data = l;
 	l->uv.data = l;
@@ -171,14 +171,9 @@ loop_post(struct loop *l, struct loop_task *t)
 {
 	bool first;
 
-	t->next = NULL;
 	uv_mutex_lock(&l->lock);
-	first = l->first == NULL;
-	if (first)
-		l->first = t;
-	else
-		l->last->next = t;
-	l->last = t;
+	first = STAILQ_EMPTY(&l->posted);
+	STAILQ_INSERT_TAIL(&l->posted, t, link);
 	uv_mutex_unlock(&l->lock);
 	if (first)
 		uv_async_send(&l->wake);

@@ -54,7 +54,7 @@ void loop_awake(struct loop *l);
  * and may be freed or posted again from there.
  */
 struct loop_task {
-	struct loop_task *next;
+	STAILQ_ENTRY(loop_task) link;
 	void (*run)(struct loop_task *t);
 };
 void loop_post(struct loop *l, struct loop_task *t);
@@ -83,7 +83,7 @@ struct loop_job {
 	/* The loop's own. */
 	uv_work_t req;
 	struct loop_lanes *lanes;
-	struct loop_job *next;
+	STAILQ_ENTRY(loop_job) link;
 	int64_t begun_ms;
 	bool slow;
 };

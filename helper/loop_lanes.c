@@ -27,7 +27,7 @@ static const struct {
 };
 
 struct queue {
-	struct loop_job *first, **last;
+	STAILQ_HEAD(, loop_job) jobs;
 	unsigned n;
 };
 
@@ -45,22 +45,18 @@ struct loop_lanes {
 static void
 push(struct queue *q, struct loop_job *j)
 {
-	j->next = NULL;
-	*q->last = j;
-	q->last = &j->next;
+	STAILQ_INSERT_TAIL(&q->jobs, j, link);
 	q->n++;
 }
 
 static struct loop_job *
 pop(struct queue *q)
 {
-	struct loop_job *j = q->first;
+	struct loop_job *j = STAILQ_FIRST(&q->jobs);
 
 	if (j == NULL)
 		return NULL;
-	q->first = j->next;
-	if (q->first == NULL)
-		q->last = &q->first;
+	STAILQ_REMOVE_HEAD(&q->jobs, link);
 	q->n--;
 	return j;
 }
@@ -83,7 +79,7 @@ next_job(struct loop_lanes *s, enum loop_lane i)
 
 	if (lane->running >= limits[i].workers)
 		return NULL;
-	while ((j = lane->ready.first) != NULL && is_slow(s, j))
+	while ((j = STAILQ_FIRST(&lane->ready.jobs)) != NULL && is_slow(s, j))
 		push(&lane->slow, pop(&lane->ready));
 	j = lane->slow_running < limits[i].slow ? pop(&lane->slow) : NULL;
 	if (j) {
@@ -148,10 +144,8 @@ loop_lanes_new(struct loop *l)
 		return NULL;
 	s->loop = l;
 	for (int i = 0; i < LOOP_LANES; i++) {
-		struct lane *lane = &s->lanes[i];
-
-		lane->ready.last = &lane->ready.first;
-		lane->slow.last = &lane->slow.first;
+		STAILQ_INIT(&s->lanes[i].ready.jobs);
+		STAILQ_INIT(&s->lanes[i].slow.jobs);
 	}
 	return s;
 }
