@@ -15,7 +15,7 @@ struct asking {
 	coordination_consumers_fn *answer;
 	void *arg;
 	/* The worker's until its job is done. */
-	struct group_member *v;
+	struct kafka_admin_member *v;
 	size_t n;
 	enum kp_err err;
 	char why[WHY_MAX];
@@ -47,7 +47,7 @@ ask_done(struct loop_job *job)
 		};
 	a->answer(a->arg, a->err, a->why[0] ? a->why : kp_err_text(a->err), &found);
 	free(found.v);
-	group_members_free(a->v, a->n);
+	kafka_admin_members_free(a->v, a->n);
 	free(a);
 }
 

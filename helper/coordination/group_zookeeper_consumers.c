@@ -8,7 +8,6 @@
  * at a time, and questions wait in a line for each other; those about all groups, which take
  * long, in one of their own.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

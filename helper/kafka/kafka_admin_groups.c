@@ -22,7 +22,7 @@
 
 struct members {
 	const char *topic;
-	struct group_member *v;
+	struct kafka_admin_member *v;
 	size_t n, cap;
 	rd_kafka_resp_err_t err;
 	enum kp_err failed;		/* on our side */
@@ -36,7 +36,7 @@ struct group_list {
 };
 
 void
-group_members_free(struct group_member *v, size_t n)
+kafka_admin_members_free(struct kafka_admin_member *v, size_t n)
 {
 	for (size_t i = 0; v && i < n; i++) {
 		free(v[i].group);
@@ -69,10 +69,10 @@ take_partitions(const rd_kafka_topic_partition_list_t *list, const char *topic, 
 	return n;
 }
 
-static struct group_member *
+static struct kafka_admin_member *
 next_row(struct members *m)
 {
-	struct group_member *v;
+	struct kafka_admin_member *v;
 	size_t cap;
 
 	if (m->n == m->cap) {
@@ -107,11 +107,11 @@ static void
 add_member(struct members *m, const char *group, const char *name,
     const rd_kafka_topic_partition_list_t *list)
 {
-	struct group_member *r = next_row(m);
+	struct kafka_admin_member *r = next_row(m);
 
 	if (r == NULL)
 		return;
-	*r = (struct group_member){
+	*r = (struct kafka_admin_member){
 		.group = strdup(group), .member = name_of_client(name),
 		.partitions = calloc((size_t)list->cnt + 1, sizeof(*r->partitions)),
 	};
@@ -309,7 +309,7 @@ look_in_list(struct kafka_admin *a, const char *group, int timeout_ms, char *why
 static int
 compare_members(const void *va, const void *vb)
 {
-	const struct group_member *a = va, *b = vb;
+	const struct kafka_admin_member *a = va, *b = vb;
 	int d = strcmp(a->group, b->group);
 
 	return d ? d : strcmp(a->member, b->member);
@@ -343,7 +343,7 @@ members_once(struct kafka_admin *a, struct members *m, const char *group, int64_
 
 enum kp_err
 kafka_admin_members(struct kafka_admin *a, const char *topic, const char *group, int timeout_ms,
-    struct group_member **v, size_t *n, char *why)
+    struct kafka_admin_member **v, size_t *n, char *why)
 {
 	int64_t until = clock_mono_ms() + timeout_ms;
 	struct members m;
@@ -362,7 +362,7 @@ kafka_admin_members(struct kafka_admin *a, const char *topic, const char *group,
 		err = members_once(a, &m, group, until, why);
 		if (err == KP_OK)
 			break;
-		group_members_free(m.v, m.n);
+		kafka_admin_members_free(m.v, m.n);
 		if (err != KP_EUNAVAIL || clock_mono_ms() + PAUSE_MS >= until)
 			return err;
 		admin_pause();

@@ -150,15 +150,21 @@ request_committed(struct kafka_admin *a, struct handle *h, const char *group,
 
 /* What became of the one group that was asked about; *list is the event's. */
 static rd_kafka_resp_err_t
+open_result(const rd_kafka_group_result_t *r, const rd_kafka_topic_partition_list_t **list)
+{
+	const rd_kafka_error_t *e = rd_kafka_group_result_error(r);
+
+	*list = rd_kafka_group_result_partitions(r);
+	return e ? rd_kafka_error_code(e) : RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_resp_err_t
 open_committed(rd_kafka_event_t *ev, const rd_kafka_topic_partition_list_t **list)
 {
 	size_t groups;
-	const rd_kafka_group_result_t **r = rd_kafka_ListConsumerGroupOffsets_result_groups(
-	    rd_kafka_event_ListConsumerGroupOffsets_result(ev), &groups);
-	const rd_kafka_error_t *e = rd_kafka_group_result_error(r[0]);
 
-	*list = rd_kafka_group_result_partitions(r[0]);
-	return e ? rd_kafka_error_code(e) : RD_KAFKA_RESP_ERR_NO_ERROR;
+	return open_result(rd_kafka_ListConsumerGroupOffsets_result_groups(
+	    rd_kafka_event_ListConsumerGroupOffsets_result(ev), &groups)[0], list);
 }
 
 static enum kp_err
@@ -336,15 +342,11 @@ commit_once(struct kafka_admin *a, const char *group, const char *topic,
 	rd_kafka_event_t *ev = h ? request_commit(a, h, group, list, timeout_ms, &err) : NULL;
 
 	if (ev) {
+		const rd_kafka_topic_partition_list_t *done;
 		size_t groups;
-		const rd_kafka_group_result_t **r =
-		    rd_kafka_AlterConsumerGroupOffsets_result_groups(
-		    rd_kafka_event_AlterConsumerGroupOffsets_result(ev), &groups);
-		const rd_kafka_error_t *e = rd_kafka_group_result_error(r[0]);
-		const rd_kafka_topic_partition_list_t *done =
-		    rd_kafka_group_result_partitions(r[0]);
 
-		err = e ? rd_kafka_error_code(e) : RD_KAFKA_RESP_ERR_NO_ERROR;
+		err = open_result(rd_kafka_AlterConsumerGroupOffsets_result_groups(
+		    rd_kafka_event_AlterConsumerGroupOffsets_result(ev), &groups)[0], &done);
 		for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < done->cnt; i++)
 			err = done->elems[i].err;
 		rd_kafka_event_destroy(ev);

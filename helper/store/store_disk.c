@@ -12,8 +12,8 @@
 
 #include "common/log.h"
 
-static const char *
-beside(const char *path, const char *suffix, char out[PATH_MAX])
+const char *
+disk_beside(const char *path, const char *suffix, char out[PATH_MAX])
 {
 	snprintf(out, PATH_MAX, "%s%s", path, suffix);
 	return out;
@@ -24,7 +24,7 @@ open_beside(const char *path, const char *suffix, int flags)
 {
 	char name[PATH_MAX];
 
-	return open(beside(path, suffix, name), flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return open(disk_beside(path, suffix, name), flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
 bool
@@ -36,9 +36,9 @@ disk_make_reserve(const char *path)
 
 	if (fd < 0)
 		return false;
-	whole = fstat(fd, &st) == 0 && st.st_blocks * INT64_C(512) >= RESERVE_BYTES;
+	whole = fstat(fd, &st) == 0 && st.st_blocks * INT64_C(512) >= DISK_RESERVE_BYTES;
 	if (!whole) {
-		whole = posix_fallocate(fd, 0, RESERVE_BYTES) == 0;
+		whole = posix_fallocate(fd, 0, DISK_RESERVE_BYTES) == 0;
 		/* A part of it would only make the disk fuller. */
 		if (!whole && ftruncate(fd, 0) < 0)
 			whole = false;
@@ -82,7 +82,7 @@ disk_clear_suspect(const char *path)
 {
 	char name[PATH_MAX];
 
-	unlink(beside(path, "-suspect", name));
+	unlink(disk_beside(path, "-suspect", name));
 }
 
 bool
@@ -91,7 +91,7 @@ disk_is_suspect(const char *path)
 	char name[PATH_MAX];
 	struct stat st;
 
-	return lstat(beside(path, "-suspect", name), &st) == 0;
+	return lstat(disk_beside(path, "-suspect", name), &st) == 0;
 }
 
 /* The first bytes of SQLite's header, most of them; or our mark at its place. */
@@ -109,7 +109,7 @@ disk_looks_like_ours(const char *path)
 	for (size_t i = 0; i < sizeof(magic); i++)
 		same += head[i] == magic[i];
 	return (n >= 16 && same >= 12) || (n == sizeof(head) && memcmp(head + 68, mark, 4) == 0) ||
-	    lstat(beside(path, "-reserve", name), &st) == 0;
+	    lstat(disk_beside(path, "-reserve", name), &st) == 0;
 }
 
 int64_t

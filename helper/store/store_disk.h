@@ -10,12 +10,16 @@
 #ifndef KP_STORE_DISK_H
 #define KP_STORE_DISK_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "common/err.h"
 
-#define RESERVE_BYTES (4 * 1024 * 1024)
+#define DISK_RESERVE_BYTES (4 * 1024 * 1024)
+
+/* PATH and what stands behind it, as a name: it returns `out`. */
+const char *disk_beside(const char *path, const char *suffix, char out[PATH_MAX]);
 
 /* True when there is a whole reserve now. */
 bool disk_make_reserve(const char *path);

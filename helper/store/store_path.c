@@ -104,11 +104,9 @@ store_path_check(const char *path)
 		f = check_folder(dirname(copy));
 	if (f.why == NULL)
 		f = check_file(path, O_CREAT);
-	for (size_t i = 0; i < 3 && f.why == NULL; i++) {
-		snprintf(copy, sizeof(copy), "%s%s", path, beside[i]);
-		if (lstat(copy, &st) == 0)
+	for (size_t i = 0; i < 3 && f.why == NULL; i++)
+		if (lstat(disk_beside(path, beside[i], copy), &st) == 0)
 			f = check_file(copy, 0);
-	}
 	if (f.why)
 		log_error("--store %s: %s", path, f.why);
 	return f.err;

@@ -311,12 +311,6 @@ write_new(struct salvage *s, const char *path)
 	return s->err;
 }
 
-static void
-name_beside(const char *path, const char *suffix, char out[PATH_MAX])
-{
-	snprintf(out, PATH_MAX, "%s%s", path, suffix);
-}
-
 static enum kp_err
 make_empty(const char *path)
 {
@@ -337,10 +331,9 @@ db_salvage_resume(const char *path)
 	char date[32];
 	struct tm tm;
 
-	name_beside(path, "-salvaged", whole);
-	name_beside(path, "-wal", wal);
-	if (access(whole, F_OK) < 0)
+	if (access(disk_beside(path, "-salvaged", whole), F_OK) < 0)
 		return KP_OK;
+	disk_beside(path, "-wal", wal);
 	strftime(date, sizeof(date), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
 	snprintf(aside, sizeof(aside), "%s.damaged-%s", path, date);
 	snprintf(aside_wal, sizeof(aside_wal), "%s-wal", aside);
@@ -368,9 +361,8 @@ db_salvage(const char *path, const char *what_is_wrong)
 	struct stat st;
 
 	log_error("store damaged path=%s: %s; reading what can be read", path, what_is_wrong);
-	name_beside(path, "-salvage", draft);
-	name_beside(path, "-salvaged", whole);
-	err = make_empty(draft);
+	disk_beside(path, "-salvaged", whole);
+	err = make_empty(disk_beside(path, "-salvage", draft));
 	s.budget = 1000 + (stat(path, &st) == 0 ? st.st_size / BYTES_A_STEP : 0);
 	/* One that cannot be opened at all has no rows to read. */
 	if (err == KP_OK && (db_connect(path, DURABLE_FSYNC, true, &s.from) != SQLITE_OK ||

@@ -233,7 +233,7 @@ store_look_after(struct store *s)
 	s->looked_ms = now;
 	atomic_store(&s->free_bytes, disk_free_bytes(s->path));
 	if (s->has_reserve || now - s->reserve_ms < RESERVE_MS ||
-	    atomic_load(&s->free_bytes) < 2 * RESERVE_BYTES)
+	    atomic_load(&s->free_bytes) < 2 * DISK_RESERVE_BYTES)
 		return;
 	s->reserve_ms = now;
 	s->has_reserve = disk_make_reserve(s->path);
