@@ -1,6 +1,7 @@
 #include "common/names.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define BUCKETS_MIN 16
 
@@ -61,6 +62,21 @@ names_add(struct names *t, struct names_entry *e, const char *name)
 	put(t, e);
 	t->n++;
 	return true;
+}
+
+void *
+names_new(struct names *t, size_t bytes, struct kp_slice name)
+{
+	struct names_entry *e = calloc(1, bytes + name.n + 1);
+
+	if (e == NULL)
+		return NULL;
+	if (name.n)
+		memcpy((char *)e + bytes, name.p, name.n);
+	if (names_add(t, e, (char *)e + bytes))
+		return e;
+	free(e);
+	return NULL;
 }
 
 void

@@ -28,6 +28,9 @@ struct names_entry *names_find(const struct names *t, struct kp_slice name);
 /* The name is not there yet, and stays where it is as long as it is there. False: there is
  * no memory for even the first of them. */
 bool names_add(struct names *t, struct names_entry *e, const char *name);
+/* An object of so many bytes, all zero, which begins with its entry; it has a copy of the name,
+ * and is in the table. To be freed with free(), once it is not. NULL without memory. */
+void *names_new(struct names *t, size_t bytes, struct kp_slice name);
 void names_remove(struct names *t, struct names_entry *e);
 /* One after the other, NULL first, in no order; none may be added meanwhile, and only the one
  * before may be removed after the next was asked for. */

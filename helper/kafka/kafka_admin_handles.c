@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/buf.h"
 #include "common/clock.h"
@@ -23,7 +22,6 @@ struct handle_name {
 	struct names_entry by_name;	/* first */
 	int64_t until_ms;
 	bool unknown;
-	char name[];
 };
 
 struct pool {
@@ -121,22 +119,6 @@ find(const struct handle *h, const char *name)
 	return (struct handle_name *)names_find(&h->names, kp_slice_str(name));
 }
 
-/* Without memory it is not forgotten in time: that is all. */
-static struct handle_name *
-add(struct handle *h, const char *name)
-{
-	size_t len = strlen(name) + 1;
-	struct handle_name *n = calloc(1, sizeof(*n) + len);
-
-	if (n == NULL)
-		return NULL;
-	memcpy(n->name, name, len);
-	if (names_add(&h->names, &n->by_name, n->name))
-		return n;
-	free(n);
-	return NULL;
-}
-
 void
 handle_use(struct handles *s, struct handle *h, const char *name)
 {
@@ -145,7 +127,8 @@ handle_use(struct handles *s, struct handle *h, const char *name)
 	pthread_mutex_lock(&s->lock);
 	n = find(h, name);
 	if (n == NULL)
-		n = add(h, name);
+		n = names_new(&h->names, sizeof(*n), kp_slice_str(name));
+	/* Without memory it is not forgotten in time: that is all. */
 	if (n)
 		n->until_ms = clock_mono_ms() + (n->unknown ? kinds[h->kind].forget_unknown_ms :
 		    kinds[h->kind].forget_ms);

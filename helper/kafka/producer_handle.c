@@ -1,11 +1,9 @@
 /* A handle, the table of its topics, and its end. */
 #include "helper/kafka/producer_handle.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/log.h"
-#include "common/msg.h"
 #include "common/names.h"
 
 /* And so are many, and most of all, that were not used of late. A new handle has none of them,
@@ -17,7 +15,6 @@
 
 struct known_topic {
 	struct names_entry by_name;	/* first */
-	char name[TOPIC_MAX + 1];
 	rd_kafka_topic_t *rkt;
 	int64_t used_ms;
 	/* Since when this partition of it answers nothing but time-outs. One is enough. */
@@ -62,16 +59,14 @@ next(const struct producer_handle *h, const struct known_topic *t)
 static struct known_topic *
 add(struct producer_handle *h, const char *name)
 {
-	struct known_topic *t = calloc(1, sizeof(*t));
+	struct known_topic *t = names_new(&h->topics, sizeof(*t), kp_slice_str(name));
 
 	if (t == NULL)
 		return NULL;
-	snprintf(t->name, sizeof(t->name), "%s", name);
 	t->rkt = rd_kafka_topic_new(h->rk, name, NULL);
-	if (t->rkt && names_add(&h->topics, &t->by_name, t->name))
-		return t;
 	if (t->rkt)
-		rd_kafka_topic_destroy(t->rkt);
+		return t;
+	names_remove(&h->topics, &t->by_name);
 	free(t);
 	return NULL;
 }
@@ -110,7 +105,7 @@ producer_handle_stuck(const struct producer_handle *h, int32_t *partition)
 	for (const struct known_topic *t = next(h, NULL); t; t = next(h, t))
 		if (t->mute_ms && now_ms(h) - t->mute_ms > PRODUCER_STUCK_MS) {
 			*partition = t->mute;
-			return t->name;
+			return t->by_name.name;
 		}
 	return NULL;
 }

@@ -199,7 +199,7 @@ round_begin(struct round *r)
 		if (e == NULL)
 			break;
 		topics_dir_move(&t->dir, e, r->to);
-		e->look = (struct topic_look){ .topic = e->name };
+		e->look = (struct topic_look){ .topic = e->by_name.name };
 		r->v[r->n] = &e->look;
 	}
 	r->begun_ms = loop_now_ms(t->loop);

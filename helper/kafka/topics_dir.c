@@ -2,7 +2,6 @@
 #include "helper/kafka/topics_dir.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static const size_t limits[TOPIC_STATES] = {
 	[TOPIC_KNOWN] = 16384,
@@ -64,16 +63,11 @@ topics_dir_find(struct topics_dir *d, struct kp_slice name)
 struct topic *
 topics_dir_add(struct topics_dir *d, struct kp_slice name)
 {
-	struct topic *e = calloc(1, sizeof(*e) + name.n + 1);
+	struct topic *e = names_new(&d->by_name, sizeof(*e), name);
 
 	if (e == NULL)
 		return NULL;
-	memcpy(e->name, name.p, name.n);
 	e->last = &e->first;
-	if (!names_add(&d->by_name, &e->by_name, e->name)) {
-		free(e);
-		return NULL;
-	}
 	put(d, e, TOPIC_OTHER);
 	return e;
 }

@@ -36,7 +36,6 @@ struct topic {
 	int code;			/* why, for kafka_admin_why() */
 	struct topics_ask *first, **last;
 	struct topic_look look;		/* the worker's while LOOKED or CREATED */
-	char name[];
 };
 TAILQ_HEAD(topic_list, topic);
 

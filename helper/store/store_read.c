@@ -68,7 +68,7 @@ static struct store_loaded *
 copy_row(struct store_db *db, sqlite3_stmt *st, bool dead, bool bodies)
 {
 	const struct db_topic *t = db_topic_by_id(db, sqlite3_column_int64(st, COL_TOPIC));
-	struct kp_slice topic = t ? kp_slice_str(t->name) : LIT("?");
+	struct kp_slice topic = t ? kp_slice_str(t->by_name.name) : LIT("?");
 	struct kp_slice key = db_column_bytes(st, COL_KEY), value = db_column_bytes(st, COL_VALUE);
 	struct kp_slice reason = dead ? db_column_bytes(st, COL_REASON) : LIT(""), at;
 	struct store_loaded *l;

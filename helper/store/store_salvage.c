@@ -106,7 +106,7 @@ keep_row(struct salvage *s, sqlite3_stmt *st)
 		.attempts = (uint32_t)sqlite3_column_int64(st, 2),
 		.was = sqlite3_column_int64(st, 3),
 		.key = db_column_bytes(st, 5), .value = db_column_bytes(st, 6),
-		.topic = kp_slice_str(t ? t->name : NULL),
+		.topic = kp_slice_str(t ? t->by_name.name : NULL),
 	};
 
 	if (row.id <= 0 || sqlite3_column_type(st, 6) != SQLITE_BLOB || row.key.n > KEY_MAX ||

@@ -2,14 +2,12 @@
 #include "helper/store/store_shares.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/names.h"
 
 struct share {
 	struct names_entry by_name;	/* first */
 	int64_t rows, bytes;
-	char name[];
 };
 
 struct shares {
@@ -40,27 +38,13 @@ find(const struct shares *s, struct kp_slice topic)
 	return (struct share *)names_find(&s->by_name, topic);
 }
 
-static struct share *
-new_share(struct shares *s, struct kp_slice topic)
-{
-	struct share *new = calloc(1, sizeof(*new) + topic.n + 1);
-
-	if (new == NULL)
-		return NULL;
-	memcpy(new->name, topic.p, topic.n);
-	if (names_add(&s->by_name, &new->by_name, new->name))
-		return new;
-	free(new);
-	return NULL;
-}
-
 void
 shares_add(struct shares *s, struct kp_slice topic, int64_t rows, int64_t bytes)
 {
 	struct share *share = find(s, topic);
 
 	if (share == NULL && rows > 0)
-		share = new_share(s, topic);
+		share = names_new(&s->by_name, sizeof(*share), topic);
 	if (share == NULL)
 		return;
 	share->rows += rows;

@@ -46,7 +46,6 @@ struct db_topic {
 	struct names_entry by_name;	/* first */
 	struct db_topic *next_by_id;	/* of its bucket */
 	struct db_topic *next_touched;
-	char name[TOPIC_MAX + 1];
 	int64_t id;
 	bool touched;			/* by the open transaction */
 	bool added;			/* by it, too */

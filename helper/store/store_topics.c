@@ -6,7 +6,6 @@
  * again and again.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "helper/store/store_state.h"
 
@@ -44,14 +43,9 @@ db_topic_add(struct store_db *db, struct kp_slice name, int64_t id)
 
 	if (!msg_topic_ok(name) || *at || db_topic_by_name(db, name))
 		return NULL;
-	t = calloc(1, sizeof(*t));
+	t = names_new(&all->by_name, sizeof(*t), name);
 	if (t == NULL)
 		return NULL;
-	memcpy(t->name, name.p, name.n);
-	if (!names_add(&all->by_name, &t->by_name, t->name)) {
-		free(t);
-		return NULL;
-	}
 	t->id = id;
 	*at = t;
 	all->empty++;
@@ -103,7 +97,7 @@ db_each_topic(struct store_db *db, void (*each)(void *arg, const char *topic, in
 {
 	for (const struct db_topic *t = next(db, NULL); t; t = next(db, t))
 		if (has_rows(&t->kept))
-			each(arg, t->name, t->kept.pending, t->kept.dead,
+			each(arg, t->by_name.name, t->kept.pending, t->kept.dead,
 			    t->kept.pending_bytes + t->kept.dead_bytes);
 }
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #include "common/names.h"
@@ -95,6 +96,33 @@ test_what_is_there_is_found(void **state)
 	assert_int_equal(t.n_buckets, 0);
 }
 
+static void
+test_a_new_one_has_its_name(void **state)
+{
+	struct bigger {
+		struct names_entry by_name;
+		int64_t zero[3];
+	} *one, *none;
+	struct names t = { 0 };
+	char name[] = "one, and more";
+
+	(void)state;
+	one = names_new(&t, sizeof(*one), (struct kp_slice){ (uint8_t *)name, 3 });
+	none = names_new(&t, sizeof(*none), (struct kp_slice){ NULL, 0 });
+	assert_non_null(one);
+	assert_non_null(none);
+	name[0] = 'n';
+	assert_string_equal(one->by_name.name, "one");
+	assert_true(one->zero[0] == 0 && one->zero[2] == 0);
+	assert_ptr_equal(names_find(&t, LIT("one")), one);
+	assert_ptr_equal(names_find(&t, LIT("")), none);
+	names_remove(&t, &one->by_name);
+	free(one);
+	assert_null(names_find(&t, LIT("one")));
+	free(names_take(&t));
+	assert_null(names_take(&t));
+}
+
 /* Each once, whose memory may be used for something else at once; then it serves anew. */
 static void
 test_all_are_taken(void **state)
@@ -128,6 +156,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_empty_one_has_nothing),
 		cmocka_unit_test(test_what_is_there_is_found),
+		cmocka_unit_test(test_a_new_one_has_its_name),
 		cmocka_unit_test(test_all_are_taken),
 	};
 
