@@ -157,7 +157,7 @@ entry_refuse(struct entry *e, enum kp_err err, const char *text)
 static void
 removed(struct store_cmd *cmd, enum kp_err err)
 {
-	struct entry *e = (struct entry *)((char *)cmd - offsetof(struct entry, remove));
+	struct entry *e = loop_owner(cmd, struct entry, remove);
 	unsigned dropped = 0;
 
 	if ((err == KP_EFULL || err == KP_ENOMEM) && !e->sender->closing) {
@@ -235,7 +235,7 @@ not_appended(struct entry *e, enum kp_err err)
 static void
 appended(struct store_cmd *cmd, enum kp_err err)
 {
-	struct entry *e = (struct entry *)((char *)cmd - offsetof(struct entry, append));
+	struct entry *e = loop_owner(cmd, struct entry, append);
 	struct lane *lane = e->lane;
 
 	fault_point("P4");

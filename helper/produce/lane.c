@@ -185,16 +185,16 @@ lane_find(struct sender *s, struct kp_slice topic)
 		free_lanes(s, false, 0);
 	if (s->lanes.by_name.n == TOPICS_MAX || topic.n > TOPIC_MAX)
 		return NULL;
-	lane = calloc(1, sizeof(*lane));
+	lane = names_new(&s->lanes.by_name, sizeof(*lane), topic);
 	if (lane == NULL)
 		return NULL;
+	lane->name = lane->by_name.name;
 	lane->sender = s;
 	lane->stamp.fixed = s->old_times_die;
 	lane->used_ms = loop_now_ms(s->loop);
-	memcpy(lane->name, topic.p, topic.n);
 	if (!division_init(&lane->division, s->waves.request_messages, producer_partition,
-	    s->producer) || !names_add(&s->lanes.by_name, &lane->by_name, lane->name)) {
-		division_end(&lane->division);
+	    s->producer)) {
+		names_remove(&s->lanes.by_name, &lane->by_name);
 		free(lane);
 		return NULL;
 	}

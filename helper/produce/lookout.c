@@ -46,7 +46,7 @@ judge_sync(struct lookout *o)
 static void
 ask(struct loop_job *job)
 {
-	struct lookout *o = (struct lookout *)((char *)job - offsetof(struct lookout, job));
+	struct lookout *o = loop_owner(job, struct lookout, job);
 
 	o->list = kafka_list_ask(o->kafka, o->last, o->turn, ASK_TIMEOUT_MS);
 }
@@ -54,7 +54,7 @@ ask(struct loop_job *job)
 static void
 asked(struct loop_job *job)
 {
-	struct lookout *o = (struct lookout *)((char *)job - offsetof(struct lookout, job));
+	struct lookout *o = loop_owner(job, struct lookout, job);
 
 	o->asking = false;
 	o->turn++;
