@@ -119,8 +119,8 @@ gpart_next(struct gpart *p)
 void
 gpart_withdraw(struct gpart *p)
 {
-	while (p->first)
-		offering_drop(p->first);
+	while (!TAILQ_EMPTY(&p->out))
+		offering_drop(TAILQ_FIRST(&p->out));
 	offers_clear(&p->offers, drop_message);
 	consumer_remove(p->reader);
 	p->reader = NULL;
@@ -185,6 +185,7 @@ gpart_claimed(void *arg, const char *topic, int32_t partition)
 		return;
 	}
 	budget_link_init(&p->ready);
+	TAILQ_INIT(&p->out);
 	p->t = t;
 	p->partition = partition;
 	committed_init(&p->committed);

@@ -30,7 +30,7 @@ struct gpart {
 	enum gpart_state state;
 	struct consumer_part *reader;	/* NULL while STARTING, and once it is withdrawn */
 	struct offers offers;
-	struct offering *first, *last;	/* offering.c: those that are out, oldest first */
+	TAILQ_HEAD(, offering) out;	/* offering.c: those that are out, oldest first */
 	struct committed committed;	/* group_commit.c, too */
 	struct gpart_stall stall;	/* group_stall.c */
 	int64_t stop_ms;		/* when STOPPING began */

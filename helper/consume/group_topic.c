@@ -351,8 +351,17 @@ topic_wait(struct gtopic *t, struct request *r)
 static void
 expire(struct gpart *p, int64_t now)
 {
-	size_t n = offers_expire(&p->offers, now);
+	struct offering *o;
+	size_t n;
 
+	/* One that is stopping has a shorter limit, and may end by this. */
+	while (p->state == GPART_ACTIVE && (o = TAILQ_FIRST(&p->out)) != NULL &&
+	    now - o->made_ms > OFFER_MS) {
+		log_warn("offer not confirmed in time group=%s topic=%s partition=%d",
+		    p->t->g->name, p->t->name, p->partition);
+		offering_end(o, false);
+	}
+	n = offers_expire(&p->offers, now);
 	if (n)
 		log_info("not acknowledged in time group=%s topic=%s partition=%d messages=%zu: "
 		    "offered again", p->t->g->name, p->t->name, p->partition, n);
@@ -363,13 +372,6 @@ tick_parts(struct gtopic *t, int64_t now)
 {
 	for (struct gpart *p = t->parts, *next; p; p = next) {
 		next = p->next;
-		/* One that is stopping has a shorter limit, and may end by this. */
-		while (p->state == GPART_ACTIVE && p->first &&
-		    now - p->first->made_ms > OFFER_MS) {
-			log_warn("offer not confirmed in time group=%s topic=%s partition=%d",
-			    t->g->name, t->name, p->partition);
-			offering_end(p->first, false);
-		}
 		expire(p, now);
 		if (p->reader)
 			consumer_look_again(p->reader, now);

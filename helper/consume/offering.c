@@ -9,17 +9,8 @@
 void
 offering_drop(struct offering *o)
 {
-	struct gpart *p = o->part;
-
 	conn_hook_remove(&o->hook);
-	if (o->prev)
-		o->prev->next = o->next;
-	else
-		p->first = o->next;
-	if (o->next)
-		o->next->prev = o->prev;
-	else
-		p->last = o->prev;
+	TAILQ_REMOVE(&o->part->out, o, link);
 	free(o);
 }
 
@@ -71,21 +62,16 @@ offering_new(struct gpart *p, struct offer *f, struct conn *c)
 	o->hook.id = ++p->t->g->gs->last_offer;
 	o->hook.gone = offering_gone;
 	conn_hook_add(c, &o->hook);
-	o->prev = p->last;
-	if (p->last)
-		p->last->next = o;
-	else
-		p->first = o;
-	p->last = o;
+	TAILQ_INSERT_TAIL(&p->out, o, link);
 	return o;
 }
 
 struct offering *
 offering_of(const struct gpart *p, const struct offer *f)
 {
-	struct offering *o = p->first;
+	struct offering *o = TAILQ_FIRST(&p->out);
 
 	while (o->offer != f)
-		o = o->next;
+		o = TAILQ_NEXT(o, link);
 	return o;
 }

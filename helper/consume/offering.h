@@ -12,7 +12,7 @@ struct gpart;
 
 struct offering {
 	struct conn_hook hook;		/* first */
-	struct offering *prev, *next;	/* of its partition, oldest first */
+	TAILQ_ENTRY(offering) link;	/* of its partition, oldest first */
 	struct gpart *part;
 	struct offer *offer;
 	int64_t made_ms;

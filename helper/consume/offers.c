@@ -11,6 +11,8 @@ void
 offers_init(struct offers *o, int64_t offset, int64_t end)
 {
 	*o = (struct offers){ .commit = offset, .read = offset, .end = end };
+	TAILQ_INIT(&o->all);
+	TAILQ_INIT(&o->due);
 }
 
 bool
@@ -95,9 +97,10 @@ ahead_add(struct offers *o, int64_t offset)
 static void
 move_commit(struct offers *o)
 {
-	int64_t done = o->first ? o->first->offset : o->read;
+	const struct offer *first = TAILQ_FIRST(&o->all);
+	int64_t done = first ? first->offset : o->read;
 
-	if (o->first == NULL && o->n_ahead && o->ahead[0].from <= done && o->ahead[0].to > done)
+	if (first == NULL && o->n_ahead && o->ahead[0].from <= done && o->ahead[0].to > done)
 		done = o->ahead[0].to;
 	if (done > o->commit)
 		o->commit = done;
@@ -170,12 +173,7 @@ offers_add(struct offers *o, int64_t offset, void *message, size_t bytes)
 	f->state = OFFER_OUT;
 	f->message = message;
 	f->bytes = bytes;
-	f->prev = o->last;
-	if (o->last)
-		o->last->next = f;
-	else
-		o->first = f;
-	o->last = f;
+	TAILQ_INSERT_TAIL(&o->all, f, link);
 	o->n++;
 	o->out++;
 	o->bytes += bytes;
@@ -185,10 +183,10 @@ offers_add(struct offers *o, int64_t offset, void *message, size_t bytes)
 struct offer *
 offers_again(struct offers *o)
 {
-	struct offer *f = o->returned ? o->first : NULL;
+	struct offer *f = o->returned ? TAILQ_FIRST(&o->all) : NULL;
 
 	while (f && f->state != OFFER_RETURNED)
-		f = f->next;
+		f = TAILQ_NEXT(f, link);
 	if (f) {
 		f->state = OFFER_OUT;
 		o->returned--;
@@ -212,37 +210,23 @@ offers_pend(struct offers *o, struct offer *f, int64_t due_ms)
 	o->out--;
 	o->pending++;
 	f->due_ms = due_ms;
-	f->next_due = NULL;
-	f->prev_due = o->last_due;
-	if (o->last_due)
-		o->last_due->next_due = f;
-	else
-		o->first_due = f;
-	o->last_due = f;
+	TAILQ_INSERT_TAIL(&o->due, f, due);
 }
 
 static void
 unpend(struct offers *o, struct offer *f)
 {
-	if (f->prev_due)
-		f->prev_due->next_due = f->next_due;
-	else
-		o->first_due = f->next_due;
-	if (f->next_due)
-		f->next_due->prev_due = f->prev_due;
-	else
-		o->last_due = f->prev_due;
+	TAILQ_REMOVE(&o->due, f, due);
 	o->pending--;
 }
 
 size_t
 offers_expire(struct offers *o, int64_t now_ms)
 {
+	struct offer *f;
 	size_t n = 0;
 
-	while (o->first_due && o->first_due->due_ms <= now_ms) {
-		struct offer *f = o->first_due;
-
+	while ((f = TAILQ_FIRST(&o->due)) != NULL && f->due_ms <= now_ms) {
 		unpend(o, f);
 		f->state = OFFER_RETURNED;
 		o->returned++;
@@ -264,14 +248,7 @@ done(struct offers *o, struct offer *f)
 		o->out--;
 	else
 		o->returned--;
-	if (f->prev)
-		f->prev->next = f->next;
-	else
-		o->first = f->next;
-	if (f->next)
-		f->next->prev = f->prev;
-	else
-		o->last = f->prev;
+	TAILQ_REMOVE(&o->all, f, link);
 	o->n--;
 	o->bytes -= f->bytes;
 	free(f);
@@ -288,10 +265,10 @@ offers_confirm(struct offers *o, struct offer *f)
 struct offer *
 offers_find(const struct offers *o, int64_t offset)
 {
-	struct offer *f = o->first;
+	struct offer *f = TAILQ_FIRST(&o->all);
 
 	while (f && f->offset < offset)
-		f = f->next;
+		f = TAILQ_NEXT(f, link);
 	return f && f->offset == offset ? f : NULL;
 }
 
@@ -352,9 +329,11 @@ offers_ranges(const struct offers *o, struct sparse_text *out)
 
 	out->n = 0;
 	out->p[0] = '\0';
-	for (const struct offer *f = o->first; f && room; f = f->next)
+	for (const struct offer *f = TAILQ_FIRST(&o->all), *next; f && room; f = next) {
+		next = TAILQ_NEXT(f, link);
 		room = next_range(out, &base, &r, (struct sparse_range){ f->offset + 1,
-		    f->next ? f->next->offset : o->read });
+		    next ? next->offset : o->read });
+	}
 	for (size_t i = 0; i < o->n_ahead && room; i++) {
 		struct sparse_range a = o->ahead[i];
 
@@ -370,10 +349,10 @@ offers_ranges(const struct offers *o, struct sparse_text *out)
 void
 offers_clear(struct offers *o, void (*drop)(void *message))
 {
-	while (o->first) {
-		struct offer *f = o->first;
+	struct offer *f;
 
-		o->first = f->next;
+	while ((f = TAILQ_FIRST(&o->all)) != NULL) {
+		TAILQ_REMOVE(&o->all, f, link);
 		if (f->message)
 			drop(f->message);
 		free(f);

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "helper/consume/sparse.h"
 
@@ -31,8 +32,7 @@
 enum offer_state { OFFER_OUT, OFFER_RETURNED, OFFER_PENDING };
 
 struct offer {
-	struct offer *prev, *next;
-	struct offer *prev_due, *next_due;	/* PENDING */
+	TAILQ_ENTRY(offer) link, due;	/* `due`: PENDING */
 	int64_t offset;
 	enum offer_state state;
 	int64_t due_ms;			/* PENDING */
@@ -41,8 +41,7 @@ struct offer {
 };
 
 struct offers {
-	struct offer *first, *last;	/* by offset */
-	struct offer *first_due, *last_due;	/* PENDING, by due_ms */
+	TAILQ_HEAD(, offer) all, due;	/* by offset; PENDING, by due_ms */
 	size_t n;			/* of all states */
 	size_t out, returned, pending;
 	size_t bytes;
