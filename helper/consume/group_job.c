@@ -4,15 +4,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct group_job *
-job_new(struct groups *gs, const char *group, const char *topic, void (*work)(struct loop_job *),
-    void (*done)(struct loop_job *))
+#include "helper/consume/group_state.h"
+
+void *
+job_new(size_t size, const struct groups_env *env, const char *group, const char *topic,
+    void (*work)(struct loop_job *), void (*done)(struct loop_job *))
 {
-	struct group_job *j = calloc(1, sizeof(*j));
+	struct group_job *j = calloc(1, size);
 
 	if (j == NULL)
 		return NULL;
-	j->gs = gs;
+	j->env = env;
 	j->job.work = work;
 	j->job.done = done;
 	j->job.lane = LOOP_GROUPS;
@@ -27,20 +29,7 @@ void
 job_free(struct group_job *j)
 {
 	partition_offsets_free(j->v, j->n);
-	free(j->led);
-	free(j->doubt_ms);
 	free(j);
-}
-
-void
-topic_forget_jobs(struct gtopic *t)
-{
-	if (t->start)
-		t->start->t = NULL;
-	topic_forget_range(t);
-	for (struct group_job *j = t->g->sets; j; j = j->next)
-		if (j->t == t)
-			j->t = NULL;
 }
 
 bool

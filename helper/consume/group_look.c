@@ -9,12 +9,12 @@
 #include "helper/consume/group_look.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/sock.h"
 #include "helper/consume/group_check.h"
+#include "helper/consume/group_job.h"
 #include "helper/consume/group_state.h"
 
 #define LOOK_MS 2000
@@ -27,12 +27,9 @@
 #define FEWER_TIMES 2
 
 struct group_look {
-	struct loop_job job;		/* first */
+	struct group_job j;		/* first; .v, if any: the ends to be asked for */
 	struct groups *gs;
-	struct gtopic *t;		/* NULL: has gone */
 	struct group *g;		/* of a probe; NULL: has gone, or there is none */
-	char group[GROUP_MAX + 1];
-	char topic[TOPIC_MAX + 1];
 	bool *led;			/* by partition */
 	int32_t n;
 	int32_t there;			/* partitions that the topic has by now */
@@ -40,19 +37,14 @@ struct group_look {
 	bool member;			/* it is not to be committed */
 	bool gone;			/* it has no offset any more */
 	bool refused;			/* its commit was */
-	struct partition_offsets *ends;	/* to be asked for; NULL: not this time */
-	size_t n_ends;
-	bool ended;			/* they are known */
-	enum kp_err err;
-	char why[WHY_MAX];
+	bool ended;			/* the ends are known */
 };
 
 static void
 look_free(struct group_look *k)
 {
 	free(k->led);
-	free(k->ends);
-	free(k);
+	job_free(&k->j);
 }
 
 /*
@@ -69,11 +61,11 @@ probe(struct group_look *k)
 	int64_t begin = clock_mono_ms();
 	char why[WHY_MAX];
 
-	if (kafka_admin_committed(k->gs->env.admin, k->group, k->topic, &v, 1, LOOK_TIMEOUT_MS,
-	    why) == KP_OK)
+	if (kafka_admin_committed(k->j.env->admin, k->j.group, k->j.topic, &v, 1,
+	    LOOK_TIMEOUT_MS, why) == KP_OK)
 		k->gone = v.committed < 0;
 	if (!k->member && v.committed >= 0 && clock_mono_ms() - begin < PROBE_QUICK_MS)
-		k->refused = kafka_admin_commit(k->gs->env.admin, k->group, k->topic, &v, 1,
+		k->refused = kafka_admin_commit(k->j.env->admin, k->j.group, k->j.topic, &v, 1,
 		    LOOK_TIMEOUT_MS, why) == KP_ECONFLICT;
 	free(v.metadata);
 }
@@ -82,13 +74,14 @@ static void
 look_work(struct loop_job *job)
 {
 	struct group_look *k = (struct group_look *)job;
+	struct group_job *j = &k->j;
 
-	k->err = kafka_admin_leaders(k->gs->env.admin, k->topic, k->led, k->n, &k->there,
-	    LOOK_TIMEOUT_MS, k->why);
-	if (k->err == KP_OK && k->ends)
-		k->ended = kafka_admin_ends(k->gs->env.admin, k->topic, k->ends, k->n_ends,
-		    LOOK_TIMEOUT_MS, k->why) == KP_OK;
-	if (k->err == KP_OK && k->probe >= 0)
+	j->err = kafka_admin_leaders(j->env->admin, j->topic, k->led, k->n, &k->there,
+	    LOOK_TIMEOUT_MS, j->why);
+	if (j->err == KP_OK && j->v)
+		k->ended = kafka_admin_ends(j->env->admin, j->topic, j->v, j->n,
+		    LOOK_TIMEOUT_MS, j->why) == KP_OK;
+	if (j->err == KP_OK && k->probe >= 0)
 		probe(k);
 }
 
@@ -141,7 +134,7 @@ static void
 look_done(struct loop_job *job)
 {
 	struct group_look *k = (struct group_look *)job;
-	struct gtopic *t = k->t;
+	struct gtopic *t = k->j.t;
 	struct group *g = k->g;
 
 	k->gs->look.n--;
@@ -150,24 +143,24 @@ look_done(struct loop_job *job)
 		if (k->refused)
 			group_fence(g);
 	}
-	if (k->err == KP_OK || k->err == KP_EUNAVAIL)
-		k->gs->look.away = k->err == KP_EUNAVAIL;
-	if (t && k->err == KP_OK) {
+	if (k->j.err == KP_OK || k->j.err == KP_EUNAVAIL)
+		k->gs->look.away = k->j.err == KP_EUNAVAIL;
+	if (t && k->j.err == KP_OK) {
 		see_leaders(t, k);
 		if (k->gone)
 			topic_made_again(t);
 		if (k->ended)
-			stall_end(t, k->ends, k->n_ends);
+			stall_end(t, k->j.v, k->j.n);
 		topic_start_parts(t);
 	}
 	if (g) {
 		group_run_sets(g);
 		groups_tick_soon(g->gs);
 	}
-	t = k->t;			/* unless it has gone in between */
+	t = k->j.t;			/* unless it has gone in between */
 	if (t)
 		t->look.job = NULL;
-	if (t && k->err == KP_OK)
+	if (t && k->j.err == KP_OK)
 		see_size(t, k->there);
 	look_free(k);
 }
@@ -193,25 +186,21 @@ look(struct gtopic *t, int64_t now)
 {
 	struct group *g = t->g;
 	struct groups *gs = g->gs;
-	struct group_look *k = calloc(1, sizeof(*k));
+	struct group_look *k = job_new(sizeof(*k), &gs->env, g->name, t->name, look_work,
+	    look_done);
 
 	if (k == NULL || (k->led = calloc((size_t)t->n_partitions + 1, sizeof(bool))) == NULL) {
 		free(k);
 		return;
 	}
-	k->job.lane = LOOP_GROUPS;
-	k->job.keys[0] = loop_key('t', t->name);
-	k->job.work = look_work;
-	k->job.done = look_done;
+	k->j.job.keys[1] = 0;		/* a topic that is slow does not hold up the others */
+	k->j.t = t;
 	k->gs = gs;
-	k->t = t;
-	memcpy(k->group, g->name, sizeof(k->group));
-	memcpy(k->topic, t->name, sizeof(k->topic));
 	k->n = t->n_partitions;
 	k->probe = to_probe(t, now);
 	k->member = group_is_member(g);
-	k->ends = stall_begin(t, now, &k->n_ends);
-	if (!loop_work(gs->env.loop, &k->job)) {
+	k->j.v = stall_begin(t, now, &k->j.n);
+	if (!loop_work(gs->env.loop, &k->j.job)) {
 		look_free(k);
 		return;
 	}
@@ -276,7 +265,7 @@ void
 topic_forget_look(struct gtopic *t)
 {
 	if (t->look.job)
-		t->look.job->t = NULL;
+		t->look.job->j.t = NULL;
 }
 
 /* ---- a group that brokers manage ---- */

@@ -17,6 +17,7 @@
 #include "common/sock.h"
 #include "helper/consume/group_check.h"
 #include "helper/consume/group_job.h"
+#include "helper/consume/group_state.h"
 
 #define RANGE_TIMEOUT_MS 3000
 #define DOUBT_MS 10000
@@ -26,8 +27,8 @@ range_work(struct loop_job *job)
 {
 	struct group_job *j = (struct group_job *)job;
 
-	j->err = kafka_admin_offsets(j->gs->env.admin, j->group, j->topic, j->v, j->n,
-	    j->timeout_ms, j->why);
+	j->err = kafka_admin_offsets(j->env->admin, j->group, j->topic, j->v, j->n,
+	    RANGE_TIMEOUT_MS, j->why);
 }
 
 static void
@@ -99,7 +100,7 @@ topic_ask_range(struct gtopic *t)
 		n += p->astray;
 	if (n == 0 || t->range.job || loop_now_ms(gs->env.loop) - t->range.answered_ms < RETRY_MS)
 		return;
-	j = job_new(gs, t->g->name, t->name, range_work, range_done);
+	j = job_new(sizeof(*j), &gs->env, t->g->name, t->name, range_work, range_done);
 	if (j == NULL || (j->v = calloc(n, sizeof(*j->v))) == NULL) {
 		free(j);		/* the tick tries again */
 		return;
@@ -108,7 +109,6 @@ topic_ask_range(struct gtopic *t)
 		if (p->astray)
 			j->v[j->n++].partition = p->partition;
 	j->t = t;
-	j->timeout_ms = RANGE_TIMEOUT_MS;
 	if (loop_work(gs->env.loop, &j->job))
 		t->range.job = j;
 	else

@@ -21,8 +21,19 @@
 #include <string.h>
 
 #include "helper/consume/group_job.h"
+#include "helper/consume/group_state.h"
 
-static void commit_begin(struct group_job *j);
+struct group_set {
+	struct group_job j;		/* first; .t is held until the end */
+	struct group_set *next;
+	struct groups *gs;
+	struct group *g;		/* whose own consumer sets them; or NULL */
+	int timeout_ms;
+	void (*done)(void *arg, enum kp_err err, const char *why);
+	void *arg;
+};
+
+static void commit_begin(struct group_set *s);
 static void commit_by_admin(struct loop_job *job);
 static void committed_by_own(void *arg, enum kp_err err, const struct consumer_commit *x);
 static void commit_end(struct loop_job *job);
@@ -50,45 +61,46 @@ groups_set_offsets(struct groups *gs, const char *group, const char *topic,
     struct partition_offsets *v, size_t n, int timeout_ms,
     void (*done)(void *arg, enum kp_err err, const char *why), void *arg)
 {
-	struct group_job *j = NULL;
+	struct group_set *s = NULL;
 	struct group *g = gs->list;
 
 	if (!gs->closing)
-		j = job_new(gs, group, topic, commit_by_admin, commit_end);
-	if (j == NULL) {
+		s = job_new(sizeof(*s), &gs->env, group, topic, commit_by_admin, commit_end);
+	if (s == NULL) {
 		partition_offsets_free(v, n);
 		done(arg, gs->closing ? KP_EUNAVAIL : KP_ENOMEM,
 		    gs->closing ? GROUPS_CLOSING : kp_err_text(KP_ENOMEM));
 		return;
 	}
-	j->v = v;
-	j->n = n;
-	j->timeout_ms = timeout_ms;
-	j->done = done;
-	j->arg = arg;
+	s->j.v = v;
+	s->j.n = n;
+	s->gs = gs;
+	s->timeout_ms = timeout_ms;
+	s->done = done;
+	s->arg = arg;
 	while (g && strcmp(g->name, group) != 0)
 		g = g->next;
-	j->t = g ? topic_find(g, topic) : NULL;
-	j->g = g && group_is_member(g) ? g : NULL;
-	if (j->t) {
-		hold_parts(j->t, v, n);
-		j->next = g->sets;
-		g->sets = j;
+	s->j.t = g ? topic_find(g, topic) : NULL;
+	s->g = g && group_is_member(g) ? g : NULL;
+	if (s->j.t) {
+		hold_parts(s->j.t, v, n);
+		s->next = g->sets;
+		g->sets = s;
 		group_run_sets(g);
 	} else {
-		j->next = gs->sets;
-		gs->sets = j;
-		commit_begin(j);
+		s->next = gs->sets;
+		gs->sets = s;
+		commit_begin(s);
 	}
 }
 
 void
 topic_adopt_sets(struct gtopic *t)
 {
-	for (struct group_job *j = t->g->gs->sets; j; j = j->next)
-		if (j->t == NULL && strcmp(j->group, t->g->name) == 0 &&
-		    strcmp(j->topic, t->name) == 0) {
-			j->t = t;
+	for (struct group_set *s = t->g->gs->sets; s; s = s->next)
+		if (s->j.t == NULL && strcmp(s->j.group, t->g->name) == 0 &&
+		    strcmp(s->j.topic, t->name) == 0) {
+			s->j.t = t;
 			t->holds++;
 		}
 }
@@ -97,94 +109,94 @@ topic_adopt_sets(struct gtopic *t)
 
 /* A commit or a start that is on its way would overwrite what is set now. */
 static bool
-must_wait(const struct group_job *j)
+must_wait(const struct group_set *s)
 {
-	return j->t && (group_commit_busy(j->t->g) || j->t->start);
+	return s->j.t && (group_commit_busy(s->j.t->g) || s->j.t->start);
 }
 
 void
 group_run_sets(struct group *g)
 {
-	struct group_job **at = &g->sets;
+	struct group_set **at = &g->sets;
 
 	while (*at) {
-		struct group_job *j = *at;
+		struct group_set *s = *at;
 
-		if (must_wait(j)) {
-			at = &j->next;
+		if (must_wait(s)) {
+			at = &s->next;
 			continue;
 		}
-		*at = j->next;
-		commit_begin(j);
+		*at = s->next;
+		commit_begin(s);
 	}
 }
 
 /* ---- commit ---- */
 
 static bool
-commit_by_own(struct group_job *j)
+commit_by_own(struct group_set *s)
 {
-	j->g->own_sets++;
-	if (job_commit_own(j->g, j, committed_by_own))
+	s->g->own_sets++;
+	if (job_commit_own(s->g, &s->j, committed_by_own))
 		return true;
-	j->g->own_sets--;
-	job_fail_own(j, KP_ENOMEM);
+	s->g->own_sets--;
+	job_fail_own(&s->j, KP_ENOMEM);
 	return false;
 }
 
 static void
-commit_begin(struct group_job *j)
+commit_begin(struct group_set *s)
 {
-	if (j->g && j->g->consumer && !j->g->closing) {
-		if (commit_by_own(j))
+	if (s->g && s->g->consumer && !s->g->closing) {
+		if (commit_by_own(s))
 			return;
-	} else if (loop_work(j->gs->env.loop, &j->job)) {
+	} else if (loop_work(s->j.env->loop, &s->j.job)) {
 		return;
 	} else {
-		j->err = KP_EUNAVAIL;
-		snprintf(j->why, sizeof(j->why), "too many requests wait for Kafka");
+		s->j.err = KP_EUNAVAIL;
+		snprintf(s->j.why, sizeof(s->j.why), "too many requests wait for Kafka");
 	}
-	commit_end(&j->job);
+	commit_end(&s->j.job);
 }
 
 static void
 commit_by_admin(struct loop_job *job)
 {
-	struct group_job *j = (struct group_job *)job;
+	struct group_set *s = (struct group_set *)job;
 
-	j->err = kafka_admin_commit(j->gs->env.admin, j->group, j->topic, j->v, j->n,
-	    j->timeout_ms, j->why);
+	s->j.err = kafka_admin_commit(s->j.env->admin, s->j.group, s->j.topic, s->j.v, s->j.n,
+	    s->timeout_ms, s->j.why);
 }
 
 static void
 committed_by_own(void *arg, enum kp_err err, const struct consumer_commit *x)
 {
-	struct group_job *j = arg;
-	struct group *g = j->g;
+	struct group_set *s = arg;
+	struct group *g = s->g;
 
 	(void)x;
 	if (err)
-		job_fail_own(j, err);
+		job_fail_own(&s->j, err);
 	g->own_sets--;
-	commit_end(&j->job);
+	commit_end(&s->j.job);
 	group_step(g);
 }
 
 static void
 commit_end(struct loop_job *job)
 {
-	struct group_job *j = (struct group_job *)job;
-	struct gtopic *t = j->t;
-	struct group_job **at = &j->gs->sets;
+	struct group_set *s = (struct group_set *)job;
+	struct gtopic *t = s->j.t;
+	struct group_set **at = &s->gs->sets;
 
-	while (*at && *at != j)
+	while (*at && *at != s)
 		at = &(*at)->next;
 	if (*at)
-		*at = j->next;
+		*at = s->next;
 	if (t)
 		t->holds--;
-	j->done(j->arg, j->err, j->why);
-	job_free(j);
+	s->done(s->arg, s->j.err, s->j.why);
+	job_free(&s->j);
 	if (t) {
 		topic_start_parts(t);	/* from what is committed now */
 		topic_step(t);

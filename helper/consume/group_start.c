@@ -13,6 +13,7 @@
 #include "common/sock.h"
 #include "helper/consume/group_check.h"
 #include "helper/consume/group_job.h"
+#include "helper/consume/group_state.h"
 
 #define START_TIMEOUT_MS 3000
 #define RETRY_MANAGED_MS 2000
@@ -22,11 +23,35 @@
 #define DOUBT_MS 1500
 #define DOUBT_AGAIN_MS 200
 
-static bool
-all_led(const struct group_job *j)
+/* Its topic does not go before it is done. */
+struct group_start {
+	struct group_job j;		/* first */
+	size_t n_start;			/* that many of .v have a leader; they come first */
+	int timeout_ms;
+	bool *led;			/* by partition, n_led of them */
+	int64_t *doubt_ms;		/* likewise: see gpart.doubt_ms */
+	int32_t n_led;
+	bool oldest;
+	bool member;			/* the group's own consumer commits */
+	int32_t known;			/* see gtopic.known */
+	bool again;			/* the topic was made again */
+	bool stale;			/* others may have had the partitions meanwhile */
+	int32_t first_new;
+};
+
+static void
+start_free(struct group_start *s)
 {
-	for (size_t i = 0; i < j->n; i++)
-		if (!j->led[j->v[i].partition])
+	free(s->led);
+	free(s->doubt_ms);
+	job_free(&s->j);
+}
+
+static bool
+all_led(const struct group_start *s)
+{
+	for (size_t i = 0; i < s->j.n; i++)
+		if (!s->led[s->j.v[i].partition])
 			return false;
 	return true;
 }
@@ -34,16 +59,16 @@ all_led(const struct group_job *j)
 /* A partition without a leader must not keep the others from starting; one that was just
  * made gets its own in a moment. */
 static enum kp_err
-await_leaders(struct group_job *j)
+await_leaders(struct group_start *s)
 {
 	int64_t until = clock_mono_ms() + LEADER_WAIT_MS;
 	enum kp_err err;
 	int32_t there;
 
 	for (;;) {
-		err = kafka_admin_leaders(j->gs->env.admin, j->topic, j->led, j->n_led, &there,
-		    j->timeout_ms, j->why);
-		if (err || all_led(j) || clock_mono_ms() >= until)
+		err = kafka_admin_leaders(s->j.env->admin, s->j.topic, s->led, s->n_led, &there,
+		    s->timeout_ms, s->j.why);
+		if (err || all_led(s) || clock_mono_ms() >= until)
 			return err;
 		uv_sleep(LEADER_PAUSE_MS);
 	}
@@ -51,29 +76,29 @@ await_leaders(struct group_job *j)
 
 /* Those that have a leader first. */
 static void
-part_led(struct group_job *j)
+part_led(struct group_start *s)
 {
-	for (size_t i = 0; i < j->n; i++)
-		if (j->led[j->v[i].partition]) {
-			struct partition_offsets o = j->v[i];
+	for (size_t i = 0; i < s->j.n; i++)
+		if (s->led[s->j.v[i].partition]) {
+			struct partition_offsets o = s->j.v[i];
 
-			j->v[i] = j->v[j->n_start];
-			j->v[j->n_start++] = o;
+			s->j.v[i] = s->j.v[s->n_start];
+			s->j.v[s->n_start++] = o;
 		}
 }
 
 /* A leader that stood still and goes on may answer for an instant as if it still led, with
  * the end that it knew. */
 static bool
-is_doubtful(struct group_job *j, const struct partition_offsets *o)
+is_doubtful(struct group_start *s, const struct partition_offsets *o)
 {
-	int64_t *since = &j->doubt_ms[o->partition];
+	int64_t *since = &s->doubt_ms[o->partition];
 
 	if (o->committed <= o->end)
 		return false;
 	if (*since == 0) {
 		log_warn("partition ends before its offset group=%s topic=%s partition=%d "
-		    "offset=%lld end=%lld: asked again", j->group, j->topic, o->partition,
+		    "offset=%lld end=%lld: asked again", s->j.group, s->j.topic, o->partition,
 		    (long long)o->committed, (long long)o->end);
 		*since = clock_mono_ms();
 	}
@@ -83,21 +108,21 @@ is_doubtful(struct group_job *j, const struct partition_offsets *o)
 /* A group that had offsets here and has none is not a new one; one that has not started them
  * all still has the others. */
 static enum kp_err
-see_known(struct group_job *j)
+see_known(struct group_start *s)
 {
-	struct offset_look known = { .partition = j->known };
+	struct offset_look known = { .partition = s->known };
 	bool any = false;
 	enum kp_err err;
 
-	for (size_t i = 0; i < j->n_start; i++)
-		any |= j->v[i].committed < 0;
-	if (!any || j->known < 0 || j->first_new == 0)
+	for (size_t i = 0; i < s->n_start; i++)
+		any |= s->j.v[i].committed < 0;
+	if (!any || s->known < 0 || s->first_new == 0)
 		return KP_OK;
-	snprintf(known.topic, sizeof(known.topic), "%s", j->topic);
-	err = kafka_admin_gone(j->gs->env.admin, j->group, &known, 1, j->timeout_ms, j->why);
+	snprintf(known.topic, sizeof(known.topic), "%s", s->j.topic);
+	err = kafka_admin_gone(s->j.env->admin, s->j.group, &known, 1, s->timeout_ms, s->j.why);
 	if (err == KP_OK && known.gone) {
-		j->again = true;
-		j->first_new = 0;
+		s->again = true;
+		s->first_new = 0;
 	}
 	return err;
 }
@@ -105,16 +130,16 @@ see_known(struct group_job *j)
 /* The committed offset, or the nearest one that exists; for a new group the end or the
  * beginning. One that has lost its offsets is none: see group_check.c. */
 static void
-settle_start(const struct group_job *j, struct partition_offsets *o)
+settle_start(const struct group_start *s, struct partition_offsets *o)
 {
-	bool from_begin = j->oldest || o->partition >= j->first_new;
+	bool from_begin = s->oldest || o->partition >= s->first_new;
 	int64_t start = o->committed >= 0 ? o->committed : from_begin ? o->begin : o->end;
 
 	if (start < o->begin)
 		start = o->begin;
 	/* Before 0.10 brokers keep the offsets of a topic that they delete. */
 	if (start > o->end)
-		start = j->known >= 0 && kafka_is_old(j->gs->env.kafka) ? o->begin : o->end;
+		start = s->known >= 0 && kafka_is_old(s->j.env->kafka) ? o->begin : o->end;
 	if (start == o->committed)
 		return;
 	o->committed = start;
@@ -125,21 +150,21 @@ settle_start(const struct group_job *j, struct partition_offsets *o)
 
 /* Those whose end is in doubt leave the list, and are asked again. */
 static void
-settle_led(struct group_job *j)
+settle_led(struct group_start *s)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < j->n_start; i++) {
-		if (is_doubtful(j, &j->v[i])) {
-			free(j->v[i].metadata);
+	for (size_t i = 0; i < s->n_start; i++) {
+		if (is_doubtful(s, &s->j.v[i])) {
+			free(s->j.v[i].metadata);
 			continue;
 		}
-		settle_start(j, &j->v[i]);
-		j->v[n++] = j->v[i];
+		settle_start(s, &s->j.v[i]);
+		s->j.v[n++] = s->j.v[i];
 	}
-	memmove(j->v + n, j->v + j->n_start, (j->n - j->n_start) * sizeof(*j->v));
-	j->n -= j->n_start - n;
-	j->n_start = n;
+	memmove(s->j.v + n, s->j.v + s->n_start, (s->j.n - s->n_start) * sizeof(*s->j.v));
+	s->j.n -= s->n_start - n;
+	s->n_start = n;
 }
 
 /*
@@ -149,27 +174,27 @@ settle_led(struct group_job *j)
  * whoever starts it later. Those that have a commit keep it, and leave the list.
  */
 static enum kp_err
-settle_unled(struct group_job *j)
+settle_unled(struct group_start *s)
 {
-	size_t n = j->n_start;
+	size_t n = s->n_start;
 	enum kp_err err;
 
-	if (n == j->n)
+	if (n == s->j.n)
 		return KP_OK;
-	err = kafka_admin_committed(j->gs->env.admin, j->group, j->topic, j->v + n, j->n - n,
-	    j->timeout_ms, j->why);
-	for (size_t i = n; i < j->n && err == KP_OK; i++) {
-		if (j->v[i].committed >= 0) {
-			free(j->v[i].metadata);
+	err = kafka_admin_committed(s->j.env->admin, s->j.group, s->j.topic, s->j.v + n, s->j.n - n,
+	    s->timeout_ms, s->j.why);
+	for (size_t i = n; i < s->j.n && err == KP_OK; i++) {
+		if (s->j.v[i].committed >= 0) {
+			free(s->j.v[i].metadata);
 			continue;
 		}
 		log_info("partition without a leader begins at its oldest message group=%s "
-		    "topic=%s partition=%d", j->group, j->topic, j->v[i].partition);
-		j->v[i].committed = 0;
-		j->v[n++] = j->v[i];
+		    "topic=%s partition=%d", s->j.group, s->j.topic, s->j.v[i].partition);
+		s->j.v[i].committed = 0;
+		s->j.v[n++] = s->j.v[i];
 	}
 	if (err == KP_OK)
-		j->n = n;
+		s->j.n = n;
 	return err;
 }
 
@@ -182,25 +207,25 @@ settle_unled(struct group_job *j)
 static void
 start_work(struct loop_job *job)
 {
-	struct group_job *j = (struct group_job *)job;
-	struct kafka_admin *admin = j->gs->env.admin;
+	struct group_start *s = (struct group_start *)job;
+	struct kafka_admin *admin = s->j.env->admin;
 
-	j->err = await_leaders(j);
-	if (j->err)
+	s->j.err = await_leaders(s);
+	if (s->j.err)
 		return;
-	part_led(j);
-	if (j->n_start)
-		j->err = kafka_admin_offsets(admin, j->group, j->topic, j->v, j->n_start,
-		    j->timeout_ms, j->why);
-	if (j->err == KP_OK)
-		j->err = see_known(j);
-	if (j->err)
+	part_led(s);
+	if (s->n_start)
+		s->j.err = kafka_admin_offsets(admin, s->j.group, s->j.topic, s->j.v, s->n_start,
+		    s->timeout_ms, s->j.why);
+	if (s->j.err == KP_OK)
+		s->j.err = see_known(s);
+	if (s->j.err)
 		return;
-	settle_led(j);
-	j->err = settle_unled(j);
-	if (j->err == KP_OK && j->n && !j->member)
-		j->err = kafka_admin_commit(admin, j->group, j->topic, j->v, j->n, j->timeout_ms,
-		    j->why);
+	settle_led(s);
+	s->j.err = settle_unled(s);
+	if (s->j.err == KP_OK && s->j.n && !s->member)
+		s->j.err = kafka_admin_commit(admin, s->j.group, s->j.topic, s->j.v, s->j.n,
+		    s->timeout_ms, s->j.why);
 }
 
 static void
@@ -219,49 +244,44 @@ start_failed(struct gtopic *t, enum kp_err err, const char *why)
 }
 
 static void
-started(struct gtopic *t, const struct group_job *j)
+started(struct gtopic *t, const struct group_start *s)
 {
-	if (j->again)
+	if (s->again)
 		topic_begins_again(t);
 	t->why[0] = '\0';
 	topic_commit_is_well(t);
 	for (struct gpart *p = t->parts; p; p = p->next) {
-		if (p->state != GPART_STARTING || p->partition >= j->n_led)
+		if (p->state != GPART_STARTING || p->partition >= s->n_led)
 			continue;
-		gpart_note_leader(p, j->led[p->partition]);
+		gpart_note_leader(p, s->led[p->partition]);
 		p->placed |= p->placing;
-		gpart_doubt(p, j->doubt_ms[p->partition]);
+		gpart_doubt(p, s->doubt_ms[p->partition]);
 		if (p->doubt_ms)
 			t->retry_ms = loop_now_ms(t->g->gs->env.loop) + DOUBT_AGAIN_MS;
 	}
-	for (size_t i = 0; i < j->n_start; i++) {
-		struct gpart *p = gpart_find(t, j->v[i].partition);
+	for (size_t i = 0; i < s->n_start; i++) {
+		struct gpart *p = gpart_find(t, s->j.v[i].partition);
 
 		if (p == NULL || p->state != GPART_STARTING)
 			continue;
-		gpart_start_at(p, &j->v[i]);
+		gpart_start_at(p, &s->j.v[i]);
 		if (p->state == GPART_ACTIVE)
 			p->placing = p->placed = false;
 	}
 }
 
 static void
-start_parts(struct group_job *j)
+start_parts(struct group_start *s)
 {
-	struct gtopic *t = j->t;
-	struct group *g;
+	struct gtopic *t = s->j.t;
+	struct group *g = t->g;
 
-	if (t == NULL) {
-		job_free(j);
-		return;
-	}
-	g = t->g;
 	t->start = NULL;
-	if (j->err && !j->stale && topic_any_starting(t))
-		start_failed(t, j->err, j->why);
-	else if (t->holds == 0 && !j->stale)
-		started(t, j);
-	job_free(j);
+	if (s->j.err && !s->stale && topic_any_starting(t))
+		start_failed(t, s->j.err, s->j.why);
+	else if (t->holds == 0 && !s->stale)
+		started(t, s);
+	start_free(s);
 	topic_start_parts(t);
 	topic_retry_acks(t);
 	topic_serve(t);
@@ -272,30 +292,30 @@ start_parts(struct group_job *j)
 static void
 start_committed(void *arg, enum kp_err err, const struct consumer_commit *x)
 {
-	struct group_job *j = arg;
+	struct group_start *s = arg;
 
 	(void)x;
 	if (err)
-		job_fail_own(j, err);
-	start_parts(j);
+		job_fail_own(&s->j, err);
+	start_parts(s);
 }
 
 static void
 start_done(struct loop_job *job)
 {
-	struct group_job *j = (struct group_job *)job;
+	struct group_start *s = (struct group_start *)job;
 
-	if (j->err || j->n == 0 || j->t == NULL || !j->member || j->stale) {
-		start_parts(j);
+	if (s->j.err || s->j.n == 0 || !s->member || s->stale) {
+		start_parts(s);
 		return;
 	}
-	if (!group_usable(j->t->g))
-		job_fail_own(j, KP_ECONFLICT);
-	else if (job_commit_own(j->t->g, j, start_committed))
+	if (!group_usable(s->j.t->g))
+		job_fail_own(&s->j, KP_ECONFLICT);
+	else if (job_commit_own(s->j.t->g, &s->j, start_committed))
 		return;
 	else
-		job_fail_own(j, KP_ENOMEM);
-	start_parts(j);
+		job_fail_own(&s->j, KP_ENOMEM);
+	start_parts(s);
 }
 
 void
@@ -325,35 +345,36 @@ can_start(const struct gpart *p)
 
 /* Those that can start, and a place for each partition up to the last of them: brokers may
  * give one that we have not seen yet. */
-static struct group_job *
+static struct group_start *
 start_new(struct gtopic *t)
 {
-	struct group_job *j = job_new(t->g->gs, t->g->name, t->name, start_work, start_done);
+	struct group_start *s = job_new(sizeof(*s), &t->g->gs->env, t->g->name, t->name,
+	    start_work, start_done);
 	size_t n = 0;
 
-	if (j == NULL)
+	if (s == NULL)
 		return NULL;
 	for (const struct gpart *p = t->parts; p; p = p->next)
 		if (can_start(p)) {
 			n++;
-			if (j->n_led <= p->partition)
-				j->n_led = p->partition + 1;
+			if (s->n_led <= p->partition)
+				s->n_led = p->partition + 1;
 		}
-	j->led = calloc((size_t)j->n_led, sizeof(*j->led));
-	j->doubt_ms = calloc((size_t)j->n_led, sizeof(*j->doubt_ms));
-	j->v = calloc(n, sizeof(*j->v));
-	if (j->led == NULL || j->doubt_ms == NULL || j->v == NULL) {
-		job_free(j);
+	s->led = calloc((size_t)s->n_led, sizeof(*s->led));
+	s->doubt_ms = calloc((size_t)s->n_led, sizeof(*s->doubt_ms));
+	s->j.v = calloc(n, sizeof(*s->j.v));
+	if (s->led == NULL || s->doubt_ms == NULL || s->j.v == NULL) {
+		start_free(s);
 		return NULL;
 	}
 	for (struct gpart *p = t->parts; p; p = p->next) {
 		p->placing = can_start(p);
 		if (p->placing) {
-			j->v[j->n++].partition = p->partition;
-			j->doubt_ms[p->partition] = p->doubt_ms;
+			s->j.v[s->j.n++].partition = p->partition;
+			s->doubt_ms[p->partition] = p->doubt_ms;
 		}
 	}
-	return j;
+	return s;
 }
 
 void
@@ -361,24 +382,24 @@ topic_start_parts(struct gtopic *t)
 {
 	struct groups *gs = t->g->gs;
 	const struct gpart *p = t->parts;
-	struct group_job *j;
+	struct group_start *s;
 
 	while (p && !can_start(p))
 		p = p->next;
 	if (p == NULL || t->start || t->holds || loop_now_ms(gs->env.loop) < t->retry_ms)
 		return;
-	j = start_new(t);
-	if (j == NULL)
+	s = start_new(t);
+	if (s == NULL)
 		return;
-	j->t = t;
+	s->j.t = t;
 	/* Thousands take librdkafka some time. */
-	j->timeout_ms = START_TIMEOUT_MS + (int)j->n;
-	j->oldest = gs->env.conf->initial_offset == INITIAL_OLDEST;
-	j->member = group_is_member(t->g);
-	j->known = t->known;
-	j->first_new = t->first_new;
-	if (loop_work(gs->env.loop, &j->job))
-		t->start = j;
+	s->timeout_ms = START_TIMEOUT_MS + (int)s->j.n;
+	s->oldest = gs->env.conf->initial_offset == INITIAL_OLDEST;
+	s->member = group_is_member(t->g);
+	s->known = t->known;
+	s->first_new = t->first_new;
+	if (loop_work(gs->env.loop, &s->j.job))
+		t->start = s;
 	else
-		job_free(j);		/* the tick tries again */
+		start_free(s);		/* the tick tries again */
 }

@@ -31,7 +31,8 @@
 #define WAITERS_MAX 1024
 #define GROUPS_CLOSING "the helper is shutting down"
 
-struct group_job;
+struct group_set;
+struct group_start;
 
 enum topic_state { TOPIC_ASKING, TOPIC_ACTIVE, TOPIC_LEAVING };
 
@@ -55,7 +56,7 @@ struct gtopic {
 	int64_t asked_ms;		/* the last request */
 	int64_t grown_ms;		/* when the number of partitions was last asked */
 	int64_t retry_ms;		/* not before, after a failure */
-	struct group_job *start;	/* on its way, or NULL */
+	struct group_start *start;	/* on its way, or NULL */
 	unsigned holds;			/* offsets are being set: do not start parts */
 	enum kp_err err;		/* of the last failure */
 	char why[WHY_MAX];		/* likewise; empty: none */
@@ -86,7 +87,7 @@ struct group {
 	bool renewing;			/* its topics leave, to come again with a new consumer */
 	int64_t renewed_ms;		/* when that was last begun; 0: never */
 	unsigned left_names;		/* topics that went, which its consumer still knows */
-	struct group_job *sets;		/* offsets to be set, waiting for their turn */
+	struct group_set *sets;		/* offsets to be set, waiting for their turn */
 	unsigned own_sets;		/* being committed by our consumer, which must stay */
 };
 
@@ -97,7 +98,7 @@ struct groups {
 	struct group *list;
 	size_t n;
 	uint64_t last_offer;
-	struct group_job *sets;		/* on their way, of topics that were not there */
+	struct group_set *sets;		/* on their way, of topics that were not there */
 	struct groups_look look;
 	struct loop_timer tick;
 	bool closing;
@@ -155,8 +156,5 @@ void topic_retry_acks(struct gtopic *t);
 void group_run_sets(struct group *g);
 /* A new topic starts after what is being set for it. */
 void topic_adopt_sets(struct gtopic *t);
-
-/* group_job.c: before it is freed, the answers of its jobs must not find it. */
-void topic_forget_jobs(struct gtopic *t);
 
 #endif

@@ -245,7 +245,7 @@ topic_free(struct gtopic *t)
 	g->n_topics--;
 	if (t->known >= 0)
 		known_note(&g->gs->known, g->name, t->name, t->known, now_ms(g->gs));
-	topic_forget_jobs(t);
+	topic_forget_range(t);
 	topic_forget_look(t);
 	if (t->n_index)
 		g->left_names++;

@@ -344,7 +344,7 @@ test_revoked_while_starting(void **state)
 	struct gpart *p = claim();
 
 	(void)state;
-	t.start = (struct group_job *)&token;
+	t.start = (struct group_start *)&token;
 	revoked();
 	assert_int_equal(p->state, GPART_STOPPING);
 	t.start = NULL;

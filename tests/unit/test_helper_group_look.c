@@ -9,6 +9,7 @@
 #define group_fence group_fence_under_test
 #define group_tick_fenced group_tick_fenced_under_test
 #include "helper/consume/group_check.h"
+#include "helper/consume/group_job.h"
 #include "helper/consume/group_state.h"
 
 static int64_t clock_ms;
@@ -101,11 +102,11 @@ test_due(void **state)
 	(void)state;
 	t.next = &other;
 	t.look.began_ms = clock_ms - LOOK_MS + 1;
-	assert_string_equal(begin()->topic, "other");	/* nobody waits for it */
+	assert_string_equal(begin()->j.topic, "other");	/* nobody waits for it */
 	end();
 	assert_null(begin());
 	clock_ms++;
-	assert_string_equal(begin()->topic, "t");
+	assert_string_equal(begin()->j.topic, "t");
 	assert_int_equal(gs.look.n, 1);
 	groups_look(&gs);
 	assert_int_equal(gs.look.n, 1);
@@ -126,7 +127,7 @@ test_leaders(void **state)
 	end();
 	assert_true(part.no_leader);
 	clock_ms += LOOK_MS;
-	begin()->err = KP_EUNAVAIL;
+	begin()->j.err = KP_EUNAVAIL;
 	end();
 	assert_true(part.no_leader);	/* nobody has said anything else */
 	assert_true(gs.look.away);
