@@ -99,8 +99,8 @@ void
 topic_retry_acks(struct gtopic *t)
 {
 	/* Each once: those that still cannot be decided go to the end. */
-	for (size_t n = t->acks.n; n > 0 && t->acks.first; n--) {
-		struct request *r = t->acks.first;
+	for (size_t n = t->acks.n; n > 0 && t->acks.n; n--) {
+		struct request *r = TAILQ_FIRST(&t->acks.all);
 
 		request_leave(r);
 		if (!try(t, r))

@@ -32,12 +32,12 @@ will_pend(const struct request *r)
 static struct request *
 next_waiter(struct gtopic *t)
 {
-	struct request *r = t->waiting.first;
+	struct request *r = TAILQ_FIRST(&t->waiting.all);
 
 	if (budget_may_pend(&t->g->gs->budget))
 		return r;
 	while (r && will_pend(r))
-		r = r->next;
+		r = TAILQ_NEXT(r, link);
 	return r;
 }
 
@@ -221,6 +221,8 @@ topic_new(struct group *g, struct kp_slice name)
 	if (t == NULL)
 		return NULL;
 	t->g = g;
+	TAILQ_INIT(&t->waiting.all);
+	TAILQ_INIT(&t->acks.all);
 	t->first_new = INT32_MAX;
 	budget_link_init(&t->ready);
 	memcpy(t->name, name.p, name.n);

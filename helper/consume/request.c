@@ -7,39 +7,25 @@ request_wait(struct request *r, struct requests *queue,
 {
 	r->queue = queue;
 	r->op->interrupted = interrupted;
-	if (queue->last)
-		queue->last->next = r;
-	else
-		queue->first = r;
-	queue->last = r;
+	TAILQ_INSERT_TAIL(&queue->all, r, link);
 	queue->n++;
 }
 
 void
 request_leave(struct request *r)
 {
-	struct requests *queue = r->queue;
-	struct request **at = &queue->first, *before = NULL;
-
-	while (*at != r) {
-		before = *at;
-		at = &before->next;
-	}
-	*at = r->next;
-	if (queue->last == r)
-		queue->last = before;
-	queue->n--;
+	TAILQ_REMOVE(&r->queue->all, r, link);
+	r->queue->n--;
 	r->queue = NULL;
-	r->next = NULL;
 	r->op->interrupted = NULL;
 }
 
 void
 requests_fail(struct requests *queue, enum kp_err err, const char *why)
 {
-	while (queue->first) {
-		struct request *r = queue->first;
+	struct request *r;
 
+	while ((r = TAILQ_FIRST(&queue->all)) != NULL) {
 		request_leave(r);
 		op_fail(r->op, err, 1, "%s", why);
 	}

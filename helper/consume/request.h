@@ -7,6 +7,8 @@
 #ifndef KP_REQUEST_H
 #define KP_REQUEST_H
 
+#include <sys/queue.h>
+
 #include "common/msg.h"
 #include "helper/kafka/topics.h"
 #include "helper/op.h"
@@ -21,12 +23,12 @@ struct request {
 	struct msg_consume m;		/* an ACK's too, with .ack; slices of the op's body */
 	struct gtopic *t;		/* once groups have it */
 	struct requests *queue;		/* where it waits, or NULL */
-	struct request *next;		/* there */
+	TAILQ_ENTRY(request) link;	/* there */
 };
 
-/* First come, first served; all zero: nobody waits. */
+/* First come, first served; `all` begins as TAILQ_INIT() makes it. */
 struct requests {
-	struct request *first, *last;
+	TAILQ_HEAD(request_list, request) all;
 	size_t n;
 };
 

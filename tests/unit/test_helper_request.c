@@ -28,23 +28,24 @@ ignore(struct op *op, enum kp_err why)
 static void
 expect(const struct requests *q, struct request *const *v, size_t n)
 {
-	const struct request *r = q->first;
+	const struct request *r = TAILQ_FIRST(&q->all);
 
 	assert_int_equal(q->n, n);
-	for (size_t i = 0; i < n; i++, r = r->next) {
+	for (size_t i = 0; i < n; i++, r = TAILQ_NEXT(r, link)) {
 		assert_ptr_equal(r, v[i]);
 		assert_ptr_equal(r->queue, q);
 		assert_ptr_equal(r->op->interrupted, ignore);
 	}
 	assert_null(r);
-	assert_ptr_equal(q->last, n ? v[n - 1] : NULL);
+	assert_ptr_equal(TAILQ_LAST(&q->all, request_list), n ? v[n - 1] : NULL);
 }
 
 /* The first, the last, one in the middle, the only one; and each comes to the end again. */
 static void
 test_order(void **state)
 {
-	struct requests q = { 0 }, other = { 0 };
+	struct requests q = { TAILQ_HEAD_INITIALIZER(q.all), 0 };
+	struct requests other = { TAILQ_HEAD_INITIALIZER(other.all), 0 };
 	struct request *v[] = { new_request(), new_request(), new_request(), new_request() };
 	struct request *a = v[0], *b = v[1], *c = v[2], *d = v[3];
 
