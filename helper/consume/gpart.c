@@ -13,9 +13,16 @@
 #include "helper/consume/gpart.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/steps.h"
-#include "helper/consume/group_state.h"
+#include "helper/consume/group_commit.h"
+#include "helper/consume/group_life.h"
+#include "helper/consume/group_look.h"
+#include "helper/consume/group_lost.h"
+#include "helper/consume/group_range.h"
+#include "helper/consume/group_start.h"
+#include "helper/consume/group_topic.h"
 
 #define STOP_CONFIRM_MS 3000
 #define STOP_COMMIT_MS 5000
@@ -31,7 +38,7 @@ static void
 gpart_enter(struct gpart *p, enum gpart_state next)
 {
 	steps_log(steps, p->state, next, "partition group=%s topic=%s partition=%d",
-	    p->t->g->name, p->t->name, p->partition);
+	    p->t->group, p->t->name, p->partition);
 	p->state = next;
 }
 
@@ -41,13 +48,14 @@ drop_message(void *message)
 	consumer_message_free(message);
 }
 
-int64_t
-gpart_now_ms(const struct gpart *p)
-{
-	return loop_now_ms(p->t->g->gs->env.loop);
-}
-
 /* ---- offers ---- */
+
+void
+gpart_ready(struct gpart *p)
+{
+	if (p->state == GPART_ACTIVE && budget_link_alone(&p->ready))
+		budget_link_last(&p->t->ready, &p->ready);
+}
 
 enum offers_ack
 gpart_ack(struct gpart *p, int64_t offset)
@@ -64,7 +72,7 @@ gpart_ack(struct gpart *p, int64_t offset)
 	consumer_message_free(message);
 	gpart_ready(p);
 	if (p->state == GPART_STOPPING)
-		groups_tick_soon(p->t->g->gs);
+		group_tick_soon(p->t->g);
 	return done;
 }
 
@@ -116,8 +124,9 @@ gpart_next(struct gpart *p)
 	return read_next(p);
 }
 
-void
-gpart_withdraw(struct gpart *p)
+/* Withdraws all offers, for good or for now; confirms of them find nothing. */
+static void
+withdraw(struct gpart *p)
 {
 	while (!TAILQ_EMPTY(&p->out))
 		offering_drop(TAILQ_FIRST(&p->out));
@@ -133,10 +142,8 @@ gpart_hand_over(struct gpart *p, struct consumer *next)
 	struct consumer_part *reader = consumer_add(next, p->t->name, p->partition,
 	    consumer_position(p->reader), p);
 
-	if (reader == NULL && p->state == GPART_ACTIVE) {
-		gpart_restart(p);
-	} else if (reader == NULL) {
-		gpart_withdraw(p);
+	if (reader == NULL) {
+		gpart_disown(p);
 	} else {
 		consumer_remove(p->reader);
 		p->reader = reader;
@@ -168,19 +175,50 @@ gpart_found(struct gpart *p)
 
 /* ---- claim, start, stop ---- */
 
+struct gpart *
+gpart_find(struct gtopic *t, int32_t partition)
+{
+	return partition >= 0 && partition < t->n_index ? t->index[partition] : NULL;
+}
+
+static struct gpart *
+find_claimed(struct group *g, const char *topic, int32_t partition)
+{
+	struct gtopic *t = topic_find(g, topic);
+
+	return t ? gpart_find(t, partition) : NULL;
+}
+
+/* Makes room for it in the index. */
+static bool
+has_place(struct gtopic *t, int32_t partition)
+{
+	struct gpart **index;
+	int32_t n = partition < t->n_partitions ? t->n_partitions : partition + 1;
+
+	if (partition < t->n_index)
+		return true;
+	index = realloc(t->index, (size_t)n * sizeof(struct gpart *));
+	if (index == NULL)
+		return false;
+	memset(index + t->n_index, 0, (size_t)(n - t->n_index) * sizeof(struct gpart *));
+	t->index = index;
+	t->n_index = n;
+	return true;
+}
+
 void
 gpart_claimed(void *arg, const char *topic, int32_t partition)
 {
-	struct group *g = arg;
-	struct gtopic *t = topic_find(g, topic);
+	struct gtopic *t = topic_find(arg, topic);
 	struct gpart *p, **at;
 
 	/* One that is leaving gets its revoke() next. */
 	if (t == NULL || t->state == TOPIC_LEAVING || gpart_find(t, partition))
 		return;
-	p = topic_has_place(t, partition) ? calloc(1, sizeof(*p)) : NULL;
+	p = has_place(t, partition) ? calloc(1, sizeof(*p)) : NULL;
 	if (p == NULL) {
-		log_error("partition group=%s topic=%s partition=%d: out of memory", g->name,
+		log_error("partition group=%s topic=%s partition=%d: out of memory", t->group,
 		    topic, partition);
 		return;
 	}
@@ -199,7 +237,8 @@ gpart_claimed(void *arg, const char *topic, int32_t partition)
 	if (t->state == TOPIC_ACTIVE && partition >= t->n_partitions &&
 	    t->n_partitions < t->first_new)
 		t->first_new = t->n_partitions;
-	log_debug("partition claimed group=%s topic=%s partition=%d", g->name, topic, partition);
+	log_debug("partition claimed group=%s topic=%s partition=%d", t->group, topic,
+	    partition);
 	topic_start_parts(t);
 }
 
@@ -209,29 +248,38 @@ gpart_start_at(struct gpart *p, const struct partition_offsets *from)
 	struct gtopic *t = p->t;
 	int64_t offset = from->committed;
 
-	p->reader = consumer_add(t->g->consumer, t->name, p->partition, offset, p);
+	p->reader = consumer_add(group_consumer(t->g), t->name, p->partition, offset, p);
 	if (p->reader == NULL)
 		return;			/* stays STARTING, is tried again */
 	offers_init(&p->offers, offset, from->end);
-	if (!committed_start(&p->committed, &p->offers, offset, from->metadata, gpart_now_ms(p)))
+	if (!committed_start(&p->committed, &p->offers, offset, from->metadata, topic_now_ms(t)))
 		log_debug("metadata is no list of acknowledged messages group=%s topic=%s "
-		    "partition=%d", t->g->name, t->name, p->partition);
+		    "partition=%d", t->group, t->name, p->partition);
 	gpart_enter(p, GPART_ACTIVE);
 	t->known = p->partition;
 	p->doubt_ms = 0;
 	stall_reset(&p->stall);
 	gpart_ready(p);
-	log_info("partition started group=%s topic=%s partition=%d offset=%lld", t->g->name,
+	log_info("partition started group=%s topic=%s partition=%d offset=%lld", t->group,
 	    t->name, p->partition, (long long)offset);
 }
 
 void
 gpart_restart(struct gpart *p)
 {
-	gpart_withdraw(p);
+	withdraw(p);
 	committed_unsend(&p->committed);
 	gpart_enter(p, GPART_STARTING);
 	topic_start_parts(p->t);
+}
+
+void
+gpart_disown(struct gpart *p)
+{
+	if (p->state == GPART_ACTIVE)
+		gpart_restart(p);
+	else if (p->reader)
+		withdraw(p);
 }
 
 /* Takes it out of the topic; `release` tells whether others may have it. */
@@ -239,12 +287,11 @@ static void
 gpart_end(struct gpart *p, bool release)
 {
 	struct gtopic *t = p->t;
-	struct group *g = t->g;
 	int32_t partition = p->partition;
 	struct gpart **at = &t->parts;
 
 	if (p->reader)
-		gpart_withdraw(p);
+		withdraw(p);
 	while (*at != p)
 		at = &(*at)->next;
 	*at = p->next;
@@ -253,12 +300,12 @@ gpart_end(struct gpart *p, bool release)
 	if (t->state == TOPIC_ACTIVE && !topic_any_starting(t))
 		t->why[0] = '\0';	/* of parts that could not start */
 	log_info("partition %s group=%s topic=%s partition=%d offset=%lld",
-	    release ? "released" : "lost", g->name, t->name, partition,
+	    release ? "released" : "lost", t->group, t->name, partition,
 	    (long long)p->committed.offset);
 	committed_free(&p->committed);
 	free(p);
 	if (release)
-		g->gs->env.ops->released(g->coord, t->name, partition);
+		group_release(t->g, t->name, partition);
 	topic_step(t);
 }
 
@@ -266,7 +313,7 @@ void
 gpart_step(struct gpart *p)
 {
 	struct group *g = p->t->g;
-	int64_t waited = gpart_now_ms(p) - p->stop_ms;
+	int64_t waited = topic_now_ms(p->t) - p->stop_ms;
 
 	if (p->offers.out > 0 && waited < STOP_CONFIRM_MS)
 		return;
@@ -275,10 +322,10 @@ gpart_step(struct gpart *p)
 	if (p->reader == NULL && (p->t->start || p->t->holds))
 		return;
 	/* Nor a commit that is on its way, of what is committed already. */
-	if ((committed_is_sent(&p->committed) || g->probe.job) &&
+	if ((committed_is_sent(&p->committed) || group_is_probed(g)) &&
 	    waited < STOP_CONFIRM_MS + STOP_COMMIT_MS)
 		return;
-	if (p->reader && committed_is_old(&p->committed, &p->offers) && !g->lost.leaves &&
+	if (p->reader && committed_is_old(&p->committed, &p->offers) && !group_leaves_lost(g) &&
 	    waited < STOP_CONFIRM_MS + STOP_COMMIT_MS) {
 		group_commit(g);
 		return;
@@ -289,36 +336,32 @@ gpart_step(struct gpart *p)
 void
 gpart_give_up(struct gpart *p)
 {
-	p->stop_ms = gpart_now_ms(p) - STOP_CONFIRM_MS - STOP_COMMIT_MS;
+	p->stop_ms = topic_now_ms(p->t) - STOP_CONFIRM_MS - STOP_COMMIT_MS;
 }
 
 void
 gpart_revoke(void *arg, const char *topic, int32_t partition)
 {
-	struct group *g = arg;
-	struct gtopic *t = topic_find(g, topic);
-	struct gpart *p = t ? gpart_find(t, partition) : NULL;
+	struct gpart *p = find_claimed(arg, topic, partition);
 
 	if (p == NULL) {
-		g->gs->env.ops->released(g->coord, topic, partition);
+		group_release(arg, topic, partition);
 		return;
 	}
 	if (p->state == GPART_STOPPING)
 		return;
 	gpart_enter(p, GPART_STOPPING);
-	p->stop_ms = gpart_now_ms(p);
+	p->stop_ms = topic_now_ms(p->t);
 	gpart_step(p);
 }
 
 void
 gpart_lost(void *arg, const char *topic, int32_t partition)
 {
-	struct group *g = arg;
-	struct gtopic *t = topic_find(g, topic);
-	struct gpart *p = t ? gpart_find(t, partition) : NULL;
+	struct gpart *p = find_claimed(arg, topic, partition);
 
 	if (p == NULL)
 		return;
-	topic_start_is_stale(t);
+	topic_start_is_stale(p->t);
 	gpart_end(p, false);
 }

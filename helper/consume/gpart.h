@@ -50,10 +50,11 @@ void gpart_lost(void *arg, const char *topic, int32_t partition);
 
 /* Where `o` says. Without memory it stays STARTING, and is tried again. */
 void gpart_start_at(struct gpart *p, const struct partition_offsets *o);
-/* Withdraws all offers and asks Kafka again where to start. Of an ACTIVE one. */
+/* Withdraws all offers, of which confirms find nothing, and asks Kafka again where to start. Of an
+ * ACTIVE one. */
 void gpart_restart(struct gpart *p);
-/* Withdraws all offers, for good or for now; confirms of them find nothing. */
-void gpart_withdraw(struct gpart *p);
+/* What is held of it counts no more: an ACTIVE one starts again, one that stops commits nothing. */
+void gpart_disown(struct gpart *p);
 /* Moves a STOPPING one on, as far as it can go now. It may be freed. */
 void gpart_step(struct gpart *p);
 /* No commit of it can succeed any more: a STOPPING one ends with the next step. */
@@ -61,6 +62,10 @@ void gpart_give_up(struct gpart *p);
 /* Reads on by another consumer from where it is; what is out stays out. Of one with a reader. */
 void gpart_hand_over(struct gpart *p, struct consumer *next);
 
+/* NULL: it is not ours. */
+struct gpart *gpart_find(struct gtopic *t, int32_t partition);
+/* It may have something to hand out: it is looked at when it is its turn. */
+void gpart_ready(struct gpart *p);
 /* The next message as an offer that is out, or NULL. */
 struct offer *gpart_next(struct gpart *p);
 /* Of one that has a reader. Moves a STOPPING one on later. */
@@ -72,7 +77,5 @@ void gpart_note_leader(struct gpart *p, bool led);
 void gpart_doubt(struct gpart *p, int64_t since_ms);
 /* One that was astray is read on: it has what comes next after all. */
 void gpart_found(struct gpart *p);
-
-int64_t gpart_now_ms(const struct gpart *p);
 
 #endif

@@ -9,34 +9,58 @@
  */
 #include "helper/consume/group_check.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
-#include "helper/consume/group_state.h"
+#include "helper/consume/group.h"
+#include "helper/consume/group_commit.h"
+#include "helper/consume/group_job.h"
+#include "helper/consume/group_start.h"
+#include "helper/consume/group_topic.h"
 
 #define CHECK_TIMEOUT_MS 1500
 
 struct group_check {
-	struct loop_job job;		/* first */
-	struct groups *gs;
+	struct group_job j;		/* first */
 	struct group *g;		/* NULL: has gone, or has another consumer */
-	char group[GROUP_MAX + 1];
 	size_t n;
-	enum kp_err err;
 	struct offset_look v[];
 };
 
-struct group_check *
-group_check_new(struct group *g)
+static void
+check_work(struct loop_job *job)
 {
-	struct group_check *k = calloc(1, sizeof(*k) + g->n_topics * sizeof(k->v[0]));
+	struct group_check *k = (struct group_check *)job;
 
-	if (k == NULL)
-		return NULL;
-	k->gs = g->gs;
-	k->g = g;
-	memcpy(k->group, g->name, sizeof(k->group));
+	k->j.err = kafka_admin_gone(k->j.env->admin, k->j.group, k->v, k->n, CHECK_TIMEOUT_MS,
+	    k->j.why);
+}
+
+static void
+check_done(struct loop_job *job)
+{
+	struct group_check *k = (struct group_check *)job;
+	struct group *g = k->g;
+
+	for (size_t i = 0; g && i < k->n && k->j.err == KP_OK; i++) {
+		struct gtopic *t = k->v[i].gone ? topic_find(g, k->v[i].topic) : NULL;
+
+		if (t)
+			topic_made_again(t);
+	}
+	if (g)
+		group_commit_checked(g, k->j.err);
+	job_free(&k->j);
+}
+
+struct group_check *
+group_check_new(struct group *g, const char *name, const struct groups_env *env, size_t n)
+{
+	struct group_check *k = job_new(sizeof(*k) + n * sizeof(k->v[0]), env, name, NULL,
+	    check_work, check_done);
+
+	if (k)
+		k->g = g;
 	return k;
 }
 
@@ -49,46 +73,13 @@ group_check_add(struct group_check *k, const struct gpart *p)
 	v->partition = p->partition;
 }
 
-static void
-check_work(struct loop_job *job)
-{
-	struct group_check *k = (struct group_check *)job;
-	char why[WHY_MAX];
-
-	k->err = kafka_admin_gone(k->gs->env.admin, k->group, k->v, k->n, CHECK_TIMEOUT_MS, why);
-}
-
-static void
-check_done(struct loop_job *job)
-{
-	struct group_check *k = (struct group_check *)job;
-	struct group *g = k->g;
-
-	for (size_t i = 0; g && i < k->n && k->err == KP_OK; i++) {
-		struct gtopic *t = k->v[i].gone ? topic_find(g, k->v[i].topic) : NULL;
-
-		if (t)
-			topic_made_again(t);
-	}
-	if (g)
-		group_commit_checked(g, k->err);
-	free(k);
-}
-
 bool
 group_check_begin(struct group_check *k)
 {
-	struct group *g = k->g;
-
-	k->job.work = check_work;
-	k->job.done = check_done;
-	k->job.lane = LOOP_GROUPS;
-	k->job.keys[0] = loop_key('g', g->name);
-	if (!loop_work(g->gs->env.loop, &k->job)) {
-		free(k);
-		return false;
-	}
-	return true;
+	if (loop_work(k->j.env->loop, &k->j.job))
+		return true;
+	job_free(&k->j);
+	return false;
 }
 
 void
@@ -101,8 +92,8 @@ void
 topic_begins_again(struct gtopic *t)
 {
 	log_warn("topic made again group=%s topic=%s: the offsets of the group are gone, and it "
-	    "is read from its beginning", t->g->name, t->name);
-	topics_forget(t->g->gs->env.topics, kp_slice_str(t->name));
+	    "is read from its beginning", t->group, t->name);
+	topics_forget(t->env->topics, kp_slice_str(t->name));
 	t->first_new = 0;
 }
 
@@ -112,10 +103,7 @@ topic_made_again(struct gtopic *t)
 	topic_begins_again(t);
 	t->holds++;			/* all of them are asked for together */
 	for (struct gpart *p = t->parts; p; p = p->next)
-		if (p->state == GPART_ACTIVE)
-			gpart_restart(p);
-		else if (p->reader)
-			gpart_withdraw(p);	/* it stops, without a commit */
+		gpart_disown(p);
 	t->holds--;
 	topic_start_parts(t);
 }

@@ -6,14 +6,17 @@
 #define KP_GROUP_CHECK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct gpart;
 struct group;
 struct group_check;
+struct groups_env;
 struct gtopic;
 
-/* Room for a partition of each topic of the group. NULL without memory. */
-struct group_check *group_check_new(struct group *g);
+/* Of a group of that name, with room for `n` partitions. NULL without memory. */
+struct group_check *group_check_new(struct group *g, const char *name,
+    const struct groups_env *env, size_t n);
 void group_check_add(struct group_check *k, const struct gpart *p);
 /* group_commit_checked() comes later, after topic_made_again() of those that were. Takes k, also
  * when it is false: not now. */

@@ -11,6 +11,7 @@
 #include "common/fault.h"
 #include "common/steps.h"
 #include "helper/consume/group_check.h"
+#include "helper/consume/group_set.h"
 #include "helper/consume/group_state.h"
 
 #define COMMIT_MS 500
@@ -31,7 +32,7 @@ commit_enter(struct group *g, enum commit_state next, struct group_check *k)
 {
 	struct group_commit *c = &g->commit;
 
-	if (g->probe.job)
+	if (group_is_probed(g))
 		log_error("commit group=%s next=%s: no such step while it is probed", g->name,
 		    steps[next].name);
 	steps_log(steps, c->state, next, "commit group=%s", g->name);
@@ -42,7 +43,7 @@ commit_enter(struct group *g, enum commit_state next, struct group_check *k)
 bool
 group_commit_busy(const struct group *g)
 {
-	return g->commit.state != COMMIT_IDLE || g->probe.job;
+	return g->commit.state != COMMIT_IDLE || group_is_probed(g);
 }
 
 void
@@ -58,7 +59,7 @@ bool
 topic_is_uncommitted(const struct gtopic *t)
 {
 	return t->commit.failing_ms &&
-	    loop_now_ms(t->g->gs->env.loop) - t->commit.failing_ms >= HOLD_MS;
+	    topic_now_ms(t) - t->commit.failing_ms >= HOLD_MS;
 }
 
 const char *
@@ -85,13 +86,13 @@ wants_commit(const struct gpart *p)
 	const struct committed *c = &p->committed;
 
 	return p->reader && (committed_is_old(c, &p->offers) ||
-	    gpart_now_ms(p) - c->since_ms > fault_number("KP_RECOMMIT_MS", RECOMMIT_MS));
+	    topic_now_ms(p->t) - c->since_ms > fault_number("KP_RECOMMIT_MS", RECOMMIT_MS));
 }
 
 static void
 see_commit(struct gpart *p, enum kp_err err)
 {
-	committed_done(&p->committed, &p->offers, err == KP_OK, gpart_now_ms(p));
+	committed_done(&p->committed, &p->offers, err == KP_OK, topic_now_ms(p->t));
 	/* The group went on without us. */
 	if (err == KP_ECONFLICT && p->state == GPART_STOPPING && group_is_member(p->t->g))
 		gpart_give_up(p);
@@ -156,7 +157,7 @@ commit_done(void *arg, enum kp_err err, const struct consumer_commit *x)
 		topic_committed(t, err, x);
 	group_run_sets(g);
 	/* Parts that are stopping go on from there: here the list must not change. */
-	groups_tick_soon(g->gs);
+	group_tick_soon(g);
 }
 
 /* What could not be committed is no longer ours. */
@@ -218,8 +219,9 @@ what_to_check(struct group *g)
 			continue;
 		}
 		if (t->commit.failing_ms == 0)
-			t->commit.failing_ms = loop_now_ms(g->gs->env.loop);
-		if (k == NULL && (k = group_check_new(g)) == NULL)
+			t->commit.failing_ms = group_now_ms(g);
+		if (k == NULL && (k = group_check_new(g, g->name, &g->gs->env,
+		    g->n_topics)) == NULL)
 			break;
 		group_check_add(k, p);
 	}
@@ -233,7 +235,7 @@ group_commit(struct group *g)
 
 	if (group_commit_busy(g) || g->lost.leaves || !group_usable(g))
 		return;
-	g->commit.began_ms = loop_now_ms(g->gs->env.loop);
+	g->commit.began_ms = group_now_ms(g);
 	k = what_to_check(g);
 	if (k == NULL)
 		g->commit.unanswered_ms = 0;
@@ -268,7 +270,7 @@ check_failed(struct group *g, enum kp_err err)
 	if (!said)
 		log_warn("commit failed group=%s err=%s", g->name, kp_err_name(err));
 	group_run_sets(g);
-	groups_tick_soon(g->gs);
+	group_tick_soon(g);
 }
 
 void
@@ -286,12 +288,12 @@ group_commit_checked(struct group *g, enum kp_err err)
 	}
 	for (struct gtopic *t = g->topics; t; t = t->next)
 		topic_commit(t, &x);
-	g->commit.began_ms = loop_now_ms(g->gs->env.loop);
+	g->commit.began_ms = group_now_ms(g);
 	if (x == NULL) {
 		commit_enter(g, COMMIT_IDLE, NULL);
 		g->commit.unanswered_ms = 0;
 		group_run_sets(g);
-		groups_tick_soon(g->gs);
+		group_tick_soon(g);
 		return;
 	}
 	commit_enter(g, COMMIT_SENT, NULL);

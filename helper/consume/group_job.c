@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "helper/consume/group_state.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "helper/consume/group_life.h"
+#include "helper/consume/group_topic.h"
 
 void *
 job_new(size_t size, const struct groups_env *env, const char *group, const char *topic,
@@ -18,10 +21,12 @@ job_new(size_t size, const struct groups_env *env, const char *group, const char
 	j->job.work = work;
 	j->job.done = done;
 	j->job.lane = LOOP_GROUPS;
-	j->job.keys[0] = loop_key('t', topic);
-	j->job.keys[1] = loop_key('g', group);
+	j->job.keys[0] = loop_key('g', group);
 	snprintf(j->group, sizeof(j->group), "%s", group);
-	snprintf(j->topic, sizeof(j->topic), "%s", topic);
+	if (topic) {
+		j->job.keys[1] = loop_key('t', topic);
+		snprintf(j->topic, sizeof(j->topic), "%s", topic);
+	}
 	return j;
 }
 
@@ -29,16 +34,43 @@ void
 job_free(struct group_job *j)
 {
 	partition_offsets_free(j->v, j->n);
+	free(j->led);
 	free(j);
+}
+
+bool
+job_doubts(const struct group_job *j, const struct partition_offsets *o, int64_t at,
+    int64_t *since_ms, int64_t limit_ms)
+{
+	if (at <= o->end)
+		return false;
+	if (*since_ms == 0) {
+		log_warn("partition ends before its offset group=%s topic=%s partition=%d "
+		    "offset=%lld end=%lld: asked again", j->group, j->topic, o->partition,
+		    (long long)at, (long long)o->end);
+		*since_ms = clock_mono_ms();
+	}
+	return clock_mono_ms() - *since_ms < limit_ms;
+}
+
+void
+topic_forget_jobs(struct gtopic *t)
+{
+	if (t->range.job)
+		t->range.job->t = NULL;
+	if (t->look.job)
+		t->look.job->t = NULL;
 }
 
 bool
 job_commit_own(struct group *g, struct group_job *j, consumer_committed_fn *done)
 {
-	struct consumer_commit *x = consumer_commit_begin(g->consumer, done, j);
+	struct consumer_commit *x = consumer_commit_begin(group_consumer(g), done, j);
 
-	if (x == NULL)
+	if (x == NULL) {
+		job_fail_own(j, KP_ENOMEM);
 		return false;
+	}
 	for (size_t i = 0; i < j->n; i++)
 		consumer_commit_add(x, j->topic, j->v[i].partition, j->v[i].committed,
 		    kp_slice_str(j->v[i].metadata ? j->v[i].metadata : ""));

@@ -12,9 +12,10 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/sock.h"
 #include "helper/consume/group_check.h"
 #include "helper/consume/group_job.h"
+#include "helper/consume/group_set.h"
+#include "helper/consume/group_start.h"
 #include "helper/consume/group_state.h"
 
 #define LOOK_MS 2000
@@ -30,8 +31,6 @@ struct group_look {
 	struct group_job j;		/* first; .v, if any: the ends to be asked for */
 	struct groups *gs;
 	struct group *g;		/* of a probe; NULL: has gone, or there is none */
-	bool *led;			/* by partition */
-	int32_t n;
 	int32_t there;			/* partitions that the topic has by now */
 	int32_t probe;			/* a partition of ours, -1: none */
 	bool member;			/* it is not to be committed */
@@ -39,13 +38,6 @@ struct group_look {
 	bool refused;			/* its commit was */
 	bool ended;			/* the ends are known */
 };
-
-static void
-look_free(struct group_look *k)
-{
-	free(k->led);
-	job_free(&k->j);
-}
 
 /*
  * What is committed already is committed once more: brokers refuse it while they manage
@@ -76,7 +68,7 @@ look_work(struct loop_job *job)
 	struct group_look *k = (struct group_look *)job;
 	struct group_job *j = &k->j;
 
-	j->err = kafka_admin_leaders(j->env->admin, j->topic, k->led, k->n, &k->there,
+	j->err = kafka_admin_leaders(j->env->admin, j->topic, j->led, j->n_led, &k->there,
 	    LOOK_TIMEOUT_MS, j->why);
 	if (j->err == KP_OK && j->v)
 		k->ended = kafka_admin_ends(j->env->admin, j->topic, j->v, j->n,
@@ -89,11 +81,11 @@ static void
 see_leaders(struct gtopic *t, const struct group_look *k)
 {
 	for (struct gpart *p = t->parts; p; p = p->next) {
-		bool led = p->partition >= k->n || k->led[p->partition];
+		bool led = p->partition >= k->j.n_led || k->j.led[p->partition];
 
 		if (!led && !p->no_leader)
 			log_warn("partition has no leader group=%s topic=%s partition=%d",
-			    t->g->name, t->name, p->partition);
+			    t->group, t->name, p->partition);
 		gpart_note_leader(p, led);
 	}
 }
@@ -111,9 +103,9 @@ see_size(struct gtopic *t, int32_t there)
 	if (t->look.fewer < FEWER_TIMES)
 		return;
 	log_warn("topic has fewer partitions group=%s topic=%s partitions=%d before=%d: it is "
-	    "joined anew", t->g->name, t->name, there, t->n_partitions);
+	    "joined anew", t->group, t->name, there, t->n_partitions);
 	t->look.fewer = 0;
-	topics_forget(t->g->gs->env.topics, kp_slice_str(t->name));
+	topics_forget(t->env->topics, kp_slice_str(t->name));
 	topic_leave(t);
 }
 
@@ -155,14 +147,14 @@ look_done(struct loop_job *job)
 	}
 	if (g) {
 		group_run_sets(g);
-		groups_tick_soon(g->gs);
+		group_tick_soon(g);
 	}
 	t = k->j.t;			/* unless it has gone in between */
 	if (t)
 		t->look.job = NULL;
 	if (t && k->j.err == KP_OK)
 		see_size(t, k->there);
-	look_free(k);
+	job_free(&k->j);
 }
 
 /* A partition to probe, while all goes well and nothing is committed or set. */
@@ -185,23 +177,22 @@ static void
 look(struct gtopic *t, int64_t now)
 {
 	struct group *g = t->g;
-	struct groups *gs = g->gs;
-	struct group_look *k = job_new(sizeof(*k), &gs->env, g->name, t->name, look_work,
+	struct group_look *k = job_new(sizeof(*k), t->env, t->group, t->name, look_work,
 	    look_done);
 
-	if (k == NULL || (k->led = calloc((size_t)t->n_partitions + 1, sizeof(bool))) == NULL) {
+	if (k == NULL || (k->j.led = calloc((size_t)t->n_partitions + 1, sizeof(bool))) == NULL) {
 		free(k);
 		return;
 	}
-	k->j.job.keys[1] = 0;		/* a topic that is slow does not hold up the others */
+	k->j.job.keys[0] = 0;		/* a topic that is slow does not hold up the others */
 	k->j.t = t;
-	k->gs = gs;
-	k->n = t->n_partitions;
+	k->gs = g->gs;
+	k->j.n_led = t->n_partitions;
 	k->probe = to_probe(t, now);
 	k->member = group_is_member(g);
 	k->j.v = stall_begin(t, now, &k->j.n);
-	if (!loop_work(gs->env.loop, &k->j.job)) {
-		look_free(k);
+	if (!loop_work(t->env->loop, &k->j.job)) {
+		job_free(&k->j);
 		return;
 	}
 	if (k->probe >= 0) {
@@ -210,8 +201,8 @@ look(struct gtopic *t, int64_t now)
 		g->probe.began_ms = now;
 	}
 	t->look.began_ms = now;
-	t->look.job = k;
-	gs->look.n++;
+	t->look.job = &k->j;
+	k->gs->look.n++;
 }
 
 static int64_t
@@ -252,6 +243,12 @@ groups_look(struct groups *gs)
 	}
 }
 
+bool
+group_is_probed(const struct group *g)
+{
+	return g->probe.job != NULL;
+}
+
 void
 group_forget_probe(struct group *g)
 {
@@ -261,29 +258,12 @@ group_forget_probe(struct group *g)
 	probe_enter(g, NULL);
 }
 
-void
-topic_forget_look(struct gtopic *t)
-{
-	if (t->look.job)
-		t->look.job->j.t = NULL;
-}
-
 /* ---- a group that brokers manage ---- */
 
-static void
-start_again(struct group *g)
+bool
+group_is_fenced(const struct group *g)
 {
-	bool any = false;
-
-	for (struct gtopic *t = g->topics; t; t = t->next)
-		for (struct gpart *p = t->parts; p; p = p->next)
-			if (p->state == GPART_ACTIVE) {
-				any = true;
-				gpart_restart(p);
-			}
-	if (any)
-		log_warn("group is managed by the broker protocol group=%s: nothing is offered "
-		    "until its members there have left", g->name);
+	return g->probe.fenced;
 }
 
 void
@@ -295,7 +275,18 @@ group_fence(struct group *g)
 void
 group_tick_fenced(struct group *g)
 {
-	if (g->probe.fenced)
-		start_again(g);
+	bool any = false;
+
+	if (!g->probe.fenced)
+		return;
 	g->probe.fenced = false;
+	for (struct gtopic *t = g->topics; t; t = t->next)
+		for (struct gpart *p = t->parts; p; p = p->next)
+			if (p->state == GPART_ACTIVE) {
+				any = true;
+				gpart_restart(p);
+			}
+	if (any)
+		log_warn("group is managed by the broker protocol group=%s: nothing is offered "
+		    "until its members there have left", g->name);
 }

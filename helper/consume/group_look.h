@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 struct group;
+struct group_job;
 struct group_look;
 struct groups;
-struct gtopic;
 
 struct group_probe {
 	struct group_look *job;		/* that probes whether commits are taken, or NULL */
@@ -20,7 +20,7 @@ struct group_probe {
 };
 
 struct gtopic_look {
-	struct group_look *job;		/* on its way, or NULL */
+	struct group_job *job;		/* on its way, or NULL */
 	int64_t began_ms;		/* the last one */
 	unsigned fewer;			/* looks that found fewer partitions */
 };
@@ -33,15 +33,15 @@ struct groups_look {
 /* Begins the looks that are due: has each partition a leader, has the group members that
  * brokers manage? */
 void groups_look(struct groups *gs);
-/* The topic goes: what is on its way must not find it. */
-void topic_forget_look(struct gtopic *t);
-
-/* The group goes, or its consumer: likewise. */
+/* A probe is on its way. */
+bool group_is_probed(const struct group *g);
+/* The group goes, or its consumer: what is on its way must not find it. */
 void group_forget_probe(struct group *g);
 
 /* Brokers have refused a commit of the group: they manage it. Nothing that is out or unconfirmed
  * can be committed: with the next tick all parts start again, from what is committed then. */
 void group_fence(struct group *g);
+bool group_is_fenced(const struct group *g);
 void group_tick_fenced(struct group *g);
 
 #endif

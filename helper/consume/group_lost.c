@@ -26,7 +26,7 @@ group_goes_down(void *arg)
 		return;
 	log_warn("group cannot reach kafka group=%s", g->name);
 	g->lost.down = true;
-	g->lost.down_ms = loop_now_ms(g->gs->env.loop);
+	g->lost.down_ms = group_now_ms(g);
 }
 
 static void
@@ -50,6 +50,18 @@ group_tick_down(struct group *g)
 {
 	if (g->lost.down && g->topics && g->consumer)
 		consumer_probe(g->consumer, probed);
+}
+
+bool
+group_is_cut_off(const struct group *g)
+{
+	return g->lost.down || g->gs->look.away;
+}
+
+bool
+group_leaves_lost(const struct group *g)
+{
+	return g->lost.leaves;
 }
 
 void
@@ -96,7 +108,7 @@ see_membership(struct group *g, int64_t now)
 static void
 change_consumer(struct group *g)
 {
-	struct consumer *next = group_consumer(g), *before = g->consumer;
+	struct consumer *next = group_new_consumer(g), *before = g->consumer;
 
 	if (next == NULL)
 		return;

@@ -29,6 +29,10 @@ void group_goes_down(void *arg);
 /* One that is down asks for a sign of life, until it comes. */
 void group_tick_down(struct group *g);
 
+/* No broker answers it, or none has answered when Kafka was last asked about a topic. */
+bool group_is_cut_off(const struct group *g);
+/* It leaves because it does not find Kafka: nothing can be committed. */
+bool group_leaves_lost(const struct group *g);
 /* One that left because of that has left. */
 void group_left_lost(struct group *g);
 

@@ -17,7 +17,5 @@ struct gtopic_range {
 
 /* Asks about the parts that are astray, unless that is being done. */
 void topic_ask_range(struct gtopic *t);
-/* The topic goes: what is on its way must not find it. */
-void topic_forget_range(struct gtopic *t);
 
 #endif

@@ -10,17 +10,20 @@
  *	   |         |
  *	   commit_begin()
  *	   |         |
- *	   |   commit_by_own()		brokers manage the group: only its own consumer can
+ *	   |   job_commit_own()		brokers manage the group: only its own consumer can
  *	   |         |
  *	   |   committed_by_own()
  *	commit_by_admin()		else: a worker
  *	   |         |
  *	   commit_end()			answers; what is held starts again, from there
  */
+#include "helper/consume/group_set.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "helper/consume/group_job.h"
+#include "helper/consume/group_start.h"
 #include "helper/consume/group_state.h"
 
 struct group_set {
@@ -47,12 +50,8 @@ hold_parts(struct gtopic *t, const struct partition_offsets *v, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct gpart *p = gpart_find(t, v[i].partition);
 
-		if (p == NULL || p->reader == NULL)
-			continue;
-		if (p->state == GPART_ACTIVE)
-			gpart_restart(p);
-		else
-			gpart_withdraw(p);
+		if (p)
+			gpart_disown(p);
 	}
 }
 
@@ -62,7 +61,7 @@ groups_set_offsets(struct groups *gs, const char *group, const char *topic,
     void (*done)(void *arg, enum kp_err err, const char *why), void *arg)
 {
 	struct group_set *s = NULL;
-	struct group *g = gs->list;
+	struct group *g = group_find(gs, kp_slice_str(group));
 
 	if (!gs->closing)
 		s = job_new(sizeof(*s), &gs->env, group, topic, commit_by_admin, commit_end);
@@ -78,8 +77,6 @@ groups_set_offsets(struct groups *gs, const char *group, const char *topic,
 	s->timeout_ms = timeout_ms;
 	s->done = done;
 	s->arg = arg;
-	while (g && strcmp(g->name, group) != 0)
-		g = g->next;
 	s->j.t = g ? topic_find(g, topic) : NULL;
 	s->g = g && group_is_member(g) ? g : NULL;
 	if (s->j.t) {
@@ -98,7 +95,7 @@ void
 topic_adopt_sets(struct gtopic *t)
 {
 	for (struct group_set *s = t->g->gs->sets; s; s = s->next)
-		if (s->j.t == NULL && strcmp(s->j.group, t->g->name) == 0 &&
+		if (s->j.t == NULL && strcmp(s->j.group, t->group) == 0 &&
 		    strcmp(s->j.topic, t->name) == 0) {
 			s->j.t = t;
 			t->holds++;
@@ -133,23 +130,14 @@ group_run_sets(struct group *g)
 
 /* ---- commit ---- */
 
-static bool
-commit_by_own(struct group_set *s)
-{
-	s->g->own_sets++;
-	if (job_commit_own(s->g, &s->j, committed_by_own))
-		return true;
-	s->g->own_sets--;
-	job_fail_own(&s->j, KP_ENOMEM);
-	return false;
-}
-
 static void
 commit_begin(struct group_set *s)
 {
 	if (s->g && s->g->consumer && !s->g->closing) {
-		if (commit_by_own(s))
+		s->g->own_sets++;
+		if (job_commit_own(s->g, &s->j, committed_by_own))
 			return;
+		s->g->own_sets--;
 	} else if (loop_work(s->j.env->loop, &s->j.job)) {
 		return;
 	} else {

@@ -12,11 +12,11 @@
  */
 #include "helper/consume/group_stall.h"
 
-#include <stdlib.h>
-
 #include "common/fault.h"
 #include "common/log.h"
-#include "helper/consume/group_state.h"
+#include "helper/consume/group_life.h"
+#include "helper/consume/group_topic.h"
+#include "helper/kafka/kafka_admin.h"
 
 #define STALL_MS 10000
 #define STALL_EACH_MS 5			/* a partition: thousands take turns */
@@ -47,7 +47,7 @@ wants_messages(const struct gpart *p)
 static bool
 is_throttled(struct gtopic *t)
 {
-	if (t->g->consumer == NULL || consumer_throttled_ms(t->g->consumer) == 0)
+	if (group_throttled_ms(t->g) == 0)
 		return false;
 	for (struct gpart *p = t->parts; p; p = p->next)
 		stall_reset(&p->stall);
@@ -63,16 +63,9 @@ stall_begin(struct gtopic *t, int64_t now_ms, size_t *n)
 	if (is_throttled(t) || t->waiting.n == 0 || now_ms - t->stall.asked_ms <
 	    fault_number("KP_STALL_MS", STALL_MS) + (int64_t)t->n_partitions * STALL_EACH_MS)
 		return NULL;
-	for (const struct gpart *p = t->parts; p; p = p->next)
-		*n += wants_messages(p);
-	v = *n ? calloc(*n, sizeof(*v)) : NULL;
-	if (v == NULL)
-		return NULL;
-	t->stall.asked_ms = now_ms;
-	*n = 0;
-	for (const struct gpart *p = t->parts; p; p = p->next)
-		if (wants_messages(p))
-			v[(*n)++].partition = p->partition;
+	v = topic_pick(t, wants_messages, n);
+	if (v)
+		t->stall.asked_ms = now_ms;
 	return v;
 }
 
@@ -90,7 +83,7 @@ see_end(struct gpart *p, int64_t end)
 	}
 	if (!p->stall.stalled)
 		log_warn("partition stalls group=%s topic=%s partition=%d offset=%lld end=%lld: it "
-		    "has messages and gives none", p->t->g->name, p->t->name, p->partition,
+		    "has messages and gives none", p->t->group, p->t->name, p->partition,
 		    (long long)at, (long long)end);
 	p->stall.stalled = true;
 	return true;
@@ -106,8 +99,6 @@ mix(uint64_t h, const struct gpart *p)
 void
 stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n)
 {
-	struct group *g = t->g;
-	int64_t now = loop_now_ms(g->gs->env.loop);
 	uint64_t where = 0;
 
 	if (is_throttled(t))
@@ -119,8 +110,8 @@ stall_end(struct gtopic *t, const struct partition_offsets *v, size_t n)
 			where = mix(where + 1, p);
 	}
 	t->stall.stuck = where && where == t->stall.at;
-	if (where && !t->stall.stuck && (g->renewed_ms == 0 || now - g->renewed_ms >= RENEW_MS)) {
+	if (where && !t->stall.stuck && !group_renewed_within(t->g, RENEW_MS)) {
 		t->stall.at = where;
-		group_renew(g);
+		group_renew(t->g);
 	}
 }

@@ -10,10 +10,13 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/sock.h"
+#include "helper/consume/group.h"
 #include "helper/consume/group_check.h"
 #include "helper/consume/group_job.h"
-#include "helper/consume/group_state.h"
+#include "helper/consume/group_life.h"
+#include "helper/consume/group_set.h"
+#include "helper/consume/group_topic.h"
+#include "helper/consume/group_wait.h"
 
 #define START_TIMEOUT_MS 3000
 #define RETRY_MANAGED_MS 2000
@@ -28,9 +31,7 @@ struct group_start {
 	struct group_job j;		/* first */
 	size_t n_start;			/* that many of .v have a leader; they come first */
 	int timeout_ms;
-	bool *led;			/* by partition, n_led of them */
-	int64_t *doubt_ms;		/* likewise: see gpart.doubt_ms */
-	int32_t n_led;
+	int64_t *doubt_ms;		/* as .led: see gpart.doubt_ms */
 	bool oldest;
 	bool member;			/* the group's own consumer commits */
 	int32_t known;			/* see gtopic.known */
@@ -42,7 +43,6 @@ struct group_start {
 static void
 start_free(struct group_start *s)
 {
-	free(s->led);
 	free(s->doubt_ms);
 	job_free(&s->j);
 }
@@ -51,7 +51,7 @@ static bool
 all_led(const struct group_start *s)
 {
 	for (size_t i = 0; i < s->j.n; i++)
-		if (!s->led[s->j.v[i].partition])
+		if (!s->j.led[s->j.v[i].partition])
 			return false;
 	return true;
 }
@@ -66,7 +66,7 @@ await_leaders(struct group_start *s)
 	int32_t there;
 
 	for (;;) {
-		err = kafka_admin_leaders(s->j.env->admin, s->j.topic, s->led, s->n_led, &there,
+		err = kafka_admin_leaders(s->j.env->admin, s->j.topic, s->j.led, s->j.n_led, &there,
 		    s->timeout_ms, s->j.why);
 		if (err || all_led(s) || clock_mono_ms() >= until)
 			return err;
@@ -79,30 +79,12 @@ static void
 part_led(struct group_start *s)
 {
 	for (size_t i = 0; i < s->j.n; i++)
-		if (s->led[s->j.v[i].partition]) {
+		if (s->j.led[s->j.v[i].partition]) {
 			struct partition_offsets o = s->j.v[i];
 
 			s->j.v[i] = s->j.v[s->n_start];
 			s->j.v[s->n_start++] = o;
 		}
-}
-
-/* A leader that stood still and goes on may answer for an instant as if it still led, with
- * the end that it knew. */
-static bool
-is_doubtful(struct group_start *s, const struct partition_offsets *o)
-{
-	int64_t *since = &s->doubt_ms[o->partition];
-
-	if (o->committed <= o->end)
-		return false;
-	if (*since == 0) {
-		log_warn("partition ends before its offset group=%s topic=%s partition=%d "
-		    "offset=%lld end=%lld: asked again", s->j.group, s->j.topic, o->partition,
-		    (long long)o->committed, (long long)o->end);
-		*since = clock_mono_ms();
-	}
-	return clock_mono_ms() - *since < DOUBT_MS;
 }
 
 /* A group that had offsets here and has none is not a new one; one that has not started them
@@ -155,12 +137,14 @@ settle_led(struct group_start *s)
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->n_start; i++) {
-		if (is_doubtful(s, &s->j.v[i])) {
-			free(s->j.v[i].metadata);
+		struct partition_offsets *o = &s->j.v[i];
+
+		if (job_doubts(&s->j, o, o->committed, &s->doubt_ms[o->partition], DOUBT_MS)) {
+			free(o->metadata);
 			continue;
 		}
-		settle_start(s, &s->j.v[i]);
-		s->j.v[n++] = s->j.v[i];
+		settle_start(s, o);
+		s->j.v[n++] = *o;
 	}
 	memmove(s->j.v + n, s->j.v + s->n_start, (s->j.n - s->n_start) * sizeof(*s->j.v));
 	s->j.n -= s->n_start - n;
@@ -236,10 +220,10 @@ start_failed(struct gtopic *t, enum kp_err err, const char *why)
 	else if (why[0] == '\0')
 		why = kp_err_text(err);
 	if (t->why[0] == '\0')
-		log_warn("partitions cannot start group=%s topic=%s: %s", t->g->name, t->name, why);
+		log_warn("partitions cannot start group=%s topic=%s: %s", t->group, t->name, why);
 	t->err = err;
 	snprintf(t->why, sizeof(t->why), "%s", why);
-	t->retry_ms = loop_now_ms(t->g->gs->env.loop) +
+	t->retry_ms = topic_now_ms(t) +
 	    (err == KP_ECONFLICT ? RETRY_MANAGED_MS : RETRY_MS);
 }
 
@@ -251,13 +235,13 @@ started(struct gtopic *t, const struct group_start *s)
 	t->why[0] = '\0';
 	topic_commit_is_well(t);
 	for (struct gpart *p = t->parts; p; p = p->next) {
-		if (p->state != GPART_STARTING || p->partition >= s->n_led)
+		if (p->state != GPART_STARTING || p->partition >= s->j.n_led)
 			continue;
-		gpart_note_leader(p, s->led[p->partition]);
+		gpart_note_leader(p, s->j.led[p->partition]);
 		p->placed |= p->placing;
 		gpart_doubt(p, s->doubt_ms[p->partition]);
 		if (p->doubt_ms)
-			t->retry_ms = loop_now_ms(t->g->gs->env.loop) + DOUBT_AGAIN_MS;
+			t->retry_ms = topic_now_ms(t) + DOUBT_AGAIN_MS;
 	}
 	for (size_t i = 0; i < s->n_start; i++) {
 		struct gpart *p = gpart_find(t, s->j.v[i].partition);
@@ -304,17 +288,12 @@ static void
 start_done(struct loop_job *job)
 {
 	struct group_start *s = (struct group_start *)job;
+	bool commits = s->j.err == KP_OK && s->j.n && s->member && !s->stale;
 
-	if (s->j.err || s->j.n == 0 || !s->member || s->stale) {
-		start_parts(s);
-		return;
-	}
-	if (!group_usable(s->j.t->g))
+	if (commits && !group_usable(s->j.t->g))
 		job_fail_own(&s->j, KP_ECONFLICT);
-	else if (job_commit_own(s->j.t->g, &s->j, start_committed))
+	else if (commits && job_commit_own(s->j.t->g, &s->j, start_committed))
 		return;
-	else
-		job_fail_own(&s->j, KP_ENOMEM);
 	start_parts(s);
 }
 
@@ -348,31 +327,24 @@ can_start(const struct gpart *p)
 static struct group_start *
 start_new(struct gtopic *t)
 {
-	struct group_start *s = job_new(sizeof(*s), &t->g->gs->env, t->g->name, t->name,
-	    start_work, start_done);
-	size_t n = 0;
+	struct group_start *s = job_new(sizeof(*s), t->env, t->group, t->name, start_work,
+	    start_done);
 
 	if (s == NULL)
 		return NULL;
-	for (const struct gpart *p = t->parts; p; p = p->next)
-		if (can_start(p)) {
-			n++;
-			if (s->n_led <= p->partition)
-				s->n_led = p->partition + 1;
-		}
-	s->led = calloc((size_t)s->n_led, sizeof(*s->led));
-	s->doubt_ms = calloc((size_t)s->n_led, sizeof(*s->doubt_ms));
-	s->j.v = calloc(n, sizeof(*s->j.v));
-	if (s->led == NULL || s->doubt_ms == NULL || s->j.v == NULL) {
+	s->j.v = topic_pick(t, can_start, &s->j.n);
+	if (s->j.v)
+		s->j.n_led = s->j.v[s->j.n - 1].partition + 1;
+	s->j.led = calloc((size_t)s->j.n_led, sizeof(*s->j.led));
+	s->doubt_ms = calloc((size_t)s->j.n_led, sizeof(*s->doubt_ms));
+	if (s->j.led == NULL || s->doubt_ms == NULL || s->j.v == NULL) {
 		start_free(s);
 		return NULL;
 	}
 	for (struct gpart *p = t->parts; p; p = p->next) {
 		p->placing = can_start(p);
-		if (p->placing) {
-			s->j.v[s->j.n++].partition = p->partition;
+		if (p->placing)
 			s->doubt_ms[p->partition] = p->doubt_ms;
-		}
 	}
 	return s;
 }
@@ -380,13 +352,12 @@ start_new(struct gtopic *t)
 void
 topic_start_parts(struct gtopic *t)
 {
-	struct groups *gs = t->g->gs;
 	const struct gpart *p = t->parts;
 	struct group_start *s;
 
 	while (p && !can_start(p))
 		p = p->next;
-	if (p == NULL || t->start || t->holds || loop_now_ms(gs->env.loop) < t->retry_ms)
+	if (p == NULL || t->start || t->holds || topic_now_ms(t) < t->retry_ms)
 		return;
 	s = start_new(t);
 	if (s == NULL)
@@ -394,11 +365,11 @@ topic_start_parts(struct gtopic *t)
 	s->j.t = t;
 	/* Thousands take librdkafka some time. */
 	s->timeout_ms = START_TIMEOUT_MS + (int)s->j.n;
-	s->oldest = gs->env.conf->initial_offset == INITIAL_OLDEST;
+	s->oldest = t->env->conf->initial_offset == INITIAL_OLDEST;
 	s->member = group_is_member(t->g);
 	s->known = t->known;
 	s->first_new = t->first_new;
-	if (loop_work(gs->env.loop, &s->j.job))
+	if (loop_work(t->env->loop, &s->j.job))
 		t->start = s;
 	else
 		start_free(s);		/* the tick tries again */

@@ -10,7 +10,10 @@
 
 #include "common/clock.h"
 #include "common/json_out.h"
-#include "helper/consume/group_state.h"
+#include "helper/consume/group.h"
+#include "helper/consume/group_life.h"
+#include "helper/consume/group_lost.h"
+#include "helper/consume/group_topic.h"
 
 /* A group that is just being joined is no trouble yet. */
 #define SHOW_MS 3000
@@ -37,11 +40,11 @@ retry_of(enum kp_err err)
 static bool
 find_in_coordination(struct gtopic *t, struct cause *c)
 {
-	const struct coordination_ops *ops = t->g->gs->env.ops;
+	const struct coordination_ops *ops = t->env->ops;
 
-	c->text = ops->trouble(t->g->coord, t->name);
+	c->text = ops->trouble(group_coord(t->g), t->name);
 	c->dated = ops->dates_trouble;
-	c->retry_s = ops->retry_s ? ops->retry_s(t->g->coord, t->name) : RETRY_SOON_S;
+	c->retry_s = ops->retry_s ? ops->retry_s(group_coord(t->g), t->name) : RETRY_SOON_S;
 	return c->text != NULL;
 }
 
@@ -76,7 +79,7 @@ find_unfit(const struct gpart *p, struct cause *c)
 	kp_buf_init(&b, sizeof(c->more) - 1);
 	kp_buf_printf(&b, ": %s; to go on behind it, POST [{\"partition\": %d, \"offset\": %lld}] "
 	    "to /topics/%s/offsets?group=", why, p->partition, at + 1, p->t->name);
-	put_query(&b, p->t->g->name);
+	put_query(&b, p->t->group);
 	/* Names may be too long for all of it. */
 	if (b.failed)
 		snprintf(c->more, sizeof(c->more), ": %s; to go on behind it, set the offset to "
@@ -118,7 +121,7 @@ find_in_parts(struct gtopic *t, struct cause *c)
 static bool
 find_throttled(struct gtopic *t, struct cause *c)
 {
-	int64_t ms = t->g->consumer ? consumer_throttled_ms(t->g->consumer) : 0;
+	int64_t ms = group_throttled_ms(t->g);
 
 	if (ms == 0)
 		return false;
@@ -133,7 +136,7 @@ find_unreachable(struct gtopic *t, struct cause *c)
 {
 	if (find_throttled(t, c))
 		return;
-	kafka_unreachable(t->g->gs->env.kafka, c->room, sizeof(c->room));
+	kafka_unreachable(t->env->kafka, c->room, sizeof(c->room));
 	c->text = c->room;
 	c->retry_s = RETRY_OTHERS_S;
 }
@@ -142,15 +145,13 @@ find_unreachable(struct gtopic *t, struct cause *c)
 static bool
 find_cause(struct gtopic *t, struct cause *c)
 {
-	struct group *g = t->g;
-
 	*c = (struct cause){ 0 };
 	if (t->why[0])
 		*c = (struct cause){ .text = t->why, .retry_s = retry_of(t->err) };
 	else if (t->state != TOPIC_ACTIVE)
 		*c = (struct cause){ .text = "the group is being joined",
 		    .retry_s = RETRY_SOON_S };
-	else if (g->lost.down || g->gs->look.away)
+	else if (group_is_cut_off(t->g))
 		find_unreachable(t, c);
 	else if ((c->text = topic_commit_trouble(t)) != NULL)
 		c->retry_s = RETRY_OTHERS_S;
@@ -172,7 +173,7 @@ topic_trouble(struct gtopic *t, uint32_t *retry_s)
 	}
 	if (t->trouble.wall_since_ms == 0) {
 		t->trouble.wall_since_ms = clock_wall_ms();
-		t->trouble.since_ms = loop_now_ms(t->g->gs->env.loop);
+		t->trouble.since_ms = topic_now_ms(t);
 	}
 	json_time_text(t->trouble.wall_since_ms, since);
 	snprintf(t->trouble.text, sizeof(t->trouble.text), "%s%s%s%s", c.text,
@@ -181,28 +182,19 @@ topic_trouble(struct gtopic *t, uint32_t *retry_s)
 	return t->trouble.text;
 }
 
-size_t
-groups_troubles(struct groups *gs, struct msg_group_trouble *v, size_t cap)
+bool
+topic_shows_trouble(struct gtopic *t, struct msg_group_trouble *m)
 {
-	int64_t now = loop_now_ms(gs->env.loop);
-	size_t n = 0;
+	uint32_t retry_s;
+	const char *text = t->state == TOPIC_LEAVING ? NULL : topic_trouble(t, &retry_s);
 
-	for (struct group *g = gs->list; g; g = g->next)
-		for (struct gtopic *t = g->topics; t; t = t->next) {
-			uint32_t retry_s;
-			const char *text = t->state == TOPIC_LEAVING ? NULL :
-			    topic_trouble(t, &retry_s);
-
-			if (text == NULL || now - t->trouble.since_ms < SHOW_MS)
-				continue;
-			if (n < cap)
-				v[n] = (struct msg_group_trouble){
-					.group = kp_slice_str(g->name),
-					.topic = kp_slice_str(t->name),
-					.since_ms = t->trouble.wall_since_ms,
-					.error = kp_slice_str(text),
-				};
-			n++;
-		}
-	return n;
+	if (text == NULL || topic_now_ms(t) - t->trouble.since_ms < SHOW_MS)
+		return false;
+	*m = (struct msg_group_trouble){
+		.group = kp_slice_str(t->group),
+		.topic = kp_slice_str(t->name),
+		.since_ms = t->trouble.wall_since_ms,
+		.error = kp_slice_str(text),
+	};
+	return true;
 }

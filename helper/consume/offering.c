@@ -4,7 +4,11 @@
 #include <stdlib.h>
 
 #include "common/log.h"
-#include "helper/consume/group_state.h"
+#include "helper/consume/group.h"
+#include "helper/consume/group_topic.h"
+#include "helper/consume/group_wait.h"
+
+static uint64_t last_id;		/* no two offers have the same */
 
 void
 offering_drop(struct offering *o)
@@ -25,8 +29,8 @@ offering_end(struct offering *o, bool delivered)
 	gpart_ready(p);
 	if (delivered && pend) {
 		consumer_message_pend(f->message, true);
-		offers_pend(&p->offers, f, gpart_now_ms(p) +
-		    (int64_t)p->t->g->gs->env.conf->ack_timeout_s * 1000);
+		offers_pend(&p->offers, f, topic_now_ms(p->t) +
+		    (int64_t)p->t->env->conf->ack_timeout_s * 1000);
 	} else if (delivered) {
 		consumer_message_free(offers_confirm(&p->offers, f));
 	} else {
@@ -44,7 +48,7 @@ offering_gone(struct conn_hook *hook)
 	struct offering *o = (struct offering *)hook;
 
 	log_debug("offer returned group=%s topic=%s partition=%d offset=%lld",
-	    o->part->t->g->name, o->part->t->name, o->part->partition,
+	    o->part->t->group, o->part->t->name, o->part->partition,
 	    (long long)o->offer->offset);
 	offering_end(o, false);
 }
@@ -58,8 +62,8 @@ offering_new(struct gpart *p, struct offer *f, struct conn *c)
 		return NULL;
 	o->part = p;
 	o->offer = f;
-	o->made_ms = gpart_now_ms(p);
-	o->hook.id = ++p->t->g->gs->last_offer;
+	o->made_ms = topic_now_ms(p->t);
+	o->hook.id = ++last_id;
 	o->hook.gone = offering_gone;
 	conn_hook_add(c, &o->hook);
 	TAILQ_INSERT_TAIL(&p->out, o, link);

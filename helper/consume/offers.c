@@ -237,8 +237,8 @@ offers_expire(struct offers *o, int64_t now_ms)
 
 /* ---- done ---- */
 
-static void *
-done(struct offers *o, struct offer *f)
+void *
+offers_confirm(struct offers *o, struct offer *f)
 {
 	void *message = f->message;
 
@@ -254,12 +254,6 @@ done(struct offers *o, struct offer *f)
 	free(f);
 	move_commit(o);
 	return message;
-}
-
-void *
-offers_confirm(struct offers *o, struct offer *f)
-{
-	return done(o, f);
 }
 
 struct offer *
@@ -279,7 +273,7 @@ offers_ack(struct offers *o, int64_t offset, void **message)
 
 	*message = NULL;
 	if (f) {
-		*message = done(o, f);
+		*message = offers_confirm(o, f);
 		return OFFERS_DONE;
 	}
 	if (offset < o->read || offset < o->commit || ahead_has(o, offset))

@@ -13,6 +13,9 @@
 #include "helper/kafka/topics.h"
 #include "helper/op.h"
 
+/* More do not wait in a queue: who comes then is told so. */
+#define REQUESTS_MAX 1024
+
 struct helper;
 struct gtopic;
 

@@ -11,7 +11,7 @@
 
 #define G "group"
 #define SLOW_MS 700
-#define OFFER_MS 60000			/* group_state.h: an offer's longest life */
+#define OFFER_MS 60000			/* group_topic.c: an offer's longest life */
 
 /* A topic whose group has joined and stands at its end. */
 static void

@@ -8,7 +8,6 @@
 #define gpart_lost gpart_lost_under_test
 #define gpart_start_at gpart_start_at_under_test
 #define gpart_restart gpart_restart_under_test
-#define gpart_withdraw gpart_withdraw_under_test
 #define gpart_step gpart_step_under_test
 #define gpart_give_up gpart_give_up_under_test
 #define gpart_hand_over gpart_hand_over_under_test
@@ -17,7 +16,11 @@
 #define gpart_note_leader gpart_note_leader_under_test
 #define gpart_doubt gpart_doubt_under_test
 #define gpart_found gpart_found_under_test
-#define gpart_now_ms gpart_now_ms_under_test
+#define gpart_disown gpart_disown_under_test
+#define gpart_find gpart_find_under_test
+#define gpart_ready gpart_ready_under_test
+#include "helper/consume/group_range.h"
+#include "helper/consume/group_start.h"
 #include "helper/consume/group_state.h"
 
 #define COMMITTED 7
@@ -50,7 +53,7 @@ next_message(struct consumer_message **message)
 	return CONSUMER_MESSAGE;
 }
 
-#define loop_now_ms(l) ((void)(l), clock_ms)
+#define topic_now_ms(t) ((void)(t), clock_ms)
 #define consumer_add(c, topic, partition, offset, owner)				\
 	((void)(c), (void)(topic), (void)(partition), (void)(owner), add_reader(offset))
 #define consumer_remove(r) ((void)(r), readers--)
@@ -66,24 +69,15 @@ next_message(struct consumer_message **message)
 #define topic_ask_range(t) ((void)(t))
 #define topic_step(t) ((void)(t))
 #define group_commit(g) ((void)(g), commits++)
-#define groups_tick_soon(gs) ((void)(gs), ticks++)
+#define group_tick_soon(g) ((void)(g), ticks++)
+#define group_release(g, topic, partition)						\
+	((void)(g), (void)(topic), (void)(partition), released++)
 #undef log_error
 #define log_error(...) (wrong_steps++)
 #undef log_info
 #define log_info(...) ((void)0)
 #include "helper/consume/gpart.c"
 
-static void
-release(struct coordination *c, const char *topic, int32_t partition)
-{
-	(void)c;
-	(void)topic;
-	(void)partition;
-	released++;
-}
-
-static const struct coordination_ops ops = { .released = release };
-static struct groups gs = { .env.ops = &ops };
 static struct group g;
 static struct gtopic t;
 
@@ -91,9 +85,9 @@ static int
 set_up(void **state)
 {
 	(void)state;
-	g = (struct group){ .gs = &gs, .name = "g", .topics = &t };
-	t = (struct gtopic){ .g = &g, .name = "t", .state = TOPIC_ACTIVE, .n_partitions = 4,
-	    .first_new = INT32_MAX };
+	g = (struct group){ .name = "g", .topics = &t };
+	t = (struct gtopic){ .g = &g, .group = g.name, .name = "t", .state = TOPIC_ACTIVE,
+	    .n_partitions = 4, .first_new = INT32_MAX };
 	budget_link_init(&t.ready);
 	clock_ms = 1000000;
 	no_memory = out_of_range = false;

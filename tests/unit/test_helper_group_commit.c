@@ -14,6 +14,7 @@
 #define topic_commit_is_well topic_commit_is_well_under_test
 #include "common/fault.h"
 #include "helper/consume/group_check.h"
+#include "helper/consume/group_set.h"
 #include "helper/consume/group_state.h"
 
 static int64_t clock_ms;
@@ -24,13 +25,14 @@ static enum kp_err its_err;
 static char metadata[64];
 static consumer_committed_fn *commit_done_fn;
 
-#define loop_now_ms(l) ((void)(l), clock_ms)
-#define gpart_now_ms(p) ((void)(p), clock_ms)
+#define group_now_ms(g) ((void)(g), clock_ms)
+#define topic_now_ms(t) ((void)(t), clock_ms)
 #define group_usable(g) ((void)(g), !unusable)
 #define group_is_member(g) ((void)(g), false)
 #define group_run_sets(g) (assert_false(group_commit_busy(g)), sets++)
-#define groups_tick_soon(gs) ((void)(gs), ticks++)
-#define group_check_new(g) ((void)(g), (struct group_check *)&token)
+#define group_tick_soon(g) ((void)(g), ticks++)
+#define group_check_new(g, name, env, n)							\
+	((void)(g), (void)(name), (void)(env), (void)(n), (struct group_check *)&token)
 #define group_check_add(k, p) ((void)(k), (void)(p), checked++)
 #define group_check_begin(k) ((void)(k), checks += !refuses_check, !refuses_check)
 #define group_check_forget(k) ((void)(k), forgotten++)
@@ -70,7 +72,8 @@ set_up(void **state)
 {
 	(void)state;
 	g = (struct group){ .gs = &gs, .name = "g", .topics = &t };
-	t = (struct gtopic){ .g = &g, .name = "t", .state = TOPIC_ACTIVE, .parts = &part };
+	t = (struct gtopic){ .g = &g, .group = g.name, .name = "t", .state = TOPIC_ACTIVE,
+	    .parts = &part };
 	part = (struct gpart){ .t = &t, .state = GPART_ACTIVE,
 	    .reader = (struct consumer_part *)&token };
 	clock_ms = 1000000;

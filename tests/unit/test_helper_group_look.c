@@ -4,12 +4,15 @@
 
 /* The module under test; what the worker would ask of Kafka is answered by the tests. */
 #define groups_look groups_look_under_test
-#define topic_forget_look topic_forget_look_under_test
 #define group_forget_probe group_forget_probe_under_test
+#define group_is_probed group_is_probed_under_test
+#define group_is_fenced group_is_fenced_under_test
 #define group_fence group_fence_under_test
 #define group_tick_fenced group_tick_fenced_under_test
 #include "helper/consume/group_check.h"
 #include "helper/consume/group_job.h"
+#include "helper/consume/group_set.h"
+#include "helper/consume/group_start.h"
 #include "helper/consume/group_state.h"
 
 static int64_t clock_ms;
@@ -30,7 +33,7 @@ static char token;
 #define topics_forget(ts, name) ((void)(ts), (void)(name))
 #define group_is_member(g) ((void)(g), false)
 #define group_run_sets(g) (assert_false(group_commit_busy(g)), sets++)
-#define groups_tick_soon(gs) ((void)(gs))
+#define group_tick_soon(g) ((void)(g))
 #undef log_error
 #define log_error(...) (wrong_steps++)
 #undef log_warn
@@ -48,8 +51,8 @@ set_up(void **state)
 	(void)state;
 	gs = (struct groups){ .list = &g };
 	g = (struct group){ .gs = &gs, .name = "g", .topics = &t };
-	t = (struct gtopic){ .g = &g, .name = "t", .state = TOPIC_ACTIVE, .n_partitions = 4,
-	    .parts = &part, .waiting.n = 1 };
+	t = (struct gtopic){ .g = &g, .group = g.name, .env = &gs.env, .name = "t",
+	    .state = TOPIC_ACTIVE, .n_partitions = 4, .parts = &part, .waiting.n = 1 };
 	part = (struct gpart){ .t = &t, .partition = 2, .state = GPART_ACTIVE };
 	clock_ms = 1000000;
 	out = NULL;
@@ -77,8 +80,8 @@ begin(void)
 	groups_look(&gs);
 	k = (struct group_look *)out;
 	if (k) {
-		k->there = k->n;
-		memset(k->led, true, (size_t)k->n);
+		k->there = k->j.n_led;
+		memset(k->j.led, true, (size_t)k->j.n_led);
 	}
 	return k;
 }
@@ -96,8 +99,8 @@ end(void)
 static void
 test_due(void **state)
 {
-	struct gtopic other = { .g = &g, .name = "other", .state = TOPIC_ACTIVE,
-	    .look.began_ms = clock_ms - LOOK_IDLY_MS };
+	struct gtopic other = { .g = &g, .group = g.name, .env = &gs.env, .name = "other",
+	    .state = TOPIC_ACTIVE, .look.began_ms = clock_ms - LOOK_IDLY_MS };
 
 	(void)state;
 	t.next = &other;
@@ -123,7 +126,7 @@ static void
 test_leaders(void **state)
 {
 	(void)state;
-	begin()->led[2] = false;
+	begin()->j.led[2] = false;
 	end();
 	assert_true(part.no_leader);
 	clock_ms += LOOK_MS;
@@ -196,8 +199,8 @@ test_forgotten(void **state)
 	end();
 	assert_false(g.probe.fenced);
 	clock_ms += PROBE_MS;
-	begin()->led[2] = false;
-	topic_forget_look(&t);
+	begin()->j.led[2] = false;
+	topic_forget_jobs(&t);
 	end();
 	assert_false(part.no_leader);
 }

@@ -9,6 +9,8 @@
 #define group_goes_down group_goes_down_under_test
 #define group_tick_down group_tick_down_under_test
 #define group_left_lost group_left_lost_under_test
+#define group_is_cut_off group_is_cut_off_under_test
+#define group_leaves_lost group_leaves_lost_under_test
 #include "helper/consume/group_state.h"
 
 static int64_t clock_ms, lost_since_ms;
@@ -17,7 +19,7 @@ static unsigned peers, changed, renewed, probes;
 static void (*probed_fn)(void *arg, enum kp_err err);
 static char token;
 
-#define loop_now_ms(l) ((void)(l), clock_ms)
+#define group_now_ms(g) ((void)(g), clock_ms)
 #define kafka_peers(k) ((void)(k), (struct kafka_peers *)NULL)
 #define kafka_peers_generation(p) ((void)(p), peers)
 #define kafka_reach_lost(r, since) ((void)(r), lost_since_ms = (since), true)
@@ -26,7 +28,7 @@ static char token;
 #define consumer_free(c) ((void)(c), changed++)
 #define consumer_probe(c, probed) ((void)(c), probed_fn = (probed), probes++)
 #define gpart_hand_over(p, next) ((void)(p), (void)(next))
-#define group_consumer(g) ((void)(g), no_memory ? NULL : (struct consumer *)&token)
+#define group_new_consumer(g) ((void)(g), no_memory ? NULL : (struct consumer *)&token)
 #define group_is_member(g) ((void)(g), member)
 #define group_renew(g) ((void)(g), renewed++)
 #undef log_warn

@@ -8,26 +8,27 @@
 #define stall_gave stall_gave_under_test
 #define stall_begin stall_begin_under_test
 #define stall_end stall_end_under_test
-#include "helper/consume/group_state.h"
+#include "helper/consume/group_life.h"
+#include "helper/consume/group_topic.h"
+#include "helper/kafka/kafka_admin.h"
 
-#define loop_now_ms(l) ((void)(l), clock_ms)
 #define consumer_position(r) ((void)(r), position)
 #define consumer_progress(r) ((void)(r), position)
 #define consumer_waits_for_room(r) ((void)(r), no_room)
 #define consumer_unfit(r) ((void)(r), (const char *)NULL)
-#define consumer_throttled_ms(c) ((void)(c), throttled_ms)
-#define group_renew(g) ((g)->renewed_ms = clock_ms, renewed++)
+#define group_throttled_ms(g) ((void)(g), throttled_ms)
+#define group_renew(g) ((void)(g), renewed_ms = clock_ms, renewed++)
+#define group_renewed_within(g, ms)							\
+	((void)(g), renewed_ms && clock_ms - renewed_ms < (ms))
 #undef log_warn
 #define log_warn(...) ((void)0)
-static int64_t clock_ms, position, throttled_ms;
+static int64_t clock_ms, position, throttled_ms, renewed_ms;
 static bool no_room;
 static unsigned renewed;
 #include "helper/consume/group_stall.c"
 
 #define END 50
 
-static struct groups gs;
-static struct group g;
 static struct gtopic t;
 static struct gpart part;
 static struct gpart *parts[1] = { &part };
@@ -36,14 +37,13 @@ static int
 set_up(void **state)
 {
 	(void)state;
-	g = (struct group){ .gs = &gs, .name = "g", .consumer = (struct consumer *)&g };
-	t = (struct gtopic){ .g = &g, .name = "t", .state = TOPIC_ACTIVE, .n_partitions = 1,
+	t = (struct gtopic){ .group = "g", .name = "t", .state = TOPIC_ACTIVE, .n_partitions = 1,
 	    .parts = &part, .index = parts, .n_index = 1, .waiting.n = 1 };
 	part = (struct gpart){ .t = &t, .state = GPART_ACTIVE };
 	stall_reset(&part.stall);
 	clock_ms = 1000000;
 	position = 41;
-	throttled_ms = 0;
+	throttled_ms = renewed_ms = 0;
 	no_room = false;
 	renewed = 0;
 	return 0;

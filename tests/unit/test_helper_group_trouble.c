@@ -4,10 +4,15 @@
 
 /* The module under test, with this file's clocks below it. */
 #define topic_trouble topic_trouble_under_test
-#define groups_troubles groups_troubles_under_test
-#include "helper/consume/group_state.h"
+#define topic_shows_trouble topic_shows_trouble_under_test
+#include "helper/consume/group.h"
+#include "helper/consume/group_life.h"
+#include "helper/consume/group_lost.h"
+#include "helper/consume/group_topic.h"
 
-#define loop_now_ms(l) ((void)(l), now_ms)
+#define topic_now_ms(t) ((void)(t), now_ms)
+#define group_coord(g) ((void)(g), (struct coordination *)NULL)
+#define group_is_cut_off(g) ((void)(g), false)
 #define clock_wall_ms() wall_ms
 #define consumer_unfit(p) ((void)(p), "it is too large")
 #define consumer_position(p) ((void)(p), INT64_C(41))
@@ -18,21 +23,17 @@ static int64_t now_ms = 1000000, wall_ms = INT64_C(1700000000000);
 static void
 test_a_clock_that_is_set_back_hides_nothing(void **state)
 {
-	struct groups gs = { 0 };
-	struct group g = { .gs = &gs, .name = "g" };
-	struct gtopic t = { .g = &g, .name = "t", .why = "no leader", .state = TOPIC_ACTIVE };
+	struct gtopic t = { .group = "g", .name = "t", .why = "no leader", .state = TOPIC_ACTIVE };
 	struct msg_group_trouble v[1];
 
 	(void)state;
-	gs.list = &g;
-	g.topics = &t;
-	assert_int_equal(groups_troubles(&gs, v, 1), 0);
+	assert_false(topic_shows_trouble(&t, v));
 	wall_ms -= 3600 * 1000;
 	now_ms += SHOW_MS;
-	assert_int_equal(groups_troubles(&gs, v, 1), 1);
+	assert_true(topic_shows_trouble(&t, v));
 	assert_true(kp_slice_eq(v[0].group, LIT("g")) && kp_slice_eq(v[0].topic, LIT("t")));
 	t.state = TOPIC_LEAVING;
-	assert_int_equal(groups_troubles(&gs, v, 1), 0);
+	assert_false(topic_shows_trouble(&t, v));
 }
 
 static const char *
@@ -48,10 +49,10 @@ no_trouble(struct coordination *c, const char *topic)
 static void
 test_what_to_post(void **state)
 {
-	struct groups gs = { .env.ops = &(const struct coordination_ops){
+	const struct groups_env env = { .ops = &(const struct coordination_ops){
 	    .trouble = no_trouble } };
-	struct group g = { .gs = &gs, .name = "a b&c%\"" };
-	struct gtopic t = { .g = &g, .name = "t", .state = TOPIC_ACTIVE };
+	char group[GROUP_MAX + 1] = "a b&c%\"";
+	struct gtopic t = { .group = group, .env = &env, .name = "t", .state = TOPIC_ACTIVE };
 	struct gpart p = { .t = &t, .partition = 3, .state = GPART_ACTIVE };
 	uint32_t retry_s;
 	const char *text;
@@ -62,7 +63,7 @@ test_what_to_post(void **state)
 	assert_string_equal(text, "partition 3 stands still at offset 41 since "
 	    "2023-11-14T22:13:20Z: it is too large; to go on behind it, POST "
 	    "[{\"partition\": 3, \"offset\": 42}] to /topics/t/offsets?group=a%20b%26c%25%22");
-	memset(g.name, '%', GROUP_MAX);
+	memset(group, '%', GROUP_MAX);
 	memset(t.name, 't', TOPIC_MAX);
 	text = topic_trouble(&t, &retry_s);
 	assert_non_null(strstr(text, "; to go on behind it, set the offset to 42"));
