@@ -143,7 +143,7 @@ topic_join(struct gtopic *t, int32_t partitions)
 static void
 topic_asked(struct topics_ask *ask, enum kp_err err, int32_t partitions, const char *why)
 {
-	struct gtopic *t = (struct gtopic *)((char *)ask - offsetof(struct gtopic, ask));
+	struct gtopic *t = loop_owner(ask, struct gtopic, ask);
 
 	t->ask_out = false;
 	t->grown_ms = topic_now_ms(t);

@@ -129,7 +129,7 @@ next_in_turn(struct gtopic *t, struct offer **f)
 {
 	while (!budget_link_alone(&t->ready)) {
 		struct budget_link *l = t->ready.next;
-		struct gpart *p = (struct gpart *)((char *)l - offsetof(struct gpart, ready));
+		struct gpart *p = loop_owner(l, struct gpart, ready);
 
 		budget_link_leave(l);
 		*f = gpart_next(p);
