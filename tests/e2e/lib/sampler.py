@@ -19,6 +19,11 @@ class Sample:
     fds: int
     cpu_s: float  # since its start
 
+    @property
+    def fds_besides(self):
+        """Those that are not the two of each thread of a responder, which are to a web server and to the helper."""
+        return self.fds - 2 * self.threads
+
 
 def sample(pid):
     """None when it is gone."""
