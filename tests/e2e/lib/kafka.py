@@ -37,6 +37,8 @@ transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 """
 
+STARTS = 5  # of a broker that loses its session as it starts
+
 
 def cache():
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -80,14 +82,16 @@ class Java:
         self.proc = Proc(self.name, [*JAVA, *self.flags, "-cp", self.jars, self.main, self.config], self.folder)
 
     def await_ready(self):
-        """On a busy machine Kafka can lose its session of ZooKeeper while it starts, and ends: once more, as an init
-        system would do."""
+        """On a busy machine Kafka can lose its session of ZooKeeper while it starts, and ends: again, as an init system
+        would do, but not for ever."""
         def expired():
             return not self.proc.running() and "SessionExpiredException" in self.proc.output()
-        self.proc.wait_ready(lambda: self.ready() or expired(), 60, "ready to serve")
-        if expired():
+        for _ in range(STARTS - 1):
+            self.proc.wait_ready(lambda: self.ready() or expired(), 60, "ready to serve")
+            if not expired():
+                return
             self.launch()
-            self.proc.wait_ready(self.ready, 60, "ready to serve, once more")
+        self.proc.wait_ready(self.ready, 60, f"ready to serve, at the start number {STARTS}")
 
     def stop(self):
         if self.proc:
