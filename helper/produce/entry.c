@@ -76,7 +76,7 @@ static void
 enter_append(struct entry *e, enum append_state next)
 {
 	steps_log(append_steps, e->appended, next, "sender entry id=%lld topic=%s append:",
-	    (long long)told(e), e->lane->name);
+	    (long long)told(e), e->lane->by_name.name);
 	enter(e, next, e->sent);
 }
 
@@ -84,7 +84,7 @@ static void
 enter_send(struct entry *e, enum send_state next)
 {
 	steps_log(send_steps, e->sent, next, "sender entry id=%lld topic=%s send:",
-	    (long long)told(e), e->lane->name);
+	    (long long)told(e), e->lane->by_name.name);
 	enter(e, e->appended, next);
 }
 
@@ -176,10 +176,10 @@ tell_buried(const struct entry *e)
 {
 	if (store_keeps(e->sender->store))
 		log_error("sender dead letter id=%lld topic=%s: %s", (long long)told(e),
-		    e->lane->name, e->reason);
+		    e->lane->by_name.name, e->reason);
 	else
-		log_error("sender message lost topic=%s durability=memory: %s", e->lane->name,
-		    e->reason);
+		log_error("sender message lost topic=%s durability=memory: %s",
+		    e->lane->by_name.name, e->reason);
 }
 
 /* It ends; its row, if it has one, leaves the store or moves to the dead letters. The entry
@@ -193,7 +193,8 @@ leave(struct entry *e, enum store_verb verb)
 	}
 	enter_append(e, APPEND_REMOVING);
 	e->remove = (struct store_cmd){ .verb = verb, .row = { .id = e->row.id,
-	    .topic = kp_slice_str(e->lane->name), .attempts = e->tries, .key.n = e->row.key.n,
+	    .topic = kp_slice_str(e->lane->by_name.name),
+	    .attempts = e->tries, .key.n = e->row.key.n,
 	    .value.n = e->row.value.n }, .reason = e->reason, .done = removed };
 	if (verb == STORE_BURY) {
 		receipts_forget(e->sender->receipts, message(e));
@@ -291,7 +292,7 @@ entry_send(struct entry *e, struct delivery *failed)
 	fault_point("P6");
 	e->stamp_ms = stamp_of(&e->lane->stamp, e->row.accepted_ms, clock_wall_ms(),
 	    loop_now_ms(e->sender->loop));
-	err = producer_send(e->sender->producer, e->lane->name, e->row.key, e->row.value,
+	err = producer_send(e->sender->producer, e->lane->by_name.name, e->row.key, e->row.value,
 	    e->stamp_ms, false, e, failed);
 	if (err)
 		return err;
@@ -353,7 +354,7 @@ entry_again(struct entry *e, const char *text)
 	entry_wait(e);
 	if (log_rate_ok(&e->sender->kept.again, &dropped))
 		log_warn("sender again id=%lld topic=%s dropped_lines=%u: %s",
-		    (long long)told(e), e->lane->name, dropped, text);
+		    (long long)told(e), e->lane->by_name.name, dropped, text);
 }
 
 void

@@ -65,7 +65,7 @@ void
 lane_to_disk(struct lane *lane, const char *why)
 {
 	if (!lane->backlog && why)
-		log_info("sender backlog topic=%s: %s", lane->name, why);
+		log_info("sender backlog topic=%s: %s", lane->by_name.name, why);
 	lane->backlog = true;
 	lane->load_covers = false;
 }
@@ -188,7 +188,6 @@ lane_find(struct sender *s, struct kp_slice topic)
 	lane = names_new(&s->lanes.by_name, sizeof(*lane), topic);
 	if (lane == NULL)
 		return NULL;
-	lane->name = lane->by_name.name;
 	lane->sender = s;
 	lane->stamp.fixed = s->old_times_die;
 	lane->used_ms = loop_now_ms(s->loop);
@@ -242,11 +241,11 @@ loaded(void *arg, enum kp_err err, struct store_loaded *rows)
 	if (err == KP_EIO && !lane->unreadable) {
 		lane->unreadable = true;
 		log_error("sender backlog topic=%s: it cannot be read on; restart the helper to "
-		    "salvage what can be read", lane->name);
+		    "salvage what can be read", lane->by_name.name);
 	}
 	if (err == KP_OK && !any && lane->load_covers) {
 		lane->backlog = false;
-		log_info("sender caught up topic=%s", lane->name);
+		log_info("sender caught up topic=%s", lane->by_name.name);
 	} else if (err == KP_OK && taking && (any || lane->appending == 0)) {
 		lane_load(lane);
 	}	/* else the next commit, report or retry comes back to it */
@@ -259,6 +258,6 @@ lane_load(struct lane *lane)
 		return;
 	lane->loading = true;
 	lane->load_covers = lane->appending == 0;
-	store_load(lane->sender->store, lane->name, lane->loaded_id, LOAD_ROWS, LOAD_BYTES,
+	store_load(lane->sender->store, lane->by_name.name, lane->loaded_id, LOAD_ROWS, LOAD_BYTES,
 	    loaded, lane);
 }

@@ -17,7 +17,6 @@ struct sender;
 struct lane {
 	struct names_entry by_name;	/* first */
 	struct sender *sender;
-	const char *name;		/* by_name's */
 	int64_t used_ms;		/* when it was last found */
 	struct division division;
 	struct doubt doubt;

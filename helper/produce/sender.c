@@ -30,7 +30,7 @@ accept_entry(struct lane *lane, struct op *op, const struct msg_produce *m, stru
 	e->op = op;
 	e->row = (struct store_row){
 		.id = id, .accepted_ms = clock_wall_ms(),
-		.topic = kp_slice_str(lane->name), .key = m->key, .value = m->value,
+		.topic = kp_slice_str(lane->by_name.name), .key = m->key, .value = m->value,
 	};
 	e->body = op_take_body(op);
 	receipts_pending(s->receipts, e->row.id);
@@ -182,10 +182,10 @@ sender_judge(struct sender *s, const struct kafka_list *list)
 	while (!s->closing && (lane = lanes_next(s, lane)) != NULL) {
 		bool late = waves_late(lane);
 
-		doubt_judge(&lane->doubt, lane->name, late, list, loop_now_ms(s->loop));
+		doubt_judge(&lane->doubt, lane->by_name.name, late, list, loop_now_ms(s->loop));
 		if (!waves_stuck(lane, list) && !(late && lane->doubt.over))
 			continue;
-		snprintf(why, sizeof(why), "nothing is reported topic=%s", lane->name);
+		snprintf(why, sizeof(why), "nothing is reported topic=%s", lane->by_name.name);
 		sender_renew(s, why);
 	}
 }

@@ -21,7 +21,8 @@ revived(struct store_cmd *cmd, enum kp_err err)
 	lane_count_appending(lane, false);
 	if (err == KP_OK)
 		log_info("sender retry id=%lld topic=%s",
-		    (long long)ids_told(sender_ids(lane->sender), cmd->row.was), lane->name);
+		    (long long)ids_told(sender_ids(lane->sender), cmd->row.was),
+		    lane->by_name.name);
 	r->done(r->arg, err);
 	free(r);
 	lane_load(lane);

@@ -101,7 +101,7 @@ announce_waves(struct lane *lane)
 	for (int32_t i = 0; i < d->n_queues; i++)
 		if (partition_queue_hold(d->queues[i], now, known && !s->closing))
 			for (int32_t p = i; p < d->partitions; p += d->n_queues)
-				producer_announce(s->producer, lane->name, p);
+				producer_announce(s->producer, lane->by_name.name, p);
 }
 
 /* True when something was sent. */
@@ -174,8 +174,8 @@ refused(struct entry *e, const struct delivery *d)
 
 	if (partition_queue_refused(e->queue) && log_rate_ok(&e->sender->waves.refused, &dropped))
 		log_info("sender request refused topic=%s messages=%zu dropped_lines=%u: %s; half "
-		    "of them go next", e->lane->name, partition_queue_wave(e->queue), dropped,
-		    d->text);
+		    "of them go next", e->lane->by_name.name,
+		    partition_queue_wave(e->queue), dropped, d->text);
 	entry_wait(e);
 }
 
@@ -196,7 +196,7 @@ settle(struct entry *e, const struct delivery *d)
 		doubt_end(&lane->doubt);
 		partition_queue_leave(e);
 		entry_done(e, d);
-	} else if (d->of_time && stamp_refused(&lane->stamp, lane->name, e->row.accepted_ms,
+	} else if (d->of_time && stamp_refused(&lane->stamp, lane->by_name.name, e->row.accepted_ms,
 	    e->stamp_ms, clock_wall_ms(), now)) {
 		entry_wait(e);
 	} else if (one_of_many) {

@@ -54,7 +54,7 @@ waves_stuck(struct lane *lane, const struct kafka_list *list)
 	for (int32_t i = 0; i < d->n_queues; i++) {
 		struct partition_queue *q = d->queues[i];
 		bool led = partition_queue_is_late(q, now, LATE_MS) &&
-		    kafka_list_led(list, lane->name, d->partitions ? i : -1);
+		    kafka_list_led(list, lane->by_name.name, d->partitions ? i : -1);
 		int64_t led_ms = partition_queue_led(q, led, now);
 
 		stuck |= led && partition_queue_is_late(q, now, PRODUCER_STUCK_MS) &&
