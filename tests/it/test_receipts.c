@@ -73,7 +73,7 @@ test_find_forgets(void **state)
 	kept_topic("forgets", 1);
 	id = kept_accept("forgets", NULL, "first");
 	kept_find(id, RECEIPT_DELIVERED, &r);
-	peer_produce_many(&peer, "forgets", NULL, "m", 0, 66000, 256);
+	peer_produce_many(&peer, "forgets", NULL, "m", 0, 66000, 60);
 	kept_find_nothing(id);
 	kept_find(kept_accept("forgets", NULL, "last"), RECEIPT_DELIVERED, &r);
 }
