@@ -291,6 +291,19 @@ missing(const struct load *l, unsigned topic, const struct load_message **first)
 	return n;
 }
 
+/* What is late is still there. */
+static int64_t
+pending(const struct load *l)
+{
+	struct msg_status s;
+	struct peer p;
+
+	peer_open(&p, l->helper);
+	assert_err(peer_status(&p, &s), KP_OK);
+	peer_close(&p);
+	return s.pending;
+}
+
 static void
 wait_for_all(struct load *l, struct mock *m, unsigned topic)
 {
@@ -307,8 +320,9 @@ wait_for_all(struct load *l, struct mock *m, unsigned topic)
 		lost = missing(l, topic, &first);
 	} while (lost && clock_mono_ms() < until);
 	if (lost)
-		fail_msg("sequence %u: LOST %u of %s, the first: id %lld, %s", l->sequence, lost,
-		    l->topics[topic], (long long)first->id, first->sync ? "sync" : "async");
+		fail_msg("sequence %u: LOST %u of %s, the first: id %lld, %s; pending are %lld",
+		    l->sequence, lost, l->topics[topic], (long long)first->id,
+		    first->sync ? "sync" : "async", (long long)pending(l));
 }
 
 static void
