@@ -147,7 +147,7 @@ def make_version_1(store):
     new.executescript(SCHEMA_1)
     new.execute("ATTACH ? AS old", (str(old),))
     new.execute("INSERT INTO topic SELECT id, name FROM old.topic")
-    new.execute("INSERT INTO pending SELECT (id & (1 << 62) - 1) + 1, topic, accepted_ms, key, value FROM old.pending")
+    new.execute("INSERT INTO pending SELECT row_number() OVER (ORDER BY id), topic, accepted_ms, key, value FROM old.pending")
     new.execute("INSERT INTO meta VALUES ('boots', 1)")
     new.commit()
     (count,) = new.execute("SELECT count(*) FROM pending").fetchone()
