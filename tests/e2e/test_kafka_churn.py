@@ -57,6 +57,9 @@ class Host:
             self.responder.end()
 
 
+FORGETS = 30  # longer than any broker is away here
+
+
 class Numbered:
     """Produces numbered messages at a steady pace, whatever becomes of the broker."""
 
@@ -65,7 +68,7 @@ class Numbered:
                          "linger.ms": 5, "reconnect.backoff.max.ms": 500}
         self.producer = Producer(self.settings)
         self.topic, self.n, self.arrived, self.stop = topic, 0, 0, threading.Event()
-        self.waiting = set()
+        self.waiting, self.last = set(), time.monotonic()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -73,6 +76,8 @@ class Numbered:
         start = time.monotonic()
         while not self.stop.is_set():
             self.producer.poll(0)
+            if self.waiting and time.monotonic() - self.last > FORGETS:
+                self.renew()
             try:
                 while self.n < (time.monotonic() - start) * RATE:
                     self.put(self.n)
@@ -85,18 +90,22 @@ class Numbered:
         def delivered(error, _):
             if error is None and n in self.waiting:
                 self.waiting.remove(n)
-                self.arrived += 1
+                self.arrived, self.last = self.arrived + 1, time.monotonic()
         self.producer.produce(self.topic, f"{n}:".encode(), partition=n % PARTITIONS, on_delivery=delivered)
         self.waiting.add(n)
 
-    def end(self):
+    def renew(self):
         """After a restart of the broker a client may ask nobody any more who leads: a new one does."""
+        self.producer.purge()
+        self.producer, self.last = Producer(self.settings), time.monotonic()
+        for n in sorted(self.waiting):
+            self.put(n)
+
+    def end(self):
         self.stop.set()
         self.thread.join(10)
         if self.producer.flush(30):
-            self.producer = Producer(self.settings)
-            for n in sorted(self.waiting):
-                self.put(n)
+            self.renew()
             assert self.producer.flush(30) == 0
 
 

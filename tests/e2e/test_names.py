@@ -5,6 +5,7 @@ The environment makes the flood that is to be forgotten larger: KP_NAMES=100000.
 
 import os
 import statistics
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from procs import rounds, wait_for
 from web import Workers, messages, offsets
 
-CLIENTS = 50
+CLIENTS = 250  # a name that nobody knows takes each 2 s
 CROWD = 200  # clients that ask at once, none of them waiting for another
 RATE = 100  # unknown names a second, beside which others are served
 SECONDS = rounds(8, 60)
@@ -80,7 +81,7 @@ class Clock:
 
 def flood(gw, prefix, count, kinds, rate=None, clients=CLIENTS):
     """Asks for `count` names that nobody knows, and gives how often each status was answered."""
-    found, begin = {}, time.monotonic()
+    found, lock, begin = {}, threading.Lock(), time.monotonic()
 
     def work(session, number, stop):
         for n in range(number, count, clients):
@@ -90,7 +91,8 @@ def flood(gw, prefix, count, kinds, rate=None, clients=CLIENTS):
                 return
             reply = kinds[n % len(kinds)](session, f"{prefix}-{n}")
             status = reply if isinstance(reply, Exception) else reply.status
-            found[str(status)] = found.get(str(status), 0) + 1
+            with lock:
+                found[str(status)] = found.get(str(status), 0) + 1
     Workers([gw.tcp] * clients, work).join(60 + count / (rate or 100))
     return found
 
