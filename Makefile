@@ -210,9 +210,7 @@ asan:
 	$(MAKE) -j$(JOBS) $(ASAN) all tests
 	$(MAKE) $(ASAN) check-unit
 	$(MAKE) $(BESIDE) $(ASAN) check-it check-e2e check-faults KP_E2E='$(ASAN_E2E)'
-# Threads of librdkafka may be left at the end: with many partitions they need longer to be joined
-# than a helper has.
-tsan: export TSAN_OPTIONS = suppressions=$(CURDIR)/tests/tsan.supp die_after_fork=0 report_thread_leaks=0
+tsan: export TSAN_OPTIONS = suppressions=$(CURDIR)/tests/tsan.supp die_after_fork=0
 tsan:
 	$(MAKE) -j$(JOBS) $(TSAN) all tests
 	$(MAKE) $(TSAN) check-unit check-it
