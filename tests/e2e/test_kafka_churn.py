@@ -22,6 +22,7 @@ SESSION = 6  # the least that brokers allow; a host that died is missed after th
 PARTITIONS = 6
 HOSTS = 3
 RATE = 150  # messages a second
+FORGETS = 30  # seconds without a delivery: longer than any broker is away here
 SLACK = 3  # of a machine that has more to do
 BROKERS = {"kraft": "kafka_kraft", "zookeeper": "kafka_zk"}
 # One of each kind; more at random in the long run.
@@ -57,9 +58,6 @@ class Host:
             self.responder.end()
 
 
-FORGETS = 30  # longer than any broker is away here
-
-
 class Numbered:
     """Produces numbered messages at a steady pace, whatever becomes of the broker."""
 
@@ -76,9 +74,9 @@ class Numbered:
         start = time.monotonic()
         while not self.stop.is_set():
             self.producer.poll(0)
-            if self.waiting and time.monotonic() - self.last > FORGETS:
-                self.renew()
             try:
+                if self.waiting and time.monotonic() - self.last > FORGETS:
+                    self.renew()
                 while self.n < (time.monotonic() - start) * RATE:
                     self.put(self.n)
                     self.n += 1
@@ -104,7 +102,8 @@ class Numbered:
     def end(self):
         self.stop.set()
         self.thread.join(10)
-        if self.producer.flush(30):
+        self.producer.flush(30)
+        if self.waiting:
             self.renew()
             assert self.producer.flush(30) == 0
 

@@ -14,7 +14,7 @@ import pytest
 from procs import rounds, wait_for
 from web import Workers, messages, offsets
 
-CLIENTS = 250  # a name that nobody knows takes each 2 s
+CLIENTS = 250  # enough for RATE: each name that nobody knows takes two seconds
 CROWD = 200  # clients that ask at once, none of them waiting for another
 RATE = 100  # unknown names a second, beside which others are served
 SECONDS = rounds(8, 60)
